@@ -1,0 +1,99 @@
+# `make help` explains each target. On a fresh Debian 12 with python3, gcc, make
+# and git, as root, every target installs what it needs first; the second time
+# that is a look at a few file dates.
+
+# Debian's python3, so that its python3-bpfcc can be reached
+PYTHON := /usr/bin/python3
+BIN := .venv/bin
+OBJECT := tracer/_bpf/tcptrace.bpf.o
+ARGS ?=
+PREFIX ?= /usr/local
+CLANG ?= clang
+ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+CFLAGS_BPF := -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -target bpf \
+	-D__TARGET_ARCH_$(ARCH) -I/usr/include/$(shell gcc -dumpmachine)
+
+BPF_SOURCES := $(wildcard bpf/*.h bpf/*.c bpf/probes/*.c)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Explain each target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup ## Trace; ARGS="--pid 1234" are passed on
+	@$(BIN)/tcptrace $(ARGS)
+
+.PHONY: setup
+setup: .venv/.run $(OBJECT) ## Leave a working .venv/bin/tcptrace
+
+.PHONY: test
+test: .venv/.dev $(OBJECT) ## Run all tests (root: they trace this machine's kernel)
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: .venv/.dev $(OBJECT) ## ruff, mypy --strict, clang-format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@clang-format --dry-run -Werror $(BPF_SOURCES) $(wildcard tests/*/*.c tests/*/*.h)
+
+.PHONY: format
+format: .venv/.dev ## Bring all sources into form
+	@$(BIN)/ruff check --fix -q . || true
+	@$(BIN)/ruff format -q .
+	@clang-format -i $(BPF_SOURCES) $(wildcard tests/*/*.c tests/*/*.h)
+
+.PHONY: bench
+bench: .venv/.dev $(OBJECT) ## Measure the cost beside an untraced run; a quiet machine, minutes
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: install
+install: setup ## Link tcptrace where sudo finds it
+	@ln -sfn $(CURDIR)/$(BIN)/tcptrace $(PREFIX)/bin/tcptrace
+	@echo "$(PREFIX)/bin/tcptrace -> $(CURDIR)/$(BIN)/tcptrace"
+
+.PHONY: uninstall
+uninstall: ## Take that link away
+	@if [ "$$(readlink $(PREFIX)/bin/tcptrace)" = "$(CURDIR)/$(BIN)/tcptrace" ]; then \
+		rm $(PREFIX)/bin/tcptrace; fi
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf .venv build dist tests/build *.egg-info $(OBJECT)
+
+# --- what stands behind them ---------------------------------------------------
+
+# Debian's packages, only where something is missing: $(1) packages, $(2) a file of each
+define packages
+	@missing=; for pair in $(1); do [ -e "$${pair#*=}" ] || missing="$$missing $${pair%%=*}"; done; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; \
+	log=$$(mktemp); { apt-get update && DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y --no-install-recommends $$missing; } >$$log 2>&1 || { cat $$log; exit 1; }; fi
+endef
+
+RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
+	libbpf1=/usr/share/doc/libbpf1 python3-venv=/usr/share/doc/python3-venv \
+	linux-libc-dev=/usr/include/linux/bpf.h
+DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip tcpdump=/usr/bin/tcpdump \
+	jq=/usr/bin/jq libcap2-bin=/usr/sbin/capsh tmux=/usr/bin/tmux
+
+.venv/.tools:
+	$(call packages,$(RUN_PACKAGES))
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.run: .venv/.tools pyproject.toml
+	@$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.dev: .venv/.run
+	$(call packages,$(DEV_PACKAGES))
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(OBJECT): $(BPF_SOURCES) | .venv/.tools
+	@mkdir -p $(@D)
+	@$(CLANG) $(CFLAGS_BPF) -c bpf/tcptrace.bpf.c -o $@.tmp
+	@mv $@.tmp $@

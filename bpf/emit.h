@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Count what is seen, filter, count what matches, send it, count what cannot be sent. */
+#ifndef TT_EMIT_H
+#define TT_EMIT_H
+
+#include "maps.h"
+#include "sock.h"
+
+tt_inline struct tt_stats *tt_get_stats(void)
+{
+	__u32 zero = 0;
+
+	return MAP_GET(tt_stats, &zero);
+}
+
+tt_inline bool tt_is_live(void)
+{
+	return *(volatile __u64 *)&tt_control.live;
+}
+
+tt_inline bool tt_in_ports(const volatile struct tt_portset *set, __u16 port)
+{
+	return set->bits[port >> 6] >> (port & 63) & 1;
+}
+
+tt_inline bool tt_in_addrs(const __u8 *addr)
+{
+	struct tt_addr_key key = {.prefixlen = 128};
+
+	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
+	return MAP_GET(tt_addrs, &key) != NULL;
+}
+
+/* The first filter that refuses, TT_FILTER_NONE if all let it pass. */
+tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_head *head,
+				       __u32 states, bool matched)
+{
+	if (!(CFG(kinds) & 1U << kind))
+		return TT_FILTER_KIND;
+	if (CFG(family) && head->family != CFG(family))
+		return TT_FILTER_FAMILY;
+	if (CFG(filter_netns) && !MAP_GET(tt_netns_set, &head->netns))
+		return TT_FILTER_NETNS;
+	if (CFG(filter_port) && !tt_in_ports(&tt_ports, head->lport) &&
+	    !tt_in_ports(&tt_ports, head->rport))
+		return TT_FILTER_PORT;
+	if (CFG(filter_lport) && !tt_in_ports(&tt_lports, head->lport))
+		return TT_FILTER_LPORT;
+	if (CFG(filter_rport) && !tt_in_ports(&tt_rports, head->rport))
+		return TT_FILTER_RPORT;
+	if (CFG(filter_addr) && !tt_in_addrs(head->laddr) && !tt_in_addrs(head->raddr))
+		return TT_FILTER_ADDR;
+	if (CFG(states) && !(CFG(states) & states))
+		return TT_FILTER_STATE;
+	if (CFG(filter_pid) && !matched)
+		return TT_FILTER_PID;
+	return TT_FILTER_NONE;
+}
+
+/*
+ * Count one event as seen, and as matched or refused; true if it is to be sent.
+ * `kind` is a constant where this is inlined: it indexes the counters.
+ */
+tt_inline bool tt_admit(struct tt_stats *stats, const enum tt_kind kind, const struct tt_head *head,
+			__u32 states, bool matched)
+{
+	enum tt_filter refused = tt_refused_by(kind, head, states, matched);
+
+	stats->seen[kind]++;
+	if (refused != TT_FILTER_NONE) {
+		stats->refused[refused]++;
+		return false;
+	}
+	stats->matched[kind]++;
+	return true;
+}
+
+/* Send a record; what the buffer refuses is counted here, where it is known at once. */
+#define tt_send(ctx, buffer, kind, record, stats)                                                  \
+	do {                                                                                       \
+		if (bpf_perf_event_output(ctx, &(buffer), BPF_F_CURRENT_CPU, record,               \
+					  sizeof(*(record))))                                      \
+			(stats)->lost_buffer[kind]++;                                              \
+	} while (0)
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The wire: every byte that passes from the kernel to Python is laid out here
+ * and nowhere else. Python derives its dtypes from the object's BTF; the name
+ * of a typedef says what a field means (its unit, how it is written), the name
+ * of a sized enum gives its value names. tests/golden/layout.json pins it.
+ *
+ * Event records come in two sizes, each with a buffer of its own: the small
+ * one (struct tt_state) and the large one (struct tt_large). All fields are in
+ * the machine's byte order, ports and addresses included where not said
+ * otherwise.
+ */
+#ifndef TT_EVENTS_H
+#define TT_EVENTS_H
+
+typedef __u64 tt_mono_ns;   /* CLOCK_MONOTONIC, ns */
+typedef __u64 tt_ns;	    /* a span, ns */
+typedef __u32 tt_us;	    /* a span, us */
+typedef __u64 tt_cookie;    /* socket cookie, 0: none */
+typedef __u64 tt_cgroup;    /* cgroup v2 id (inode of its directory), 0: none */
+typedef __u32 tt_netns;	    /* inode of the network namespace */
+typedef __u32 tt_pid;	    /* tgid in the initial PID namespace, 0: none */
+typedef __u32 tt_local_pid; /* tgid in the tracer's PID namespace, 0: not visible there */
+typedef __u32 tt_ticks;	    /* start of a process, field 22 of /proc/PID/stat, modulo 2^32 */
+typedef __u16 tt_port;	    /* host byte order, 0: not bound yet */
+typedef __u8 tt_addr[16];   /* network order; IPv4 as ::ffff:a.b.c.d */
+typedef char tt_comm[16];   /* zero-terminated */
+typedef __s32 tt_errno;	    /* positive, 0: none */
+typedef __u32 tt_count;
+
+enum tt_kind {
+	TT_KIND_STATE = 1,
+	TT_KIND_ACCEPT = 2,
+	TT_KIND_TASK = 3,
+	TT_KIND_LOST = 4, /* made in user space from the counters below */
+	TT_KIND_MAX = 5,
+};
+
+enum tt_owner_is {
+	TT_OWNER_UNKNOWN = 0,
+	TT_OWNER_PROCESS = 1,
+	TT_OWNER_LISTENER = 2,
+	TT_OWNER_KERNEL = 3,
+	TT_OWNER_EXITED = 4, /* decided in user space, from the task records */
+};
+
+/* include/net/tcp_states.h; the numbers are ABI (tcp_info, inet_diag) */
+enum tt_tcp_state {
+	TT_NONE = 0,
+	TT_ESTABLISHED = 1,
+	TT_SYN_SENT = 2,
+	TT_SYN_RECV = 3,
+	TT_FIN_WAIT1 = 4,
+	TT_FIN_WAIT2 = 5,
+	TT_TIME_WAIT = 6,
+	TT_CLOSE = 7,
+	TT_CLOSE_WAIT = 8,
+	TT_LAST_ACK = 9,
+	TT_LISTEN = 10,
+	TT_CLOSING = 11,
+	TT_NEW_SYN_RECV = 12,
+};
+
+enum tt_dwell_is {
+	TT_DWELL_EXACT = 0,
+	TT_DWELL_AT_LEAST = 1, /* the state was entered before it was traced */
+};
+
+enum tt_precision {
+	TT_PRECISION_EXACT = 0,
+	TT_PRECISION_FIRST_IO = 1,
+};
+
+enum tt_task_event {
+	TT_TASK_SEEN = 1,
+	TT_TASK_RENAMED = 2,
+	TT_TASK_EXITED = 3,
+};
+
+typedef __u8 tt_kind_t;
+typedef __u8 tt_owner_is_t;
+typedef __u8 tt_tcp_state_t;
+typedef __u8 tt_dwell_is_t;
+typedef __u8 tt_precision_t;
+typedef __u8 tt_task_event_t;
+typedef __u8 tt_family; /* 4 or 6, of the packets */
+
+/* What every record starts with: 80 bytes. */
+struct tt_head {
+	tt_mono_ns mono_ns;
+	tt_cookie cookie;
+	tt_cgroup cgroup_id; /* of the owner */
+	tt_addr laddr;
+	tt_addr raddr;
+	tt_port lport;
+	tt_port rport;
+	tt_netns netns;
+	tt_pid pid; /* the owner */
+	tt_ticks start;
+	tt_pid oncpu_pid;
+	tt_kind_t kind;
+	tt_owner_is_t owner_is;
+	tt_family family;
+	__u8 reserved;
+};
+
+/* The small record: 96 bytes. */
+struct tt_state {
+	struct tt_head head;
+	tt_ns dwell_ns; /* in `old` */
+	tt_tcp_state_t old;
+	tt_tcp_state_t new;
+	tt_tcp_state_t timewait; /* TIME_WAIT or FIN_WAIT2: what took over at CLOSE */
+	tt_dwell_is_t dwell_is;
+	__u32 reserved;
+};
+
+struct tt_accept {
+	struct tt_head head;
+	tt_addr listener_addr;
+	tt_cookie listener_cookie;
+	tt_mono_ns established_ns; /* 0: not seen */
+	tt_ns wait_ns;
+	tt_us handshake_us;
+	tt_pid listener_pid;
+	tt_ticks listener_start;
+	tt_count accept_queue; /* left after this one was taken */
+	tt_count accept_queue_max;
+	tt_errno error;
+	tt_port listener_port;
+	tt_family listener_family;
+	tt_precision_t precision;
+	__u32 reserved;
+};
+
+struct tt_task {
+	struct tt_head head;
+	tt_comm comm;
+	tt_local_pid local_pid;
+	tt_local_pid local_ppid;
+	tt_task_event_t event;
+	__u8 reserved[7];
+};
+
+/* The large record: as long as its longest member. */
+struct tt_large {
+	union {
+		struct tt_accept accept;
+		struct tt_task task;
+	};
+};
+
+/* --- rows of the iterators (read(2), not a buffer) ---------------------- */
+
+/* iter/task: one process */
+struct tt_task_row {
+	tt_cgroup cgroup_id;
+	tt_pid pid;
+	tt_pid ppid;
+	tt_ticks start;
+	tt_local_pid local_pid;
+	tt_local_pid local_ppid;
+	__u32 kthread;
+	tt_comm comm;
+};
+
+/* iter/task_file: one descriptor of a listening socket */
+struct tt_holder_row {
+	tt_cookie cookie;
+	tt_cgroup cgroup_id;
+	tt_addr laddr;
+	tt_pid pid;
+	tt_ticks start;
+	tt_netns netns;
+	tt_port lport;
+	tt_family family;
+	__u8 reserved;
+};
+
+/* iter/tcp: one socket, mini-sockets too */
+struct tt_sock_row {
+	tt_cookie cookie;
+	tt_cgroup cgroup_id;
+	tt_addr laddr;
+	tt_addr raddr;
+	tt_port lport;
+	tt_port rport;
+	tt_netns netns;
+	tt_pid pid;
+	tt_ticks start;
+	tt_ns age_ns; /* in this state */
+	tt_tcp_state_t state;
+	tt_owner_is_t owner_is;
+	tt_family family;
+	tt_dwell_is_t age_is;
+	__u32 matched; /* by the filters of this session */
+};
+
+/* --- counters (map reads) ------------------------------------------------ */
+
+#define TT_STATES 13
+
+enum tt_filter {
+	TT_FILTER_NONE = 0,
+	TT_FILTER_KIND = 1,
+	TT_FILTER_FAMILY = 2,
+	TT_FILTER_NETNS = 3,
+	TT_FILTER_PORT = 4,
+	TT_FILTER_LPORT = 5,
+	TT_FILTER_RPORT = 6,
+	TT_FILTER_ADDR = 7,
+	TT_FILTER_STATE = 8,
+	TT_FILTER_PID = 9,
+	TT_FILTER_MAX = 10,
+};
+
+/* One per CPU. */
+struct tt_stats {
+	__u64 seen[TT_KIND_MAX];	/* before filters */
+	__u64 matched[TT_KIND_MAX];	/* after filters */
+	__u64 refused[TT_FILTER_MAX];	/* by the first filter that refuses */
+	__u64 lost_buffer[TT_KIND_MAX]; /* the buffer had no room */
+	__u64 lost_map[TT_KIND_MAX];	/* no room to keep the socket's state */
+	/* what was matched: [old][new], and those that a mini-socket took over */
+	__u64 transitions[TT_STATES][TT_STATES];
+	__u64 timewait[2]; /* as TIME_WAIT, as FIN_WAIT2 */
+};
+
+/* Transitions by owner, with a dwell histogram of 8 buckets per power of two. */
+struct tt_count_key {
+	tt_pid pid;
+	tt_ticks start;
+	tt_tcp_state_t old;
+	tt_tcp_state_t new;
+	tt_tcp_state_t timewait;
+	tt_dwell_is_t dwell_is;
+	__u16 bucket;
+	tt_owner_is_t owner_is;
+	__u8 reserved;
+};
+
+struct tt_count_value {
+	__u64 count;
+	tt_ns sum_ns;
+	tt_ns min_ns;
+	tt_ns max_ns;
+};
+
+#endif

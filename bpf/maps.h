@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Settings, buffers, counters and what is kept about sockets and processes.
+ * Sizes given here are the defaults; the loader may set others.
+ */
+#ifndef TT_MAPS_H
+#define TT_MAPS_H
+
+#include "compat.h"
+#include "events.h"
+
+/* Given at start, constant afterwards: a branch not taken is not even loaded. */
+struct tt_config {
+	__u32 kinds;	     /* bit per enum tt_kind: records wanted */
+	__u32 states;	     /* bit per enum tt_tcp_state, 0: any */
+	__u32 pidns;	     /* inode of the tracer's PID namespace */
+	__u32 pidns_level;   /* its depth, 0: the initial one */
+	__u8 stream;	     /* send records */
+	__u8 count_by_owner; /* keep tt_counts */
+	__u8 filter_pid;
+	__u8 follow; /* children of targets are targets */
+	__u8 filter_netns;
+	__u8 family; /* 4, 6, 0: both */
+	__u8 filter_port;
+	__u8 filter_lport;
+	__u8 filter_rport;
+	__u8 filter_addr;
+	__u8 reserved[6];
+};
+
+struct tt_portset {
+	__u64 bits[1024];
+};
+
+const volatile struct tt_config tt_config = {};
+const volatile struct tt_portset tt_ports = {};
+const volatile struct tt_portset tt_lports = {};
+const volatile struct tt_portset tt_rports = {};
+
+/* Set by user space when the seed is complete; nothing is counted or sent before. */
+struct tt_control {
+	__u64 live;
+	tt_mono_ns attached_ns; /* older sockets are told by an age of at least this */
+	__u64 map_full;		/* since then an unknown socket need not be an old one */
+};
+
+struct tt_control tt_control = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} tt_small SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} tt_large SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tt_stats);
+} tt_stats SEC(".maps");
+
+/* Preallocated: no allocation in a probe, and no eviction of live sockets. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tt_count_key);
+	__type(value, struct tt_count_value);
+} tt_counts SEC(".maps");
+
+/* Who will answer for a socket. */
+struct tt_owner {
+	tt_cgroup cgroup_id;
+	tt_pid pid;
+	tt_ticks start;
+};
+
+/* From the first transition, or the seed, to tcp_destroy_sock(). */
+struct tt_sock {
+	struct tt_owner owner;
+	tt_mono_ns since_ns; /* when it entered `state`, 0: before tracing */
+	tt_mono_ns established_ns;
+	tt_cookie listener_cookie;
+	tt_us handshake_us;
+	tt_tcp_state_t state;
+	tt_owner_is_t owner_is;
+	__u8 matched; /* a target answers for it */
+	__u8 seeded;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__type(key, tt_cookie);
+	__type(value, struct tt_sock);
+} tt_socks SEC(".maps");
+
+/* Listeners, while they listen: what a record says of one after the fact. */
+struct tt_listener {
+	struct tt_owner owner; /* who accepted last, before that who called listen() */
+	tt_addr addr;
+	__u64 sk; /* the kernel's pointer: only compared, or read through a checked copy */
+	tt_netns netns;
+	tt_port port;
+	tt_family family;
+	__u8 matched; /* a target holds it */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, tt_cookie);
+	__type(value, struct tt_listener);
+} tt_listeners SEC(".maps");
+
+/*
+ * Which listener a child comes from: the kernel copies this with the socket
+ * (BPF_F_CLONE), so it tells SO_REUSEPORT twins apart. On listeners alone.
+ */
+struct tt_origin {
+	tt_cookie listener_cookie;
+	struct tt_owner owner;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct tt_origin);
+} tt_origins SEC(".maps");
+
+/* Processes told of: tgid -> start. A task record is sent once for each. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, tt_pid);
+	__type(value, tt_ticks);
+} tt_tasks SEC(".maps");
+
+/* The processes of --pid and their descendants: tgid -> start. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, tt_pid);
+	__type(value, tt_ticks);
+} tt_targets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, tt_netns);
+	__type(value, __u8);
+} tt_netns_set SEC(".maps");
+
+struct tt_addr_key {
+	__u32 prefixlen;
+	tt_addr addr;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tt_addr_key);
+	__type(value, __u8);
+} tt_addrs SEC(".maps");
+
+#endif

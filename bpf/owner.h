@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Socket -> owner: who will answer for it, never who was interrupted by a packet. */
+#ifndef TT_OWNER_H
+#define TT_OWNER_H
+
+#include "emit.h"
+#include "maps.h"
+
+/* Start of a process as /proc/PID/stat tells it: with the tgid, its identity. */
+tt_inline tt_ticks tt_read_start(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, group_leader, start_boottime) / NSEC_PER_TICK;
+}
+
+/* The tgid in the tracer's own PID namespace; 0 where it cannot be seen from there. */
+tt_inline tt_local_pid tt_read_local_pid(const struct task_struct *task)
+{
+	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	const struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	const struct upid *entry;
+	__u32 level = CFG(pidns_level);
+
+	/* a task that is being reaped has none */
+	if (!pid || BPF_CORE_READ(pid, level) < level)
+		return 0;
+	entry = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+		level * bpf_core_type_size(struct upid);
+	if (BPF_CORE_READ(entry, ns, ns.inum) != CFG(pidns))
+		return 0;
+	return BPF_CORE_READ(entry, nr);
+}
+
+tt_inline bool tt_is_target(tt_pid pid, tt_ticks start)
+{
+	tt_ticks *target;
+
+	if (!CFG(filter_pid))
+		return true;
+	target = MAP_GET(tt_targets, &pid);
+	return target && *target == start;
+}
+
+tt_inline void tt_send_task(void *ctx, tt_mono_ns now, const struct task_struct *task,
+			    struct tt_owner *owner, enum tt_task_event event, const char *comm)
+{
+	struct tt_stats *stats = tt_get_stats();
+	struct tt_large large = {};
+	struct tt_task *record = &large.task;
+
+	if (!stats)
+		return;
+	record->head.kind = TT_KIND_TASK;
+	record->head.mono_ns = now;
+	record->head.pid = owner->pid;
+	record->head.start = owner->start;
+	record->head.cgroup_id = owner->cgroup_id;
+	record->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+	record->head.owner_is = TT_OWNER_PROCESS;
+	record->event = event;
+	record->local_pid = tt_read_local_pid(task);
+	record->local_ppid = tt_read_local_pid(BPF_CORE_READ(task, group_leader, real_parent));
+	if (comm)
+		bpf_probe_read_kernel(record->comm, sizeof(record->comm), comm);
+	else
+		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
+	stats->seen[TT_KIND_TASK]++;
+	stats->matched[TT_KIND_TASK]++;
+	tt_send(ctx, tt_large, TT_KIND_TASK, &large, stats);
+}
+
+/* Tell of a process once, at the moment it first owns a socket. */
+tt_inline void tt_tell_task(void *ctx, tt_mono_ns now, const struct task_struct *task,
+			    struct tt_owner *owner)
+{
+	tt_ticks *told = MAP_GET(tt_tasks, &owner->pid);
+
+	if (told && *told == owner->start)
+		return;
+	MAP_PUT(tt_tasks, &owner->pid, &owner->start, BPF_ANY);
+	tt_send_task(ctx, now, task, owner, TT_TASK_SEEN, 0);
+}
+
+/* The process that runs now, as an owner. Only where it is known to be acting itself. */
+tt_inline tt_owner_is_t tt_current_owner(void *ctx, tt_mono_ns now, struct tt_owner *owner)
+{
+	const struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD) {
+		__builtin_memset(owner, 0, sizeof(*owner));
+		return TT_OWNER_KERNEL;
+	}
+	owner->pid = bpf_get_current_pid_tgid() >> 32;
+	owner->start = tt_read_start(task);
+	owner->cgroup_id = bpf_get_current_cgroup_id();
+	tt_tell_task(ctx, now, task, owner);
+	return TT_OWNER_PROCESS;
+}
+
+#endif

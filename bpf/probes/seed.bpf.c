@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Iterators: what was there before the probes, read through a seq file. They
+ * run in the tracer's own context, never on a traced path.
+ */
+#include "../emit.h"
+#include "../owner.h"
+#include "../sock.h"
+
+/* Processes: rows for --pid and its descendants, and for names. */
+PROBE_ITER("task")
+int tt_iter_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct tt_task_row row = {};
+
+	if (!task || task->pid != task->tgid)
+		return 0;
+	row.pid = task->tgid;
+	row.ppid = BPF_CORE_READ(task, real_parent, tgid);
+	row.start = tt_read_start(task);
+	row.local_pid = tt_read_local_pid(task);
+	row.local_ppid = tt_read_local_pid(BPF_CORE_READ(task, real_parent));
+	row.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	row.kthread = !!(task->flags & PF_KTHREAD);
+	BPF_CORE_READ_INTO(&row.comm, task, comm);
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}
+
+/*
+ * Every descriptor of every process. The file is held while this runs, so the
+ * socket cannot be destroyed in between and an entry made here cannot be left
+ * over. What a probe already knows is not touched.
+ */
+PROBE_ITER("task_file")
+int tt_iter_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct tt_head head = {};
+	struct tt_sock fresh = {};
+	struct tt_sock *sock;
+	struct tt_listener *listener;
+	struct tt_holder_row row = {};
+	struct tt_origin *origin;
+	struct socket *socket;
+	struct sock *sk;
+	__u8 state;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
+		return 0;
+	state = sk->__sk_common.skc_state;
+	head.cookie = bpf_get_socket_cookie(sk);
+	tt_read_tuple(&sk->__sk_common, &head, true);
+	fresh.owner.pid = task->tgid;
+	fresh.owner.start = tt_read_start(task);
+	fresh.owner.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	fresh.owner_is = TT_OWNER_PROCESS;
+	fresh.matched = tt_is_target(fresh.owner.pid, fresh.owner.start);
+	fresh.state = state;
+	fresh.seeded = 1;
+	sock = MAP_GET(tt_socks, &head.cookie);
+	if (!sock) {
+		if (MAP_PUT(tt_socks, &head.cookie, &fresh, BPF_NOEXIST))
+			tt_control.map_full = 1;
+	} else if (sock->seeded && sock->owner.start > fresh.owner.start) {
+		/* held by several: the oldest made it, the others inherited it */
+		fresh.since_ns = sock->since_ns;
+		fresh.state = sock->state;
+		fresh.seeded = sock->seeded;
+		*sock = fresh;
+	}
+	/* its row of the task iterator names it: only its end is left to tell */
+	MAP_PUT(tt_tasks, &fresh.owner.pid, &fresh.owner.start, BPF_NOEXIST);
+	if (state != TT_LISTEN)
+		return 0;
+	listener = MAP_GET(tt_listeners, &head.cookie);
+	if (listener) {
+		listener->matched |= fresh.matched;
+	} else {
+		struct tt_listener opened = {
+			.owner = fresh.owner,
+			.sk = (__u64)sk,
+			.netns = head.netns,
+			.port = head.lport,
+			.family = head.family,
+			.matched = fresh.matched,
+		};
+
+		__builtin_memcpy(opened.addr, head.laddr, sizeof(opened.addr));
+		MAP_PUT(tt_listeners, &head.cookie, &opened, BPF_NOEXIST);
+	}
+	origin = bpf_sk_storage_get(&tt_origins, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (origin && !origin->listener_cookie) {
+		origin->listener_cookie = head.cookie;
+		origin->owner = fresh.owner;
+	}
+	row.cookie = head.cookie;
+	row.cgroup_id = fresh.owner.cgroup_id;
+	__builtin_memcpy(row.laddr, head.laddr, sizeof(row.laddr));
+	row.lport = head.lport;
+	row.netns = head.netns;
+	row.family = head.family;
+	row.pid = fresh.owner.pid;
+	row.start = fresh.owner.start;
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}
+
+/* Every TCP socket of the namespace of the thread that made the iterator. */
+PROBE_ITER("tcp")
+int tt_iter_tcp(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct tt_sock_row row = {};
+	struct tt_head head = {};
+	struct tt_sock *sock;
+	__u8 state;
+	bool matched;
+
+	if (!skc)
+		return 0;
+	head.kind = TT_KIND_STATE;
+	head.cookie = bpf_get_socket_cookie(skc);
+	tt_read_tuple(skc, &head, true);
+	state = skc->skc_state;
+	sock = MAP_GET(tt_socks, &head.cookie);
+	matched = !CFG(filter_pid);
+	row.age_is = TT_DWELL_AT_LEAST;
+	if (sock) {
+		matched = sock->matched;
+		row.pid = sock->owner.pid;
+		row.start = sock->owner.start;
+		row.cgroup_id = sock->owner.cgroup_id;
+		row.owner_is = sock->owner_is;
+		if (sock->since_ns) {
+			row.age_is = TT_DWELL_EXACT;
+			row.age_ns = bpf_ktime_get_ns() - sock->since_ns;
+		} else {
+			row.age_ns = bpf_ktime_get_ns() - tt_control.attached_ns;
+		}
+	}
+	row.cookie = head.cookie;
+	__builtin_memcpy(row.laddr, head.laddr, sizeof(row.laddr));
+	__builtin_memcpy(row.raddr, head.raddr, sizeof(row.raddr));
+	row.lport = head.lport;
+	row.rport = head.rport;
+	row.netns = head.netns;
+	row.family = head.family;
+	row.state = state;
+	row.matched =
+		tt_refused_by(TT_KIND_STATE, &head, 1U << (state & 15), matched) == TT_FILTER_NONE;
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}

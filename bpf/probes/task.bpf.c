@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Processes: the children of targets, new names, and ends. */
+#include "../owner.h"
+
+PROBE_BTF("sched_process_fork")
+int BPF_PROG(tt_fork, struct task_struct *parent, struct task_struct *child)
+{
+	tt_pid pid = parent->tgid;
+	tt_ticks start;
+
+	if (!CFG(filter_pid) || !CFG(follow) || child->pid != child->tgid)
+		return 0;
+	if (!tt_is_target(pid, tt_read_start(parent)))
+		return 0;
+	pid = child->tgid;
+	start = tt_read_start(child);
+	MAP_PUT(tt_targets, &pid, &start, BPF_ANY);
+	return 0;
+}
+
+/* execve() and prctl(PR_SET_NAME) of the main thread: the process's name. */
+PROBE_BTF("task_rename")
+int BPF_PROG(tt_rename, struct task_struct *task, const char *comm)
+{
+	struct tt_owner owner = {};
+	tt_ticks *told;
+
+	if (task->pid != task->tgid)
+		return 0;
+	owner.pid = task->tgid;
+	told = MAP_GET(tt_tasks, &owner.pid);
+	if (!told)
+		return 0;
+	owner.start = tt_read_start(task);
+	owner.cgroup_id = bpf_get_current_cgroup_id();
+	tt_send_task(ctx, bpf_ktime_get_ns(), task, &owner, TT_TASK_RENAMED, comm);
+	return 0;
+}
+
+/*
+ * The last thread of a process begins to end. Its descriptors are closed after
+ * this, still by itself; what happens to its sockets later happens to an
+ * exited owner's.
+ */
+PROBE_BTF("sched_process_exit")
+int BPF_PROG(tt_exit, struct task_struct *task)
+{
+	struct tt_owner owner = {};
+	tt_ticks *told;
+
+	if (BPF_CORE_READ(task, signal, live.counter))
+		return 0;
+	owner.pid = task->tgid;
+	owner.start = tt_read_start(task);
+	told = MAP_GET(tt_tasks, &owner.pid);
+	if (told && *told == owner.start)
+		tt_send_task(ctx, bpf_ktime_get_ns(), task, &owner, TT_TASK_EXITED, 0);
+	return 0;
+}
+
+/* The main thread is reaped: all others are gone and every descriptor is closed. */
+PROBE_BTF("sched_process_free")
+int BPF_PROG(tt_free, struct task_struct *task)
+{
+	tt_ticks *told, *target, start;
+	tt_pid pid = task->tgid;
+
+	if (task->pid != task->tgid)
+		return 0;
+	start = task->start_boottime / NSEC_PER_TICK;
+	target = MAP_GET(tt_targets, &pid);
+	if (target && *target == start)
+		MAP_DEL(tt_targets, &pid);
+	told = MAP_GET(tt_tasks, &pid);
+	if (told && *told == start)
+		MAP_DEL(tt_tasks, &pid);
+	return 0;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The only file that reads struct sock. */
+#ifndef TT_SOCK_H
+#define TT_SOCK_H
+
+#include "compat.h"
+#include "events.h"
+
+tt_inline bool tt_is_v4mapped(const __u8 *addr)
+{
+	const __u32 *word = (const __u32 *)addr;
+
+	return word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
+}
+
+tt_inline void tt_map_v4(__u8 *addr, __be32 v4)
+{
+	__u32 *word = (__u32 *)addr;
+
+	word[0] = 0;
+	word[1] = 0;
+	word[2] = bpf_htonl(0xffff);
+	word[3] = v4;
+}
+
+/* Addresses, ports, family of the packets and namespace of any kind of TCP socket. */
+tt_inline void tt_read_tuple(const struct sock_common *skc, struct tt_head *head,
+			     const bool trusted)
+{
+	struct net *net;
+	__u16 family, lport;
+	__be16 rport;
+
+	READ(trusted, family, skc, skc_family);
+	READ(trusted, lport, skc, skc_num);
+	READ(trusted, rport, skc, skc_dport);
+	head->lport = lport;
+	head->rport = bpf_ntohs(rport);
+	if (family == AF_INET6) {
+		struct in6_addr *local = (struct in6_addr *)head->laddr;
+		struct in6_addr *remote = (struct in6_addr *)head->raddr;
+
+		READ(trusted, *local, skc, skc_v6_rcv_saddr);
+		READ(trusted, *remote, skc, skc_v6_daddr);
+		head->family = tt_is_v4mapped(head->raddr) ? 4 : 6;
+	} else {
+		__be32 local, remote;
+
+		READ(trusted, local, skc, skc_rcv_saddr);
+		READ(trusted, remote, skc, skc_daddr);
+		tt_map_v4(head->laddr, local);
+		tt_map_v4(head->raddr, remote);
+		head->family = 4;
+	}
+	READ(trusted, net, skc, skc_net.net);
+	READ(trusted, head->netns, net, ns.inum);
+}
+
+/*
+ * tcp_set_state(TCP_CLOSE) gives an unbound client's port back, and clears
+ * skc_num, before the tracepoint fires; inet_sport keeps it.
+ */
+tt_inline __u16 tt_read_sport(const struct tcp_sock *tp)
+{
+	return bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+}
+
+/* The cookie as it stands, for programs that may not ask for one; 0: none yet. */
+tt_inline tt_cookie tt_read_cookie(const struct sock_common *skc)
+{
+	tt_cookie cookie = 0;
+
+	bpf_core_read(&cookie, sizeof(cookie), &skc->skc_cookie.counter);
+	return cookie;
+}
+
+/*
+ * Which mini-socket takes over when a full socket in FIN_WAIT2 or CLOSING goes
+ * to CLOSE; 0: none. tcp_time_wait() has two callers' kinds (net/ipv4/tcp.c,
+ * tcp_input.c): tcp_fin() and the last ACK of CLOSING, after the peer's FIN
+ * set SOCK_DONE: TIME_WAIT; and, the peer's FIN still to come, an orphan
+ * (SOCK_DEAD) whose own FIN was answered: FIN_WAIT2. The rest is no handing
+ * over: an error, TCP_LINGER2 below 0, tcp_disconnect().
+ */
+tt_inline __u8 tt_read_timewait(const struct sock *sk, const struct tcp_sock *tp, int old)
+{
+	unsigned long flags;
+
+	if (old != TT_FIN_WAIT2 && old != TT_CLOSING)
+		return TT_NONE;
+	if (sk->sk_err)
+		return TT_NONE;
+	flags = sk->__sk_common.skc_flags;
+	if (flags & (1UL << SOCK_DONE))
+		return TT_TIME_WAIT;
+	if (old == TT_FIN_WAIT2 && (flags & (1UL << SOCK_DEAD)) && tp && tp->linger2 >= 0)
+		return TT_FIN_WAIT2;
+	return TT_NONE;
+}
+
+#endif

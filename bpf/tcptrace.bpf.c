@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* One object out of one file a subject: they share maps and settings. */
+#include "probes/state.bpf.c"
+#include "probes/accept.bpf.c"
+#include "probes/task.bpf.c"
+#include "probes/seed.bpf.c"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Types that no map holds, named here so that the object's BTF tells of them. */
+struct tt_wire {
+	struct tt_state state;
+	struct tt_large large;
+	struct tt_task_row task_row;
+	struct tt_holder_row holder_row;
+	struct tt_sock_row sock_row;
+	enum tt_kind kind;
+	enum tt_owner_is owner_is;
+	enum tt_tcp_state tcp_state;
+	enum tt_dwell_is dwell_is;
+	enum tt_precision precision;
+	enum tt_task_event task_event;
+	enum tt_filter filter;
+};
+
+const struct tt_wire *tt_wire;

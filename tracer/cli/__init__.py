@@ -1,0 +1,78 @@
+"""The command line: `tcptrace [FILTERS] [OPTIONS] [COMMAND] [FILTERS] [OPTIONS] [-- PROGRAM …]`.
+
+The only place that catches TracerError. Heavy modules are imported by the commands, when run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from tracer.cli.grammar import build
+from tracer.errors import TracerError, UsageError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns the exit status."""
+    try:
+        line, program = _split(arguments)
+        if program is not None:
+            raise UsageError(
+                f"`-- {' '.join(program)}` asks to run a program, which this version cannot do",
+                "start it yourself and give its PID: --pid $!",
+            )
+        build().main(line, prog_name="tcptrace", standalone_mode=False)
+    except TracerError as error:
+        if _verbose(arguments):
+            traceback.print_exc()
+        return fail(error)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        return fail(UsageError(error.format_message(), "see: tcptrace --help"))
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        from tracer.views.output import PipeClosed
+
+        if isinstance(error, PipeClosed):
+            # leave nothing for the interpreter to flush into the closed pipe
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 0
+        if _verbose(arguments):
+            raise
+        return fail(TracerError(f"{type(error).__name__}: {error}", "run it again with -v, report it"))
+    return 0
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+    """At the first `--`, before anything is parsed: what follows is a program's."""
+    if "--" not in arguments:
+        return arguments, None
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _verbose(arguments: list[str]) -> bool:
+    return "-v" in arguments or "--verbose" in arguments
+
+
+def fail(error: TracerError) -> int:
+    """One line of cause, one of what to do; returns the exit status."""
+    try:
+        print(f"tcptrace: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+    except OSError:
+        pass
+    return error.exit_code

@@ -1,0 +1,40 @@
+"""`tcptrace events`: every transition and accept, a line each, in time order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tracer.cli import options
+
+
+@click.command()
+@options.filters
+@options.kind
+@options.duration
+@options.count
+@options.form
+@options.as_json
+@options.output
+@options.force
+@options.source
+@options.keep
+@options.utc
+@options.numeric
+@options.color
+@options.tracing
+@options.common
+def events(**given: Any) -> None:
+    """Show every event, a line each, in time order over all CPUs."""
+    from tracer.cli import values
+    from tracer.cli.setup import Command
+    from tracer.views.events import Enough, EventView
+
+    count = values.count(given["count"]) if given["count"] else None
+    command = Command(given)
+    show = EventView(command.output, command.notices, command.form, count, command.color)
+    try:
+        command.run(show)
+    except Enough:
+        show.end_early()

@@ -1,0 +1,156 @@
+"""How the line is read: filters and options may stand before or after the command.
+
+click would give what stands before a command to the group, and lose it; here the command's name is
+found first and the rest is read as one line of that command.
+"""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tracer.cli import options
+from tracer.cli.doctor import doctor
+from tracer.cli.events import events
+from tracer.cli.record import record
+from tracer.cli.states import states
+from tracer.cli.values import nearest
+from tracer.errors import UsageError
+
+VERSION = "0.1.0"
+BARE = "live"  # what runs without a command's name
+
+
+class Line(click.Group):
+    """A group whose commands take every option, wherever it stands."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Bring the command's name to the front."""
+        at = self._find_command(args)
+        if at is None:
+            if any(arg in ("-h", "--help", "-V", "--version") for arg in args):
+                return super().parse_args(ctx, [a for a in args if a in ("-h", "--help", "-V", "--version")])
+            return super().parse_args(ctx, [BARE, *args])
+        name = args[at]
+        rest = args[:at] + args[at + 1 :]
+        if name not in self.commands:
+            raise _unknown(name, [n for n in self.commands if n != BARE])
+        return super().parse_args(ctx, [name, *rest])
+
+    def _find_command(self, args: list[str]) -> int | None:
+        takes = self._options()
+        skip = False
+        for i, arg in enumerate(args):
+            if skip:
+                skip = False
+                continue
+            if not arg.startswith("-") or arg == "-":
+                return i
+            name = arg.split("=")[0]
+            if not arg.startswith("--") and len(arg) > 2:
+                # a bundle, -qj, or a value joined on, -d5: the first that takes one ends it
+                for j, letter in enumerate(arg[1:], 2):
+                    if takes.get(f"-{letter}"):
+                        skip = j == len(arg)
+                        break
+            elif name not in takes:
+                raise UsageError(f"no such option: {name}", nearest(name, sorted(takes)))
+            else:
+                skip = takes[name] and "=" not in arg
+        return None
+
+    def _options(self) -> dict[str, bool]:
+        """Every option of every command, and whether it takes a value."""
+        found = {"-h": False, "--help": False, "-V": False, "--version": False}
+        for command in self.commands.values():
+            for parameter in command.params:
+                if isinstance(parameter, click.Option):
+                    for name in (*parameter.opts, *parameter.secondary_opts):
+                        found[name] = not parameter.is_flag
+        return found
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands first, then filters and options, which all commands share."""
+        self.format_commands(ctx, formatter)
+        rows = []
+        for parameter in self.commands[BARE].get_params(ctx):
+            row = parameter.get_help_record(ctx)
+            if row:
+                rows.append(row)
+        rows.append(("-V, --version", "Version, path, kernel and libbpf."))
+        with formatter.section("Filters and options, before or after the command"):
+            formatter.write_dl(rows)
+
+
+def _unknown(name: str, known: list[str]) -> UsageError:
+    if name.replace(",", "").isdecimal():
+        return UsageError(f"{name!r} is no command", f"did you mean --pid {name}?")
+    if name.endswith((".pcap", ".pcapng", ".dmp")):
+        return UsageError(
+            f"{name!r} looks like a packet capture, which this tcptrace does not read",
+            "the pcap analyser of the same name is Debian's package tcptrace",
+        )
+    return UsageError(f"{name!r} is no command", nearest(name, known))
+
+
+class Strict(click.Command):
+    """A command that names its own the moment it meets an option it cannot use."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options. Errors: UsageError."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            parent = ctx.parent.command if ctx.parent else None
+            known = parent._options() if isinstance(parent, Line) else {}
+            who = "tcptrace" if ctx.info_name == BARE else f"tcptrace {ctx.info_name}"
+            own = sorted(name for p in self.params for name in p.opts if name.startswith("-"))
+            if error.option_name in known:
+                raise UsageError(f"{who} cannot use {error.option_name}", f"see: {who} --help") from None
+            raise UsageError(f"no such option: {error.option_name}", nearest(error.option_name, own)) from None
+        except click.UsageError as error:
+            raise UsageError(error.format_message().rstrip("."), "see: tcptrace --help") from None
+
+
+def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    from tracer.kernel.libbpf import lib
+
+    try:
+        libbpf = lib().libbpf_version_string().decode()
+    except Exception as error:
+        libbpf = f"not usable ({error})"
+    where = Path(__file__).resolve().parent.parent
+    click.echo(f"tcptrace {VERSION} ({where}), Linux {platform.release()}, libbpf {libbpf}")
+    ctx.exit()
+
+
+def build() -> Line:
+    """The whole command line."""
+    settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    line = Line(
+        "tcptrace",
+        help="Show what TCP connections do: states, owners, accepts, live and correct.",
+        context_settings=settings,
+        epilog="Numbers take lists (--port 80,443). See the README for examples.",
+        subcommand_metavar="[COMMAND] [FILTERS] [OPTIONS]",
+        options_metavar="[FILTERS] [OPTIONS]",
+        params=[
+            click.Option(
+                ["-V", "--version"], is_flag=True, callback=_show_version, expose_value=False,
+                is_eager=True,
+            )
+        ],
+    )
+    live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
+    for command in (live, events, states, record, doctor):
+        command.__class__ = Strict
+        line.add_command(command)
+    return line
+
+
+__all__ = ["BARE", "VERSION", "build", "options"]

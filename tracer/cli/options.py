@@ -1,0 +1,72 @@
+"""Filters and options, each declared once, and the groups in which commands take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Decorator = Callable[[Any], Any]
+
+
+def _option(*names: str, **settings: Any) -> Decorator:
+    return click.option(*names, **settings)
+
+
+def _group(*decorators: Decorator) -> Decorator:
+    def apply(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+filters = _group(
+    _option("-p", "--pid", multiple=True, metavar="PID,…", help="These processes and below them."),
+    _option(
+        "--follow/--no-follow", default=True, help="With --pid, descendants too (on).",
+    ),
+    _option("--port", multiple=True, metavar="N[-M],…", help="This port, on either side."),
+    _option("--lport", multiple=True, metavar="N[-M],…", help="This local port."),
+    _option("--rport", multiple=True, metavar="N[-M],…", help="This remote port."),
+    _option("--addr", multiple=True, metavar="CIDR,…", help="This address, on either side."),
+    _option("-4", "ipv4", is_flag=True, help="IPv4 packets only."),
+    _option("-6", "ipv6", is_flag=True, help="IPv6 packets only."),
+    _option("--state", multiple=True, metavar="STATE,…", help="Left, entered or being in it."),
+    _option(
+        "--netns",
+        multiple=True,
+        metavar="WHICH,…",
+        help="Network namespaces: all (default), self, a PID, name, path or inode.",
+    ),
+)
+kind = _option("--kind", multiple=True, metavar="KIND,…", help="Kinds of records: state, accept, all.")
+
+duration = _option("-d", "--duration", metavar="TIME", help="End after this long: 30, 200ms, 5m.")
+count = _option("-c", "--count", metavar="EVENTS", help="End after so many events.")
+interval = _option("-i", "--interval", metavar="TIME", help="A block every so often.")
+form = _option(
+    "-f", "--format", "form", default="table", metavar="FORM", help="table (default), json or csv."
+)
+as_json = _option("-j", "--json", "as_json", is_flag=True, help="Same as --format json.")
+output = _option("-o", "--output", metavar="FILE", help="Results into a new file.")
+force = _option("--force", is_flag=True, help="Write over a file that exists.")
+source = _option("-r", "--from", "source", metavar="FILE", help="Show a recording; - is stdin.")
+keep = _option("-w", "--keep", metavar="FILE", help="Keep the session in a recording as well.")
+utc = _option("--utc", is_flag=True, help="Times in UTC.")
+color = _option("--color", default="auto", metavar="WHEN", help="auto (default), always or never.")
+
+common = _group(
+    _option("-q", "--quiet", is_flag=True, help="No notices, no closing line."),
+    _option("-v", "--verbose", is_flag=True, help="More on what is done; tracebacks."),
+)
+tracing = _group(
+    _option("--buffer-pages", metavar="N", help="Pages of each buffer per CPU, a power of two."),
+    _option("--sockets", metavar="N", help="Sockets that can be kept track of (131072)."),
+    _option("--no-accept-hook", is_flag=True, help="Do without the cost of seeing accept()."),
+    _option("--kernel-cost", is_flag=True, help="Measure and tell the programs' own time."),
+    _option("--ready-file", metavar="PATH", help="Made once all is attached."),
+)
+numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (always so).")

@@ -1,0 +1,180 @@
+"""From options to a session: what every tracing command does before and after its own part."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tracer.cli import values
+from tracer.errors import UsageError
+from tracer.session import Limits, Session, Settings, replay
+from tracer.player import Player, View
+from tracer.views.output import Notices, Output
+from tracer.wire.filters import Filters
+from tracer.wire.recording import Writer
+
+FORMS = ("table", "json", "csv")
+
+
+def read_filters(given: dict[str, Any]) -> Filters:
+    """Filters from options. Errors: UsageError, TracerError for what does not exist."""
+    if given.get("ipv4") and given.get("ipv6"):
+        raise UsageError("-4 and -6 together leave nothing", "give one of them, or neither")
+    return Filters(
+        pids=values.pids(given.get("pid", ())),
+        follow=given.get("follow", True),
+        ports=values.ports(given.get("port", ()), "--port"),
+        lports=values.ports(given.get("lport", ()), "--lport"),
+        rports=values.ports(given.get("rport", ()), "--rport"),
+        addrs=values.networks(given.get("addr", ()), "--addr"),
+        family=4 if given.get("ipv4") else 6 if given.get("ipv6") else 0,
+        states=values.states(given.get("state", ())),
+        netns=values.netns(given.get("netns", ())),
+        kinds=values.kinds(given.get("kind", ())),
+    )
+
+
+def read_form(given: dict[str, Any]) -> str:
+    """The output's form. Errors: UsageError."""
+    if given.get("as_json"):
+        return "json"
+    form: str = given.get("form", "table")
+    if form not in FORMS:
+        raise UsageError(f"--format {form!r} is not known", values.nearest(form, list(FORMS)))
+    return form
+
+
+def read_color(given: dict[str, Any], output: Output) -> bool:
+    """Whether to use colours. Errors: UsageError."""
+    when = given.get("color", "auto")
+    if when not in ("auto", "always", "never"):
+        raise UsageError(f"--color {when!r} is not known", "one of: auto, always, never")
+    if when == "auto":
+        return output.is_terminal and "NO_COLOR" not in os.environ
+    return bool(when == "always")
+
+
+def _pages(given: dict[str, Any]) -> int:
+    text = given.get("buffer_pages")
+    if text is None:
+        return 0
+    pages = values.count(text)
+    if pages & (pages - 1):
+        near = 1 << pages.bit_length()
+        raise UsageError(f"--buffer-pages {pages} is no power of two", f"such as {near}")
+    return pages
+
+
+class Signals:
+    """Ctrl-C, SIGTERM and a terminal that hangs up end a session; a second one, at once.
+
+    Before anything is attached they end the process, with 128 + the signal's number. `fd` becomes
+    readable with each signal, so that no wait outlasts one.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._attached = False
+        self.fd, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._end)
+        signal.signal(signal.SIGQUIT, self._interim)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self._limits.stop or not self._attached:
+            os._exit(128 + number)
+        self._limits.stop = signal.Signals(number).name
+
+    def _interim(self, number: int, frame: FrameType | None) -> None:
+        self._limits.interim = True
+
+    def attached(self) -> None:
+        """From here on there is something to end cleanly."""
+        self._attached = True
+
+
+@dataclass
+class Command:
+    """One run of a tracing command, live or from a recording."""
+
+    given: dict[str, Any]
+    stream: bool = True
+    count_by_owner: bool = False
+    snapshots: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        given = self.given
+        self.filters = read_filters(given)
+        self.form = read_form(given)
+        self.pages = _pages(given)
+        self.sockets = values.count(given["sockets"]) if given.get("sockets") else 0
+        for name, attribute in (("duration", "seconds"), ("interval", "interval")):
+            if given.get(name):
+                setattr(self.limits, attribute, values.duration(given[name]))
+        self.notices = Notices(bool(given.get("quiet")))
+        path = given.get("output")
+        self.output = Output(
+            Path(path) if path and path != "-" else None, bool(given.get("force"))
+        )
+        self.color = read_color(given, self.output)
+
+    def run(self, show: View) -> Player:
+        """Trace, or replay with -r, until the end."""
+        source = self.given.get("source")
+        if source:
+            return self._replay(source, show)
+        return self._live(show)
+
+    def _replay(self, source: str, show: View) -> Player:
+        for option in ("ready_file", "buffer_pages", "sockets", "keep"):
+            if self.given.get(option):
+                name = "--" + option.replace("_", "-")
+                raise UsageError(f"{name} has no use with a recording", f"leave {name} out")
+        signals = Signals(self.limits)
+        signals.attached()
+        return replay(source, show, self.filters, bool(self.given.get("utc")), self.limits)
+
+    def _live(self, show: View) -> Player:
+        given = self.given
+        signals = Signals(self.limits)
+        settings = Settings(
+            filters=self.filters,
+            stream=self.stream,
+            count_by_owner=self.count_by_owner,
+            accept_hook=not given.get("no_accept_hook"),
+            buffer_pages=self.pages,
+            kernel_cost=bool(given.get("kernel_cost")),
+            **({"sockets": self.sockets} if self.sockets else {}),
+        )
+        record = Writer(Path(given["keep"]), bool(given.get("force"))) if given.get("keep") else None
+        ready_file = given.get("ready_file")
+
+        def ready() -> None:
+            signals.attached()
+            if ready_file:
+                Path(ready_file).touch()
+
+        session = Session(
+            settings,
+            show,
+            record=record,
+            utc=bool(given.get("utc")),
+            snapshots=self.snapshots,
+            ready=ready,
+            notice=self.notices.say,
+            wake_fd=signals.fd,
+            limits=self.limits,
+        )
+        try:
+            return session.run()
+        finally:
+            if record:
+                record.close()
+            self.output.close()

@@ -1,0 +1,34 @@
+"""`tcptrace states`: sockets by state and process, transitions, time in each state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tracer.cli import options
+
+
+@click.command()
+@options.filters
+@options.duration
+@options.interval
+@options.form
+@options.as_json
+@options.output
+@options.force
+@options.source
+@options.keep
+@options.utc
+@options.numeric
+@options.color
+@options.tracing
+@options.common
+def states(**given: Any) -> None:
+    """Sockets by state and process now, transitions, and the time spent in each state."""
+    from tracer.cli.setup import Command
+    from tracer.views.states import StatesView
+
+    command = Command(given, stream=False, count_by_owner=True, snapshots=True)
+    show = StatesView(command.output, command.notices, command.form)
+    command.run(show)

@@ -1,0 +1,63 @@
+"""Sockets and transitions, process by process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tracer.flows.transitions import Spread, TransitionTable
+from tracer.wire.layout import Layout, Records
+
+
+@dataclass
+class Holding:
+    """What one owner has: sockets by state, the oldest in each, and what happened to them.
+
+    `oldest` is (ns, whether that is exact) by state; `opened` counts attempts and children,
+    `failed` those that never were ESTABLISHED, `closed` the ends of the others.
+    """
+
+    pid: int
+    start: int
+    owner_is: int = 0
+    now: dict[int, int] = field(default_factory=dict)
+    oldest: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    transitions: dict[tuple[int, int, int], Spread] = field(default_factory=dict)
+    opened: int = 0
+    closed: int = 0
+    failed: int = 0
+
+
+def holdings(sockets: Records | None, table: TransitionTable, layout: Layout) -> list[Holding]:
+    """One entry for each owner that has sockets now or had transitions, by tgid."""
+    found: dict[tuple[int, int], Holding] = {}
+    if sockets is not None:
+        _add_sockets(found, sockets, layout)
+    names = layout.enums["tcp_state"]
+    for pid, start in table.owners():
+        holding = found.setdefault((pid, start), Holding(pid, start))
+        if not pid:
+            holding.owner_is = holding.owner_is or table.owner_is((pid, start))
+        holding.transitions = table.transitions((pid, start))
+        for (old, new, _), spread in holding.transitions.items():
+            if new == names["SYN_SENT"] or old == names["LISTEN"] and new == names["SYN_RECV"]:
+                holding.opened += spread.count
+            if new == names["CLOSE"] and old in (names["SYN_SENT"], names["SYN_RECV"]):
+                holding.failed += spread.count
+            elif new == names["CLOSE"] and old != names["LISTEN"]:
+                holding.closed += spread.count
+    return [found[key] for key in sorted(found)]
+
+
+def _add_sockets(found: dict[tuple[int, int], Holding], sockets: Records, layout: Layout) -> None:
+    exact = layout.enums["dwell_is"]["EXACT"]
+    keys = np.stack([sockets[name].astype(np.int64) for name in ("pid", "start", "state")], axis=1)
+    groups, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    for i, (pid, start, state) in enumerate(groups.tolist()):
+        chosen = sockets[place.reshape(-1) == i]
+        holding = found.setdefault((pid, start), Holding(pid, start))
+        holding.owner_is = int(chosen["owner_is"][0])
+        holding.now[state] = int(counts[i])
+        oldest = chosen[int(chosen["age_ns"].argmax())]
+        holding.oldest[state] = int(oldest["age_ns"]), bool(oldest["age_is"] == exact)

@@ -1,0 +1,63 @@
+"""What the counters add up to: seen, matched, refused, lost; and what of that is new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracer.wire.layout import Layout, Records
+
+# Records that carry names to user space; nobody asked to see them.
+_INTERNAL = "TASK"
+
+
+@dataclass
+class Tally:
+    """Counts of one session, kept by the kernel (`read`) or made from it (`late`)."""
+
+    seen: int = 0
+    matched: int = 0
+    late: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    lost_buffer: dict[str, int] = field(default_factory=dict)
+    lost_map: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> int:
+        """Records that did not come: no room in a buffer or a map, or a probe skipped."""
+        parts = (self.lost_buffer, self.lost_map, self.missed)
+        return sum(sum(part.values()) for part in parts)
+
+    def read(self, stats: Records, layout: Layout) -> list[tuple[str, str, int]]:
+        """Take the counters as they stand; returns what was lost since: (why, of, count)."""
+        kinds, filters = layout.enums["kind"], layout.enums["filter"]
+        shown = [value for name, value in kinds.items() if name not in (_INTERNAL, "LOST", "MAX")]
+        self.seen = int(stats["seen"][shown].sum())
+        self.matched = int(stats["matched"][shown].sum())
+        self.refused = {
+            name: int(stats["refused"][value])
+            for name, value in filters.items()
+            if name not in ("NONE", "MAX") and stats["refused"][value]
+        }
+        new = []
+        for why, column, kept in (
+            ("buffer", "lost_buffer", self.lost_buffer),
+            ("map", "lost_map", self.lost_map),
+        ):
+            for name, value in kinds.items():
+                if name == "MAX":
+                    continue
+                total = int(stats[column][value])
+                if total > kept.get(name.lower(), 0):
+                    new.append((why, name.lower(), total - kept.get(name.lower(), 0)))
+                    kept[name.lower()] = total
+        return new
+
+    def read_missed(self, missed: dict[str, int]) -> list[tuple[str, str, int]]:
+        """Take the kernel's counts of skipped runs by program; returns what is new."""
+        new = []
+        for program, total in missed.items():
+            if total > self.missed.get(program, 0):
+                new.append(("missed", program, total - self.missed.get(program, 0)))
+                self.missed[program] = total
+        return new

@@ -1,0 +1,129 @@
+"""The CO-RE back end: open the prebuilt object, set it up, load it, attach it."""
+
+from __future__ import annotations
+
+import ctypes as C
+import mmap
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tracer.errors import NotPermittedError, TracerError, UnsupportedError
+from tracer.kernel.libbpf import Messages, check, check_pointer, lib
+from tracer.wire.btf import Btf
+from tracer.wire.layout import Layout, Records
+
+
+class CoreObject:
+    """One BPF object: opened, set up, loaded, attached; `close` takes all of it away again."""
+
+    def __init__(self, path: Path, types: Btf, layout: Layout) -> None:
+        self.messages = Messages()
+        self._types = types
+        self._layout = layout
+        self._lib = lib()
+        self._links: dict[str, int] = {}
+        try:
+            self._object = check_pointer(
+                self._lib.bpf_object__open_file(os.fsencode(path), None), f"cannot open {path}"
+            )
+        except OSError as error:
+            raise TracerError(str(error), "build it: make setup") from error
+
+    def choose(self, wanted: Iterable[str]) -> None:
+        """Load these programs and no others."""
+        names = set(wanted)
+        program = self._lib.bpf_object__next_program(self._object, None)
+        while program:
+            name = self._lib.bpf_program__name(program).decode()
+            self._lib.bpf_program__set_autoload(program, name in names)
+            program = self._lib.bpf_object__next_program(self._object, program)
+
+    def resize(self, name: str, entries: int) -> None:
+        """Set a map's number of entries, before `load`."""
+        check(self._lib.bpf_map__set_max_entries(self._map(name), entries), f"size of {name}")
+
+    def setting(self, name: str, dtype: np.dtype[np.void]) -> Records:
+        """Return a constant as a one-element array to write to, before `load`."""
+        section, offset, _ = self._types.symbols[name]
+        size = C.c_size_t()
+        address = check_pointer(
+            self._lib.bpf_map__initial_value(self._map(section), C.byref(size)), section
+        )
+        memory = (C.c_uint8 * size.value).from_address(address)
+        return np.frombuffer(memory, dtype, 1, offset)
+
+    def variable(self, name: str, dtype: np.dtype[np.void]) -> Records:
+        """Return a global as a one-element array over the kernel's own memory, after `load`."""
+        section, offset, _ = self._types.symbols[name]
+        memory = mmap.mmap(self.map_fd(section), offset + dtype.itemsize)
+        return np.frombuffer(memory, dtype, 1, offset)
+
+    def load(self) -> None:
+        """Have the kernel check and load what was chosen."""
+        try:
+            check(self._lib.bpf_object__load(self._object), "cannot load the programs")
+        except OSError as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: OSError) -> TracerError:
+        text = "; ".join(self.messages.lines[-3:])
+        if error.errno in (1, 13):
+            return NotPermittedError(f"{error.strerror} ({text})", "see: tcptrace doctor")
+        return UnsupportedError(f"{error.strerror} ({text})", "see: tcptrace doctor")
+
+    def _map(self, name: str) -> int:
+        return check_pointer(
+            self._lib.bpf_object__find_map_by_name(self._object, name.encode()), f"map {name}"
+        )
+
+    def _program(self, name: str) -> int:
+        return check_pointer(
+            self._lib.bpf_object__find_program_by_name(self._object, name.encode()),
+            f"program {name}",
+        )
+
+    def map_fd(self, name: str) -> int:
+        """File descriptor of a map, after `load`."""
+        return check(self._lib.bpf_map__fd(self._map(name)), f"map {name}")
+
+    def program_fd(self, name: str) -> int:
+        """File descriptor of a program, after `load`."""
+        return check(self._lib.bpf_program__fd(self._program(name)), f"program {name}")
+
+    def attach(self, name: str) -> None:
+        """Attach a program; it is detached by `detach`, `close`, or the end of this process."""
+        try:
+            link = self._lib.bpf_program__attach(self._program(name))
+            self._links[name] = check_pointer(link, f"cannot attach {name}")
+        except OSError as error:
+            raise self._explain(error) from error
+
+    def open_iterator(self, name: str) -> int:
+        """File descriptor of one pass of an iterator program: read it to its end, close it."""
+        link = self._links.get(name)
+        if link is None:
+            attached = self._lib.bpf_program__attach_iter(self._program(name), None)
+            link = self._links[name] = check_pointer(attached, f"cannot attach {name}")
+        descriptor = self._lib.bpf_iter_create(self._lib.bpf_link__fd(link))
+        return check(descriptor, f"cannot start {name}")
+
+    @property
+    def attached(self) -> Mapping[str, int]:
+        """Links by program name."""
+        return self._links
+
+    def detach(self) -> None:
+        """Take every program off its hook; maps stay readable."""
+        while self._links:
+            _, link = self._links.popitem()
+            self._lib.bpf_link__destroy(link)
+
+    def close(self) -> None:
+        """Detach and free everything."""
+        self.detach()
+        if self._object:
+            self._lib.bpf_object__close(self._object)
+            self._object = 0

@@ -1,0 +1,73 @@
+"""Rows of the iterator programs: one read of a seq file gives every process, file or socket."""
+
+from __future__ import annotations
+
+import ctypes as C
+import os
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from tracer.wire.layout import Records
+
+_CHUNK = 1 << 18
+_CLONE_NEWNET = 0x40000000
+
+
+def read_rows(fd: int, dtype: np.dtype[np.void]) -> Records:
+    """Read an iterator to its end and close it: one record a row."""
+    parts = []
+    try:
+        while True:
+            try:
+                part = os.read(fd, _CHUNK)
+            except InterruptedError:
+                continue
+            except BlockingIOError:
+                continue  # EAGAIN: the program asked to be run again
+            if not part:
+                break
+            parts.append(part)
+    finally:
+        os.close(fd)
+    return np.frombuffer(b"".join(parts), dtype)
+
+
+def in_namespace(path: str, work: Callable[[], int]) -> int:
+    """Run `work` on a thread that has joined the network namespace at `path`.
+
+    iter/tcp belongs to the namespace of the thread that makes it. Errors: OSError.
+    """
+    outcome: list[int | OSError] = []
+
+    def body() -> None:
+        try:
+            with open(path, "rb") as namespace:
+                if C.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+                    raise OSError(C.get_errno(), os.strerror(C.get_errno()))
+            outcome.append(work())
+        except OSError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], OSError):
+        raise outcome[0]
+    return outcome[0]
+
+
+def network_namespaces() -> dict[int, str]:
+    """Path of every network namespace that a process is in, by inode."""
+    found: dict[int, str] = {}
+    own = os.stat("/proc/self/ns/net").st_ino
+    found[own] = "/proc/self/ns/net"
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            path = f"/proc/{entry.name}/ns/net"
+            try:
+                found.setdefault(os.stat(path).st_ino, path)
+            except OSError:
+                continue
+    return found

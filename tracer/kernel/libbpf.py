@@ -1,0 +1,191 @@
+"""libbpf's C interface through ctypes: signatures and error handling, nothing else.
+
+Only what is used is declared. Functions that return a pointer return None on failure, those that
+return an int a negative errno; both become OSError in `check` and `check_pointer`.
+"""
+
+from __future__ import annotations
+
+import ctypes as C
+import errno
+import os
+from functools import cache
+from typing import Any
+
+from tracer.errors import UnsupportedError
+
+BPF_PROG_TYPE_TRACEPOINT = 5
+BPF_PROG_TYPE_TRACING = 26
+BPF_TRACE_RAW_TP = 23
+BPF_TRACE_FEXIT = 25
+BPF_STATS_RUN_TIME = 0
+
+# union bpf_attr commands of bpf(2), include/uapi/linux/bpf.h
+BPF_PROG_GET_FD_BY_ID = 13
+BPF_OBJ_GET_INFO_BY_FD = 15
+SYS_BPF = {"x86_64": 321, "aarch64": 280}
+
+PrintFn = C.CFUNCTYPE(C.c_int, C.c_int, C.c_char_p, C.c_void_p)
+
+
+class ProgLoadOpts(C.Structure):
+    """struct bpf_prog_load_opts, the leading members; `sz` tells libbpf how many."""
+
+    _fields_ = [
+        ("sz", C.c_size_t),
+        ("attempts", C.c_int),
+        ("expected_attach_type", C.c_int),
+        ("prog_btf_fd", C.c_uint32),
+        ("prog_flags", C.c_uint32),
+        ("prog_ifindex", C.c_uint32),
+        ("kern_version", C.c_uint32),
+        ("attach_btf_id", C.c_uint32),
+        ("attach_prog_fd", C.c_uint32),
+        ("attach_btf_obj_fd", C.c_uint32),
+    ]
+
+
+class ProgInfo(C.Structure):
+    """struct bpf_prog_info, include/uapi/linux/bpf.h."""
+
+    _fields_ = [
+        ("type", C.c_uint32),
+        ("id", C.c_uint32),
+        ("tag", C.c_uint8 * 8),
+        ("jited_prog_len", C.c_uint32),
+        ("xlated_prog_len", C.c_uint32),
+        ("jited_prog_insns", C.c_uint64),
+        ("xlated_prog_insns", C.c_uint64),
+        ("load_time", C.c_uint64),
+        ("created_by_uid", C.c_uint32),
+        ("nr_map_ids", C.c_uint32),
+        ("map_ids", C.c_uint64),
+        ("name", C.c_char * 16),
+        ("ifindex", C.c_uint32),
+        ("gpl_compatible", C.c_uint32),
+        ("netns_dev", C.c_uint64),
+        ("netns_ino", C.c_uint64),
+        ("nr_jited_ksyms", C.c_uint32),
+        ("nr_jited_func_lens", C.c_uint32),
+        ("jited_ksyms", C.c_uint64),
+        ("jited_func_lens", C.c_uint64),
+        ("btf_id", C.c_uint32),
+        ("func_info_rec_size", C.c_uint32),
+        ("func_info", C.c_uint64),
+        ("nr_func_info", C.c_uint32),
+        ("nr_line_info", C.c_uint32),
+        ("line_info", C.c_uint64),
+        ("jited_line_info", C.c_uint64),
+        ("nr_jited_line_info", C.c_uint32),
+        ("line_info_rec_size", C.c_uint32),
+        ("jited_line_info_rec_size", C.c_uint32),
+        ("nr_prog_tags", C.c_uint32),
+        ("prog_tags", C.c_uint64),
+        ("run_time_ns", C.c_uint64),
+        ("run_cnt", C.c_uint64),
+        ("recursion_misses", C.c_uint64),
+        ("verified_insns", C.c_uint32),
+        ("attach_btf_obj_id", C.c_uint32),
+        ("attach_btf_id", C.c_uint32),
+    ]
+
+
+_POINTER = C.c_void_p
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "libbpf_set_print": (_POINTER, [_POINTER]),
+    "libbpf_num_possible_cpus": (C.c_int, []),
+    "libbpf_version_string": (C.c_char_p, []),
+    "libbpf_find_vmlinux_btf_id": (C.c_int, [C.c_char_p, C.c_int]),
+    "bpf_object__open_file": (_POINTER, [C.c_char_p, _POINTER]),
+    "bpf_object__load": (C.c_int, [_POINTER]),
+    "bpf_object__close": (None, [_POINTER]),
+    "bpf_object__find_map_by_name": (_POINTER, [_POINTER, C.c_char_p]),
+    "bpf_object__find_program_by_name": (_POINTER, [_POINTER, C.c_char_p]),
+    "bpf_object__next_program": (_POINTER, [_POINTER, _POINTER]),
+    "bpf_map__fd": (C.c_int, [_POINTER]),
+    "bpf_map__set_max_entries": (C.c_int, [_POINTER, C.c_uint32]),
+    "bpf_map__max_entries": (C.c_uint32, [_POINTER]),
+    "bpf_map__initial_value": (_POINTER, [_POINTER, C.POINTER(C.c_size_t)]),
+    "bpf_program__name": (C.c_char_p, [_POINTER]),
+    "bpf_program__set_autoload": (C.c_int, [_POINTER, C.c_bool]),
+    "bpf_program__fd": (C.c_int, [_POINTER]),
+    "bpf_program__attach": (_POINTER, [_POINTER]),
+    "bpf_program__attach_iter": (_POINTER, [_POINTER, _POINTER]),
+    "bpf_link__fd": (C.c_int, [_POINTER]),
+    "bpf_link__destroy": (C.c_int, [_POINTER]),
+    "bpf_iter_create": (C.c_int, [C.c_int]),
+    "bpf_map_update_elem": (C.c_int, [C.c_int, _POINTER, _POINTER, C.c_uint64]),
+    "bpf_map_lookup_elem": (C.c_int, [C.c_int, _POINTER, _POINTER]),
+    "bpf_map_delete_elem": (C.c_int, [C.c_int, _POINTER]),
+    "bpf_map_get_next_key": (C.c_int, [C.c_int, _POINTER, _POINTER]),
+    "bpf_map_lookup_batch": (
+        C.c_int,
+        [C.c_int, _POINTER, _POINTER, _POINTER, _POINTER, C.POINTER(C.c_uint32), _POINTER],
+    ),
+    "bpf_obj_get_info_by_fd": (C.c_int, [C.c_int, _POINTER, C.POINTER(C.c_uint32)]),
+    "bpf_enable_stats": (C.c_int, [C.c_int]),
+    "bpf_prog_load": (
+        C.c_int,
+        [C.c_int, C.c_char_p, C.c_char_p, _POINTER, C.c_size_t, C.POINTER(ProgLoadOpts)],
+    ),
+}
+
+
+@cache
+def lib() -> Any:
+    """Load libbpf.so.1 and declare its functions.
+
+    Errors: UnsupportedError where it is not installed or too old.
+    """
+    try:
+        library = C.CDLL("libbpf.so.1", use_errno=True)
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise UnsupportedError(
+            f"libbpf 1.0 or newer cannot be used: {error}", "install it: apt-get install libbpf1"
+        ) from error
+    return library
+
+
+def check(result: int, doing: str) -> int:
+    """Pass a result that is no error on; raise OSError, its text saying what was being done."""
+    if result >= 0:
+        return result
+    number = -result if result != -1 else (C.get_errno() or errno.EPERM)
+    raise OSError(number, f"{doing}: {os.strerror(number)}")
+
+
+def check_pointer(result: int | None, doing: str) -> int:
+    """Pass a pointer on; raise OSError with errno's meaning for NULL."""
+    if result:
+        return result
+    number = C.get_errno() or errno.EINVAL
+    raise OSError(number, f"{doing}: {os.strerror(number)}")
+
+
+def program_info(fd: int) -> ProgInfo:
+    """What the kernel tells of a loaded program. Errors: OSError."""
+    info = ProgInfo()
+    length = C.c_uint32(C.sizeof(info))
+    check(lib().bpf_obj_get_info_by_fd(fd, C.byref(info), C.byref(length)), "program info")
+    return info
+
+
+class Messages:
+    """libbpf's own warnings, kept for -v and for error reports instead of printed."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._libc = C.CDLL(None)
+        self._callback = PrintFn(self._keep)
+        lib().libbpf_set_print(C.cast(self._callback, C.c_void_p))
+
+    def _keep(self, level: int, text: bytes, arguments: int) -> int:
+        if level == 0:
+            buffer = C.create_string_buffer(4096)
+            self._libc.vsnprintf(buffer, C.c_size_t(4096), text, C.c_void_p(arguments))
+            self.lines += buffer.value.decode(errors="replace").splitlines()
+            del self.lines[:-200]
+        return 0

@@ -1,0 +1,336 @@
+"""The running kernel as a source of frames: load, attach, seed, drain, count.
+
+Order matters at the start: the probes first, so that nothing is missed; then the processes of
+--pid, walked until nothing changes; then the owners of what was there; only then is the gate
+opened, and from there on records are counted and sent.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.errors import TracerError
+from tracer.kernel import iterators, maps, tracefs
+from tracer.kernel.core import CoreObject
+from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib, program_info
+from tracer.kernel.perf import SAMPLE_OFFSET, Chunk, PerfBuffers, online_cpus, sample_size
+from tracer.wire.batch import Encoding, view
+from tracer.wire.btf import Btf
+from tracer.wire.filters import Filters, mapped, port_bits
+from tracer.wire.layout import Layout, Records, derive
+
+IDLE_PAGES = 64
+MOST_PAGES = 1024
+BUFFER_BYTES = 256 << 20  # for all CPUs and both buffers
+OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to attach and how: fixed for the life of a session."""
+
+    filters: Filters = field(default_factory=Filters)
+    stream: bool = True
+    count_by_owner: bool = False
+    accept_hook: bool = True
+    buffer_pages: int = 0  # 0: as many as BUFFER_BYTES allow, at most MOST_PAGES
+    sockets: int = 131072
+    kernel_cost: bool = False
+
+
+class LiveSource:
+    """Programs in the kernel, and what they have to tell."""
+
+    def __init__(self, settings: Settings) -> None:
+        if not OBJECT.exists():
+            raise TracerError(f"{OBJECT} is missing", "build it: make setup")
+        types = Btf.load(OBJECT)
+        self.settings = settings
+        self.layout: Layout = derive(types)
+        self._buffers: dict[str, PerfBuffers] = {}
+        self._last_stats: NDArray[np.uint64] | None = None
+        self._stats_fd: int | None = None
+        self._programs: list[str] = []
+        self.notices: list[str] = []
+        self._object = CoreObject(OBJECT, types, self.layout)
+        try:
+            self._set_up()
+        except BaseException:
+            self.close()
+            raise
+
+    # --- start ----------------------------------------------------------------
+
+    def _set_up(self) -> None:
+        settings, bpf = self.settings, self._object
+        programs = ["tt_state", "tt_destroy", "tt_rename", "tt_free", "tt_fork", "tt_exit"]
+        if settings.accept_hook:
+            programs += ["tt_accept4_exit", "tt_accept_exit"]
+        bpf.choose([*programs, "tt_iter_task", "tt_iter_files", "tt_iter_tcp"])
+        bpf.resize("tt_socks", settings.sockets)
+        if not settings.count_by_owner:
+            bpf.resize("tt_counts", 1)
+        self._write_config()
+        bpf.load()
+        self._write_filter_maps()
+        self._open_buffers()
+        self._control = bpf.variable("tt_control", self.layout.dtypes["control"])
+        self._control["attached_ns"] = time.monotonic_ns()
+        self._programs = programs
+        if settings.kernel_cost:
+            self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
+        tracefs.reach(lambda: [bpf.attach(name) for name in programs])
+        self.task_rows = self._find_targets()
+        self.holder_rows = self._rows("tt_iter_files", "holder_row")
+        self.rungs = {"state": "tp_btf", "accept": "tracepoint" if settings.accept_hook else "off"}
+        self.started_ns = time.monotonic_ns()
+        self._control["live"] = 1
+
+    def _open_buffers(self) -> None:
+        """The large records tell of processes as well, so their buffer is always there."""
+        wanted = {"SMAL": ("tt_small", "state"), "LARG": ("tt_large", "large")}
+        pages = self.settings.buffer_pages or _default_pages()
+        if not self.settings.stream:
+            del wanted["SMAL"]
+            pages = min(pages, IDLE_PAGES)
+        for tag, (name, record) in wanted.items():
+            size = self.layout.dtypes[record].itemsize
+            self._buffers[tag] = PerfBuffers(self._object.map_fd(name), pages, size)
+
+    def _write_config(self) -> None:
+        filters, layout = self.settings.filters, self.layout
+        kinds = layout.enums["kind"]
+        config = self._object.setting("tt_config", layout.dtypes["config"])
+        wanted = filters.kinds or {"state", "accept"}
+        config["kinds"] = sum(1 << kinds[kind.upper()] for kind in wanted)
+        config["states"] = sum(1 << state for state in filters.states)
+        config["pidns"] = os.stat("/proc/self/ns/pid").st_ino
+        config["pidns_level"] = _pid_namespace_level()
+        config["stream"] = self.settings.stream
+        config["count_by_owner"] = self.settings.count_by_owner
+        config["filter_pid"] = bool(filters.pids)
+        config["follow"] = filters.follow
+        config["filter_netns"] = bool(filters.netns)
+        config["family"] = filters.family
+        config["filter_addr"] = bool(filters.addrs)
+        for name, ranges in (
+            ("port", filters.ports),
+            ("lport", filters.lports),
+            ("rport", filters.rports),
+        ):
+            config[f"filter_{name}"] = bool(ranges)
+            if ranges:
+                ports = self._object.setting(f"tt_{name}s", layout.dtypes["portset"])
+                ports["bits"][0] = port_bits(ranges)
+
+    def _write_filter_maps(self) -> None:
+        one = np.ones(1, np.uint8)
+        netns = self._object.map_fd("tt_netns_set")
+        for inode in self.settings.filters.netns:
+            maps.put(netns, np.array([inode], np.uint32), one)
+        addrs = self._object.map_fd("tt_addrs")
+        for network in self.settings.filters.addrs:
+            key = np.zeros(1, self.layout.dtypes["addr_key"])
+            prefix, length = mapped(network)
+            key["addr"], key["prefixlen"] = np.frombuffer(prefix, np.uint8), length
+            maps.put(addrs, key, one)
+
+    def _find_targets(self) -> Records:
+        """Mark the processes of --pid and their descendants; returns all processes.
+
+        Walks until a walk finds no more: a child born in between is either found by the next
+        walk or was added by the fork probe, as its parent was a target by then.
+        """
+        wanted = set(self.settings.filters.pids)
+        fd = self._object.map_fd("tt_targets")
+        known: set[int] = set()
+        while True:
+            rows = self._rows("tt_iter_task", "task_row")
+            targets = rows[np.isin(rows["local_pid"], list(wanted)) & (rows["local_pid"] > 0)]
+            missing = wanted - set(targets["local_pid"].tolist())
+            if missing and not known:
+                raise TracerError(
+                    f"no process has the PID {min(missing)}", "look it up: pgrep -a NAME"
+                )
+            pids = set(targets["pid"].tolist())
+            if self.settings.filters.follow:
+                pids = _descendants(rows, pids)
+            if pids <= known:
+                return rows
+            for row in rows[np.isin(rows["pid"], list(pids - known))]:
+                maps.put(fd, row["pid"].reshape(1).copy(), row["start"].reshape(1).copy())
+            known |= pids
+
+    # --- while it runs --------------------------------------------------------
+
+    def wait(self, timeout: float, wake_fd: int | None = None) -> None:
+        """Sleep until a buffer is half full or `wake_fd` readable, at most `timeout` seconds."""
+        poll = select.poll()
+        if wake_fd is not None:
+            poll.register(wake_fd, select.POLLIN)
+        for buffers in self._buffers.values():
+            for fd in buffers.fds:
+                poll.register(fd, select.POLLIN)
+        poll.poll(timeout * 1000)
+
+    def drain(self) -> Iterator[tuple[str, list[Chunk]]]:
+        """What came since the last call: (frame tag, runs of whole samples)."""
+        for name, buffers in self._buffers.items():
+            chunks = buffers.drain()
+            if chunks:
+                yield name, chunks
+
+    @property
+    def encoding(self) -> dict[str, tuple[int, int]]:
+        """Where a record lies in its sample, by frame tag: (offset, stride)."""
+        return {
+            name: (SAMPLE_OFFSET, sample_size(buffers.record))
+            for name, buffers in self._buffers.items()
+        }
+
+    def task_cgroups(self, chunk: Chunk) -> list[int]:
+        """Control groups that a run of large samples tells of."""
+        head = self.layout.dtypes["head"]
+        records = view(chunk, Encoding(*self.encoding["LARG"]), head)
+        tasks = records["kind"] == self.layout.enums["kind"]["TASK"]
+        return records["cgroup_id"][tasks].tolist()
+
+    def stats(self) -> Records | None:
+        """Counters, summed over the CPUs: shape (1,); None if they stand as they stood."""
+        dtype = self.layout.dtypes["stats"]
+        per_cpu = maps.read_percpu_value(self._object.map_fd("tt_stats"), dtype)
+        words = per_cpu.view(np.uint64).reshape(len(per_cpu), -1).sum(axis=0)
+        if self._last_stats is not None and (words == self._last_stats).all():
+            return None
+        self._last_stats = words
+        return words.view(dtype)
+
+    def missed(self) -> dict[str, int]:
+        """Runs that the kernel skipped because a program was running already, by program.
+
+        Counted since Linux commit 9ed9e9ba2337 ("bpf: Count the number of times recursion was
+        prevented") (in v5.12). Only those of programs that make records count as lost ones.
+        """
+        return {
+            name: info.recursion_misses
+            for name in self._programs
+            if (info := program_info(self._object.program_fd(name))).recursion_misses
+        }
+
+    def costs(self) -> list[str]:
+        """With kernel_cost: what each program's runs took, by the kernel's own clock."""
+        if self._stats_fd is None:
+            return []
+        lines = []
+        for name in self._programs:
+            info = program_info(self._object.program_fd(name))
+            if info.run_cnt:
+                mean = info.run_time_ns / info.run_cnt
+                lines.append(f"kernel cost: {name} {mean:.0f} ns a run, {info.run_cnt} runs")
+        return lines
+
+    def counts(self) -> Records:
+        """Transitions by owner and dwell: pairs of key and value, summed over the CPUs."""
+        dtypes = self.layout.dtypes
+        fd = self._object.map_fd("tt_counts")
+        keys, values = maps.read_percpu_hash(fd, dtypes["count_key"], dtypes["count_value"])
+        pairs = np.zeros(
+            len(keys), np.dtype([("key", keys.dtype), ("value", dtypes["count_value"])])
+        )
+        pairs["key"] = keys
+        total = pairs["value"]
+        used = values["count"] > 0
+        total["count"] = values["count"].sum(axis=1)
+        total["sum_ns"] = values["sum_ns"].sum(axis=1)
+        total["min_ns"] = np.where(used, values["min_ns"], np.uint64(2**64 - 1)).min(axis=1)
+        total["max_ns"] = values["max_ns"].max(axis=1)
+        return pairs
+
+    def sockets(self) -> Records:
+        """Every TCP socket of every namespace that is asked for, with its owner."""
+        wanted = self.settings.filters.netns
+        parts = []
+        own = os.stat("/proc/self/ns/net").st_ino
+        for inode, path in iterators.network_namespaces().items():
+            if wanted and inode not in wanted:
+                continue
+            try:
+                if inode == own:
+                    fd = self._object.open_iterator("tt_iter_tcp")
+                else:
+                    fd = iterators.in_namespace(
+                        path, lambda: self._object.open_iterator("tt_iter_tcp")
+                    )
+            except FileNotFoundError:
+                continue  # its last process ended
+            parts.append(iterators.read_rows(fd, self.layout.dtypes["sock_row"]))
+        return np.concatenate(parts) if parts else np.empty(0, self.layout.dtypes["sock_row"])
+
+    def _rows(self, program: str, row: str) -> Records:
+        fd = self._object.open_iterator(program)
+        return iterators.read_rows(fd, self.layout.dtypes[row])
+
+    # --- end ------------------------------------------------------------------
+
+    def stop(self) -> int:
+        """Send and count nothing more; returns the moment. The programs stay attached."""
+        self._control["live"] = 0
+        ended = time.monotonic_ns()
+        time.sleep(0.001)  # a run that had passed the gate takes microseconds to end
+        return ended
+
+    def detach(self) -> None:
+        """Take the programs off their hooks; what they counted stays readable."""
+        self._object.detach()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._object.detach()
+        if self._stats_fd is not None:
+            os.close(self._stats_fd)
+            self._stats_fd = None
+        while self._buffers:
+            self._buffers.popitem()[1].close()
+        self._object.close()
+
+
+def _default_pages() -> int:
+    pages = MOST_PAGES
+    while pages * mmap.PAGESIZE * len(online_cpus()) * 2 > BUFFER_BYTES:
+        pages //= 2
+    return pages
+
+
+def _descendants(rows: Records, pids: set[int]) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for pid, ppid in zip(rows["pid"].tolist(), rows["ppid"].tolist(), strict=True):
+        children.setdefault(ppid, []).append(pid)
+    found, todo = set(pids), list(pids)
+    while todo:
+        for child in children.get(todo.pop(), ()):
+            if child not in found:
+                found.add(child)
+                todo.append(child)
+    return found
+
+
+def _pid_namespace_level() -> int:
+    """Depth of this process's PID namespace: how many PIDs NSpid lists, less one.
+
+    /proc may be mounted in a nested namespace itself; then the kernel's level differs, and the
+    namespace's inode (checked beside it) says so.
+    """
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("NSpid:"):
+                return len(line.split()) - 2
+    return 0

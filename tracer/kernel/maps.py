@@ -1,0 +1,83 @@
+"""BPF maps through their descriptors: put, delete, read whole maps into arrays."""
+
+from __future__ import annotations
+
+import ctypes as C
+import errno
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.kernel.libbpf import check, lib
+from tracer.wire.layout import Records
+
+
+@cache
+def possible_cpus() -> int:
+    """Number of CPUs a per-CPU map has a slot for, offline ones included."""
+    return check(lib().libbpf_num_possible_cpus(), "number of CPUs")
+
+
+def put(fd: int, key: NDArray[np.generic], value: NDArray[np.generic]) -> None:
+    """Insert or replace one entry. Errors: OSError, E2BIG or ENOSPC when the map is full."""
+    check(lib().bpf_map_update_elem(fd, key.ctypes.data, value.ctypes.data, 0), "map update")
+
+
+def delete(fd: int, key: NDArray[np.generic]) -> None:
+    """Delete one entry if it is there."""
+    lib().bpf_map_delete_elem(fd, key.ctypes.data)
+
+
+def read_percpu_value(fd: int, dtype: np.dtype[np.void]) -> Records:
+    """The first value of a per-CPU array: shape (CPUs,)."""
+    key = C.c_uint32(0)
+    stride = (dtype.itemsize + 7) // 8 * 8
+    raw = np.zeros(possible_cpus() * stride, np.uint8)
+    check(lib().bpf_map_lookup_elem(fd, C.byref(key), raw.ctypes.data), "map read")
+    return raw.reshape(-1, stride)[:, : dtype.itemsize].copy().view(dtype)[:, 0]
+
+
+def read_percpu_hash(
+    fd: int, key_type: np.dtype[np.void], value_type: np.dtype[np.void], chunk: int = 4096
+) -> tuple[Records, Records]:
+    """All entries of a per-CPU hash: keys of shape (n,), values of shape (n, CPUs)."""
+    cpus = possible_cpus()
+    keys, values = [np.empty(0, key_type)], [np.empty((0, cpus), value_type)]
+    position = np.zeros(8, np.uint8)
+    first = True
+    while True:
+        key_chunk = np.zeros(chunk, key_type)
+        value_chunk = np.zeros((chunk, cpus), value_type)
+        count = C.c_uint32(chunk)
+        result = lib().bpf_map_lookup_batch(
+            fd,
+            None if first else position.ctypes.data,
+            position.ctypes.data,
+            key_chunk.ctypes.data,
+            value_chunk.ctypes.data,
+            C.byref(count),
+            None,
+        )
+        if result == -errno.ENOSPC:  # one bucket holds more than a chunk: ask for more at once
+            chunk *= 2
+            continue
+        keys.append(key_chunk[: count.value])
+        values.append(value_chunk[: count.value])
+        first = False
+        if result < 0:
+            if result == -errno.ENOENT or C.get_errno() == errno.ENOENT:
+                break
+            check(result, "map read")
+    return np.concatenate(keys), np.concatenate(values)
+
+
+def count_entries(fd: int, key_size: int) -> int:
+    """Number of entries of a hash."""
+    count = 0
+    key: C.Array[C.c_uint8] | None = None
+    following = (C.c_uint8 * key_size)()
+    while lib().bpf_map_get_next_key(fd, key, following) == 0:
+        count += 1
+        key = (C.c_uint8 * key_size).from_buffer_copy(following)
+    return count

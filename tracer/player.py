@@ -1,0 +1,217 @@
+"""Frames in, what they mean out: the one road that live sessions and recordings share."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from tracer.attribution.processes import ProcessTable
+from tracer.flows.tally import Tally
+from tracer.views.columns import Facts
+from tracer.views.text import Clock
+from tracer.wire.batch import Batch, Encoding, Sorter, split, view
+from tracer.wire.filters import Filters, refuse
+from tracer.wire.layout import Layout, Records
+from tracer.wire.recording import Frame
+
+CLOCK_STEP_NS = 100_000_000
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Records that did not come: how many, why, of which kind or program."""
+
+    mono_ns: int
+    count: int
+    why: str
+    of: str
+
+
+@dataclass
+class Outcome:
+    """How a session ended: its counts, its span, and what is to be told about it."""
+
+    tally: Tally
+    span_ns: int = 0
+    ended_by: str = ""
+    filters: Filters = field(default_factory=Filters)
+
+
+class View(Protocol):
+    """What shows a session. Every call is about a whole batch, never one event."""
+
+    def begin(self, facts: Facts, head: dict[str, object]) -> None: ...
+
+    def batch(self, batch: Batch) -> None: ...
+
+    def lost(self, lost: list[Lost]) -> None: ...
+
+    def counts(self, keys: Records, values: Records) -> None: ...
+
+    def sockets(self, rows: Records) -> None: ...
+
+    def mark(self, now_ns: int, tally: Tally) -> None: ...
+
+    def notice(self, text: str) -> None: ...
+
+    def end(self, outcome: Outcome) -> None: ...
+
+
+class Player:
+    """Turns frames into calls of a view. `filters` are applied here only to recordings."""
+
+    def __init__(self, show: View, filters: Filters | None = None, utc: bool = False) -> None:
+        self.facts: Facts
+        self.tally = Tally()
+        self.head: dict[str, object] = {}
+        self._view = show
+        self._filters = filters
+        self._utc = utc
+        self._small, self._large = Sorter(), Sorter()
+        self._ticks = [0, 0]
+        self._pending: list[tuple[str, str, int]] = []
+        self._refused: dict[str, int] = {}
+        self._passed = 0
+        self._started_ns = 0
+        self._handlers = {
+            "HEAD": self._head,
+            "TASK": self._tasks,
+            "CGRP": self._cgroups,
+            "SMAL": self._samples,
+            "LARG": self._samples,
+            "STAT": self._stats,
+            "CNTS": self._counts,
+            "SOCK": self._sockets,
+            "MISS": self._missed,
+            "TICK": self._tick,
+            "MARK": self._mark,
+            "LAST": self._last,
+        }
+
+    def feed(self, frame: Frame) -> None:
+        """Take one frame; frames of a later version that are not known here are passed over."""
+        handler = self._handlers.get(frame.tag)
+        if handler:
+            handler(frame)
+
+    # --- facts ----------------------------------------------------------------
+
+    def _head(self, frame: Frame) -> None:
+        self.head = json.loads(bytes(frame.data))
+        layout = Layout.from_json(self.head["layout"])  # type: ignore[arg-type]
+        self._encoding = {
+            tag: Encoding(*pair)
+            for tag, pair in self.head["encoding"].items()  # type: ignore[attr-defined]
+        }
+        events = layout.enums["task_event"]
+        processes = ProcessTable(events["RENAMED"], events["EXITED"])
+        clock = Clock(int(self.head["offset_ns"]), self._utc)  # type: ignore[call-overload]
+        self._started_ns = int(self.head["started_ns"])  # type: ignore[call-overload]
+        self._offset_ns = clock.offset_ns
+        self.facts = Facts(layout, processes, clock)
+        self._view.begin(self.facts, self.head)
+
+    def _tasks(self, frame: Frame) -> None:
+        self.facts.processes.add_rows(self._rows(frame, "task_row"))
+
+    def _cgroups(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        self.facts.cgroups.update({int(key): path for key, path in found.items()})
+
+    def _rows(self, frame: Frame, name: str) -> Records:
+        return np.frombuffer(frame.data, self.facts.layout.dtypes[name])
+
+    # --- records --------------------------------------------------------------
+
+    def _samples(self, frame: Frame) -> None:
+        small = frame.tag == "SMAL"
+        dtype = self.facts.layout.dtypes["state" if small else "large"]
+        data = np.frombuffer(frame.data, np.uint8)
+        sorter = self._small if small else self._large
+        sorter.add(view(data, self._encoding[frame.tag], dtype))
+
+    def _tick(self, frame: Frame) -> None:
+        now, offset = np.frombuffer(frame.data, np.int64)[:2].tolist()
+        self._pass_on(self._ticks[1])
+        self._ticks = [self._ticks[1], now]
+        self._tell_lost(now)
+        if abs(offset - self._offset_ns) > CLOCK_STEP_NS:
+            moved = (offset - self._offset_ns) / 1e9
+            self._view.notice(f"the wall clock was set {moved:+.1f} s; times here are by the old one")
+            self._offset_ns = offset
+
+    def _pass_on(self, before_ns: int | None) -> None:
+        small, large = self._small.take(before_ns), self._large.take(before_ns)
+        if small is None and large is None:
+            return
+        batch = split(small, large, self.facts.layout)
+        if self._filters is not None:
+            batch = Batch({kind: self._filter(kind, batch.kinds[kind]) for kind in batch.kinds})
+        self._view.batch(batch)
+
+    def _filter(self, kind: str, records: Records) -> Records:
+        if kind == "task" or self._filters is None:
+            return records
+        passed, refused = refuse(self._filters, records, self.facts.layout, self._owned)
+        for name, count in refused.items():
+            self._refused[name] = self._refused.get(name, 0) + count
+        self._passed += int(passed.sum())
+        return records[passed]
+
+    def _owned(self, records: Records) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        assert self._filters is not None
+        keys = self.facts.processes.descendants(set(self._filters.pids), self._filters.follow)
+        wanted = np.array([pid << 32 | start for pid, start in keys], np.uint64)
+        have = records["pid"].astype(np.uint64) << np.uint64(32) | records["start"]
+        return np.isin(have, wanted)
+
+    # --- counts ---------------------------------------------------------------
+
+    def _stats(self, frame: Frame) -> None:
+        stats = self._rows(frame, "stats")[0]
+        self._pending += self.tally.read(stats, self.facts.layout)
+
+    def _missed(self, frame: Frame) -> None:
+        self._pending += self.tally.read_missed(json.loads(bytes(frame.data)))
+
+    def _tell_lost(self, now_ns: int) -> None:
+        if self._pending:
+            self._view.lost([Lost(now_ns, count, why, of) for why, of, count in self._pending])
+            self._pending = []
+
+    def _counts(self, frame: Frame) -> None:
+        dtypes = self.facts.layout.dtypes
+        pair = np.dtype([("key", dtypes["count_key"]), ("value", dtypes["count_value"])])
+        pairs = np.frombuffer(frame.data, pair)
+        self._view.counts(pairs["key"], pairs["value"])
+
+    def _sockets(self, frame: Frame) -> None:
+        rows = self._rows(frame, "sock_row")
+        rows = rows[rows["matched"] > 0]
+        if self._filters is not None:
+            asked = replace(self._filters, kinds=frozenset())
+            rows = rows[refuse(asked, rows, self.facts.layout, self._owned)[0]]
+        self._view.sockets(rows)
+
+    def _mark(self, frame: Frame) -> None:
+        now = int(np.frombuffer(frame.data, np.int64)[0])
+        self._pass_on(None)
+        self._view.mark(now, self._final())
+
+    def _last(self, frame: Frame) -> None:
+        last = json.loads(bytes(frame.data))
+        self._pass_on(None)
+        self._tell_lost(last["mono_ns"])
+        filters = self._filters or Filters()
+        span = last["mono_ns"] - self._started_ns
+        self._view.end(Outcome(self._final(), span, last["ended_by"], filters))
+
+    def _final(self) -> Tally:
+        self.tally.late = self._small.late + self._large.late
+        if self._filters is not None and self._filters.describe():
+            self.tally.matched = self._passed
+            self.tally.refused = dict(self._refused)
+        return self.tally

@@ -1,0 +1,206 @@
+"""The composition root: a source of frames, a recording perhaps, a player and its view.
+
+    from tracer.session import Session, Settings
+    with Session(Settings(), view) as session:
+        session.run(seconds=10)
+
+Also the public API for scripts: see examples/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tracer.attribution import cgroups
+from tracer.errors import TracerError
+from tracer.kernel.live import LiveSource, Settings
+from tracer.player import Player, View
+from tracer.wire.filters import Filters
+from tracer.wire.recording import Frame, Writer, read
+
+__all__ = ["Limits", "Session", "Settings", "replay"]
+
+FAST_S, SLOW_S = 0.05, 0.2
+QUIET_TICKS = 10
+
+
+@dataclass
+class Limits:
+    """When to stop, and how often to close a block; signals set `stop` and `interim`."""
+
+    seconds: float | None = None
+    interval: float | None = None
+    most_bytes: int | None = None
+    stop: str = ""
+    interim: bool = False
+
+
+@dataclass
+class Session:
+    """A live session: programs in the kernel, frames from them, a view that shows them."""
+
+    settings: Settings
+    show: View
+    record: Writer | None = None
+    utc: bool = False
+    snapshots: bool = False
+    ready: Callable[[], None] = lambda: None
+    notice: Callable[[str], None] = lambda text: None
+    wake_fd: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def run(self) -> Player:
+        """Trace until a limit is reached; everything is detached when this returns."""
+        player = Player(self.show, None, self.utc)
+        source = LiveSource(self.settings)
+        try:
+            self.ready()
+            for text in source.notices:
+                self.notice(text)
+            for frame in self._frames(source):
+                if self.record:
+                    self._keep(self.record, frame)
+                player.feed(frame)
+            for text in source.costs():
+                self.notice(text)
+        finally:
+            source.close()
+        return player
+
+    def _keep(self, record: Writer, frame: Frame) -> None:
+        try:
+            record.write(frame)
+            if frame.tag == "TICK":
+                record.flush()
+        except OSError as error:
+            raise TracerError(
+                f"cannot write to {record.path}: {error.strerror}",
+                "what was written before can be shown: give more room or another place",
+            ) from error
+        limits = self.limits
+        if limits.most_bytes and record.size > limits.most_bytes and not limits.stop:
+            limits.stop = "size"
+            self.notice(f"{record.path} has reached --max-size: recording ends")
+
+    # --- frames ---------------------------------------------------------------
+
+    def _frames(self, source: LiveSource) -> Iterator[Frame]:
+        limits = self.limits
+        yield Frame("HEAD", json.dumps(_describe(source, self.settings)).encode())
+        yield Frame("TASK", source.task_rows)
+        yield Frame("HOLD", source.holder_rows)
+        groups = _Groups(source)
+        yield from groups.frames(source.task_rows["cgroup_id"].tolist())
+        begin = time.monotonic()
+        end = begin + limits.seconds if limits.seconds else None
+        mark = begin + limits.interval if limits.interval else None
+        quiet = 0
+        while not limits.stop:
+            source.wait(self._pause(quiet, end, mark), self.wake_fd)
+            came = False
+            for frame in self._drain(source, groups):
+                came = came or frame.tag in ("SMAL", "LARG")
+                yield frame
+            quiet = 0 if came else quiet + 1
+            now = time.monotonic()
+            if end is not None and now >= end:
+                limits.stop = limits.stop or "duration"
+            elif limits.interim or (mark is not None and now >= mark):
+                if mark is not None and limits.interval and now >= mark:
+                    mark += limits.interval
+                limits.interim = False
+                yield from self._snapshot(source)
+                yield Frame("MARK", np.array([time.monotonic_ns()], np.int64))
+        yield from self._finish(source, groups)
+
+    def _pause(self, quiet: int, end: float | None, mark: float | None) -> float:
+        pause = FAST_S if quiet < QUIET_TICKS else SLOW_S
+        now = time.monotonic()
+        for moment in (end, mark):
+            if moment is not None:
+                pause = min(pause, max(0.0, moment - now))
+        return pause
+
+    def _drain(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
+        started = time.monotonic_ns()
+        for tag, chunks in source.drain():
+            for chunk in chunks:
+                if tag == "LARG":
+                    yield from groups.frames(source.task_cgroups(chunk))
+                yield Frame(tag, chunk)
+        stats = source.stats()
+        if stats is not None:
+            yield Frame("STAT", stats)
+        missed = source.missed()
+        if missed:
+            yield Frame("MISS", json.dumps(missed).encode())
+        offset = time.time_ns() - time.monotonic_ns()
+        yield Frame("TICK", np.array([started, offset], np.int64))
+
+    def _snapshot(self, source: LiveSource) -> Iterator[Frame]:
+        if self.settings.count_by_owner:
+            yield Frame("CNTS", source.counts())
+        if self.snapshots:
+            yield Frame("SOCK", source.sockets())
+
+    def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
+        """Stop sending first: then what was counted and what was sent agree."""
+        ended = source.stop()
+        yield from self._drain(source, groups)
+        yield from self._snapshot(source)
+        last = {"mono_ns": ended, "ended_by": self.limits.stop}
+        yield Frame("LAST", json.dumps(last).encode())
+
+
+class _Groups:
+    """Paths of control groups, told once each, looked up when a new id is met."""
+
+    def __init__(self, source: LiveSource) -> None:
+        self._mount = cgroups.find_mount()
+        self._told: set[int] = set()
+
+    def frames(self, ids: list[int]) -> Iterator[Frame]:
+        """A frame with the paths of those not told of yet, if there are any."""
+        new = set(ids) - self._told
+        if not new or self._mount is None:
+            return
+        self._told |= new
+        found = cgroups.walk(self._mount)
+        self._told |= set(found)
+        yield Frame("CGRP", json.dumps({str(key): path for key, path in found.items()}).encode())
+
+
+def _describe(source: LiveSource, settings: Settings) -> dict[str, object]:
+    return {
+        "version": 1,
+        "layout": source.layout.to_json(),
+        "encoding": source.encoding,
+        "started_ns": source.started_ns,
+        "offset_ns": time.time_ns() - time.monotonic_ns(),
+        "host": platform.node(),
+        "kernel": os.uname().release,
+        "kinds": sorted(settings.filters.kinds or {"state", "accept"}),
+        "filters": settings.filters.describe(),
+        "stream": settings.stream,
+        "attached": source.rungs,
+        "netns": sorted(settings.filters.netns),
+    }
+
+
+def replay(path: str, show: View, filters: Filters, utc: bool, limits: Limits) -> Player:
+    """Show a recording as the session that made it was shown. `-` is standard input."""
+    player = Player(show, filters, utc)
+    with open(0 if path == "-" else path, "rb") as file:
+        for frame in read(file, path):
+            player.feed(frame)
+            if limits.stop:
+                break
+    return player

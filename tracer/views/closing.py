@@ -1,0 +1,39 @@
+"""The last line of a session: what was seen, what matched, what was lost, in how long."""
+
+from __future__ import annotations
+
+from tracer.flows.tally import Tally
+from tracer.views.text import duration
+
+
+def closing(tally: Tally, span_ns: int) -> str:
+    """`57120 seen, 57120 matched, 0 lost in 30.0s`, and what is out of the ordinary."""
+    text = f"{tally.seen} seen, {tally.matched} matched, {tally.lost} lost in {duration(span_ns)}"
+    if tally.late:
+        text += f", {tally.late} late"
+    return text
+
+
+def explain_lost(tally: Tally) -> list[str]:
+    """Why records were lost and what helps: a line for each cause."""
+    lines = []
+    buffer, room, missed = (
+        sum(part.values()) for part in (tally.lost_buffer, tally.lost_map, tally.missed)
+    )
+    if buffer:
+        lines.append(f"lost: {buffer} found the buffer full; larger ones: --buffer-pages N")
+    if room:
+        lines.append(f"lost: {room} found a map full; more room for sockets: --sockets N")
+    if missed:
+        lines.append(f"lost: {missed} were skipped by the kernel inside another run of the probe")
+    return lines
+
+
+def explain_nothing(tally: Tally, options: dict[str, str]) -> list[str]:
+    """With nothing matched: which filter removed how many."""
+    if tally.matched or not tally.seen:
+        return []
+    return [
+        f"nothing matched: {options.get(name, '--kind')} removed {count} of {tally.seen}"
+        for name, count in sorted(tally.refused.items(), key=lambda item: -item[1])
+    ]

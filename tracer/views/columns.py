@@ -1,0 +1,190 @@
+"""What a record says, column by column: the one place for names, order and units of all exports.
+
+INTERFACE.md is the contract. A column is a name and a function of (row, facts); JSON, CSV and the
+event lines all read these.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from errno import errorcode
+from typing import Any
+
+import numpy as np
+
+from tracer.attribution.cgroups import container_of
+from tracer.attribution.processes import Process, ProcessTable
+from tracer.wire.layout import Layout, Records
+from tracer.views.text import Clock, address
+
+Row = Any  # a namedtuple with the fields of one kind's dtype
+
+
+@dataclass
+class Facts:
+    """What a row must be read with: names of numbers, processes, control groups, the clock."""
+
+    layout: Layout
+    processes: ProcessTable
+    clock: Clock
+    cgroups: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = self.layout.names
+        self.states = names["tcp_state"]
+        self.owners = {value: name.lower() for value, name in names["owner_is"].items()}
+        self.kinds = {value: name.lower() for value, name in names["kind"].items()}
+        self.precisions = {value: name.lower() for value, name in names["precision"].items()}
+        self.exact = self.layout.enums["dwell_is"]["EXACT"]
+
+    def process(self, pid: int, start: int) -> Process | None:
+        """The process, if it is known."""
+        return self.processes.find(pid, start)
+
+
+def rows(records: Records, name: str) -> list[Row]:
+    """Records as named tuples of plain Python values; addresses as 16 bytes."""
+    fields = {
+        column: found
+        for column, found in (records.dtype.fields or {}).items()
+        if not column.startswith("_")
+    }
+    formats = ["V16" if fields[column][0].shape == (16,) else fields[column][0] for column in fields]
+    dtype = np.dtype(
+        {
+            "names": list(fields),
+            "formats": formats,
+            "offsets": [fields[column][1] for column in fields],
+            "itemsize": records.dtype.itemsize,
+        }
+    )
+    make = namedtuple(name, list(fields))._make  # type: ignore[misc]
+    return [make(row) for row in np.ascontiguousarray(records).view(dtype).tolist()]
+
+
+def _pid(row: Row, facts: Facts) -> int | None:
+    if not row.pid:
+        return None
+    process = facts.process(row.pid, row.start)
+    return process.pid if process else facts.processes.local(row.pid)
+
+
+def _comm(row: Row, facts: Facts) -> str | None:
+    process = facts.process(row.pid, row.start)
+    return process.comm if process else None
+
+
+def owner_is(row: Row, facts: Facts) -> str:
+    """How the owner is one; `exited` once the process is gone and no longer acts itself."""
+    process = facts.process(row.pid, row.start)
+    if (
+        process
+        and process.exited_ns
+        and row.mono_ns > process.exited_ns
+        and row.oncpu_pid != row.pid
+    ):
+        return "exited"
+    return facts.owners[row.owner_is]
+
+
+def _us(ns: int) -> float | int:
+    """Microseconds with the nanoseconds kept: 8723 ns is 8.723."""
+    whole, rest = divmod(ns, 1000)
+    return ns / 1000 if rest else whole
+
+
+def _cgroup(row: Row, facts: Facts) -> str | None:
+    return facts.cgroups.get(row.cgroup_id)
+
+
+Column = Callable[[Row, Facts], object]
+
+HEAD: dict[str, Column] = {
+    "ts": lambda row, facts: facts.clock.iso(row.mono_ns),
+    "mono_ns": lambda row, facts: row.mono_ns,
+    "kind": lambda row, facts: facts.kinds[row.kind],
+    "cookie": lambda row, facts: f"{row.cookie:x}" if row.cookie else None,
+    "pid": _pid,
+    "comm": _comm,
+    "owner_is": owner_is,
+    "oncpu_pid": lambda row, facts: facts.processes.local(row.oncpu_pid) or row.oncpu_pid,
+    "family": lambda row, facts: row.family,
+    "laddr": lambda row, facts: address(row.laddr),
+    "lport": lambda row, facts: row.lport or None,
+    "raddr": lambda row, facts: address(row.raddr),
+    "rport": lambda row, facts: row.rport or None,
+    "netns": lambda row, facts: row.netns,
+    "cgroup": _cgroup,
+    "cgroup_id": lambda row, facts: row.cgroup_id or None,
+    "container": lambda row, facts: container_of(_cgroup(row, facts)),
+}
+
+
+def _dwell(row: Row, facts: Facts) -> float | None:
+    return _us(row.dwell_ns) if row.dwell_is == facts.exact else None
+
+
+def _dwell_at_least(row: Row, facts: Facts) -> float | None:
+    return _us(row.dwell_ns) if row.dwell_is != facts.exact and row.dwell_ns else None
+
+
+STATE: dict[str, Column] = {
+    "old": lambda row, facts: facts.states[row.old],
+    "new": lambda row, facts: facts.states[row.new],
+    "dwell_us": _dwell,
+    "dwell_at_least_us": _dwell_at_least,
+    "timewait": lambda row, facts: facts.states[row.timewait] if row.timewait else None,
+}
+
+
+def _listener_comm(row: Row, facts: Facts) -> str | None:
+    process = facts.process(row.listener_pid, row.listener_start)
+    return process.comm if process else None
+
+
+def _listener_pid(row: Row, facts: Facts) -> int | None:
+    process = facts.process(row.listener_pid, row.listener_start)
+    return process.pid if process else None
+
+
+ACCEPT: dict[str, Column] = {
+    "wait_us": lambda row, facts: _us(row.wait_ns) if row.established_ns else None,
+    "established": lambda row, facts: (
+        facts.clock.iso(row.established_ns) if row.established_ns else None
+    ),
+    "handshake_us": lambda row, facts: row.handshake_us or None,
+    "accept_queue": lambda row, facts: row.accept_queue if row.accept_queue_max else None,
+    "accept_queue_max": lambda row, facts: row.accept_queue_max or None,
+    "errno": lambda row, facts: errorcode.get(row.error) if row.error else None,
+    "listener_addr": lambda row, facts: address(row.listener_addr) if row.listener_port else None,
+    "listener_port": lambda row, facts: row.listener_port or None,
+    "listener_pid": _listener_pid,
+    "listener_comm": _listener_comm,
+    "listener_cookie": lambda row, facts: (
+        f"{row.listener_cookie:x}" if row.listener_cookie else None
+    ),
+    "precision": lambda row, facts: facts.precisions[row.precision],
+}
+
+EVENTS: dict[str, dict[str, Column]] = {
+    "state": HEAD | STATE,
+    "accept": HEAD | ACCEPT,
+}
+
+LOST = ("ts", "mono_ns", "kind", "count", "why", "of")
+
+
+def document(kind: str, row: Row, facts: Facts) -> dict[str, object]:
+    """One record as INTERFACE.md has it, in its order."""
+    return {name: column(row, facts) for name, column in EVENTS[kind].items()}
+
+
+def csv_header(kinds: list[str]) -> list[str]:
+    """Columns of all these kinds, each once."""
+    names: dict[str, None] = {}
+    for kind in kinds:
+        names.update(dict.fromkeys(EVENTS[kind]))
+    names.update(dict.fromkeys(LOST))
+    return list(names)

@@ -1,0 +1,51 @@
+"""What `record` shows while it keeps a session: how far it is, and the closing line."""
+
+from __future__ import annotations
+
+from tracer.flows.tally import Tally
+from tracer.player import Lost, Outcome
+from tracer.views.closing import closing, explain_lost, explain_nothing
+from tracer.views.columns import Facts
+from tracer.views.output import Notices
+from tracer.wire.batch import Batch
+from tracer.wire.layout import Records
+
+
+class RecordView:
+    """Looks at nothing but the counts."""
+
+    def __init__(self, notices: Notices, path: str) -> None:
+        self._notices, self._path = notices, path
+        self._options: dict[str, str] = {}
+
+    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+        """Say where the session goes."""
+        self._options = dict(head["filters"])  # type: ignore[call-overload]
+        self._notices.progress(f"recording to {self._path}; Ctrl-C ends it")
+
+    def batch(self, batch: Batch) -> None:
+        """Kept, not looked at."""
+
+    def lost(self, lost: list[Lost]) -> None:
+        """Told at the end."""
+
+    def counts(self, keys: Records, values: Records) -> None:
+        """Kept, not looked at."""
+
+    def sockets(self, rows: Records) -> None:
+        """Kept, not looked at."""
+
+    def mark(self, now_ns: int, tally: Tally) -> None:
+        """Ctrl-\\: how far it is."""
+        self._notices.say(f"{tally.seen} seen, {tally.matched} kept, {tally.lost} lost so far")
+
+    def notice(self, text: str) -> None:
+        """Something about the session."""
+        self._notices.say(text)
+
+    def end(self, outcome: Outcome) -> None:
+        """The closing line, and how to see what was kept."""
+        for text in explain_nothing(outcome.tally, self._options) + explain_lost(outcome.tally):
+            self._notices.say(text)
+        self._notices.say(closing(outcome.tally, outcome.span_ns))
+        self._notices.say(f"kept in {self._path}; see it: tcptrace events -r {self._path}")

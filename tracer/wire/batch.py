@@ -1,0 +1,110 @@
+"""From runs of samples to records in time order.
+
+Each CPU's buffer is in order; together they are not, and a record may be stamped before and sent
+after another CPU's drain. So a record is passed on only when it is older than the start of the
+drain before the last one: by then all that is older has come (KERNEL-FACTS; tried with 626,502
+records). One that comes later all the same is passed on, and counted as late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracer.wire.layout import Layout, Records
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Where a record lies in its sample: bytes before it, bytes from one to the next."""
+
+    offset: int
+    stride: int
+
+
+def view(data: np.ndarray[tuple[int], np.dtype[np.uint8]], encoding: Encoding, dtype: np.dtype[np.void]) -> Records:
+    """Samples as records, without a copy: shape (n,)."""
+    sample = np.dtype(
+        {
+            "names": ["record"],
+            "formats": [dtype],
+            "offsets": [encoding.offset],
+            "itemsize": encoding.stride,
+        }
+    )
+    return np.frombuffer(data, sample)["record"]
+
+
+class Sorter:
+    """Holds records of one size back until nothing older can come, then gives them in order."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Records] = []
+        self._passed_ns = 0
+        self.late = 0
+
+    def add(self, records: Records) -> None:
+        """Take one CPU's run of one drain, CPUs in their order."""
+        self._waiting.append(records)
+
+    def take(self, before_ns: int | None) -> Records | None:
+        """Records older than `before_ns` (None: all), by time, then CPU, then sequence."""
+        if not self._waiting:
+            return None
+        if len(self._waiting) == 1:
+            records = self._waiting[0]
+        else:
+            records = np.concatenate(self._waiting)
+        times = records["mono_ns"]
+        if (times[1:] < times[:-1]).any():
+            order = np.argsort(times, kind="stable")
+            records, times = records[order], times[order]
+        if before_ns is None:
+            self._waiting = []
+        else:
+            cut = int(np.searchsorted(times, before_ns))
+            self._waiting = [records[cut:]] if cut < len(records) else []
+            records, times = records[:cut], times[:cut]
+        if not len(records):
+            return None
+        self.late += int(np.searchsorted(times, self._passed_ns))
+        self._passed_ns = max(self._passed_ns, int(times[-1]))
+        return records
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of one moment in time order, by kind."""
+
+    kinds: dict[str, Records]
+
+    def order(self) -> list[tuple[str, int]]:
+        """Kind and index of every record, in time order over all kinds."""
+        names = list(self.kinds)
+        times = np.concatenate([self.kinds[name]["mono_ns"] for name in names])
+        which = np.repeat(np.arange(len(names)), [len(self.kinds[name]) for name in names])
+        index = np.concatenate([np.arange(len(self.kinds[name])) for name in names])
+        order = np.argsort(times, kind="stable")
+        return [(names[k], i) for k, i in zip(which[order].tolist(), index[order].tolist(), strict=True)]
+
+
+def split(small: Records | None, large: Records | None, layout: Layout) -> Batch:
+    """Sort records of both sizes into kinds. `large` comes as the raw large dtype."""
+    kinds: dict[str, Records] = {}
+    if large is not None:
+        tags = layout.enums["kind"]
+        for name in ("task", "accept"):
+            chosen = large[large["kind"] == tags[name.upper()]]
+            if len(chosen):
+                kinds[name] = _as(chosen, layout.dtypes[name])
+    if small is not None:
+        kinds["state"] = small
+    return Batch(kinds)
+
+
+def _as(records: Records, dtype: np.dtype[np.void]) -> Records:
+    """The same bytes read as another, shorter struct."""
+    size = records.dtype.itemsize
+    raw = np.ascontiguousarray(records).view(np.uint8).reshape(len(records), size)
+    return np.ascontiguousarray(raw[:, : dtype.itemsize]).view(dtype)[:, 0]

@@ -1,0 +1,177 @@
+"""The wire as NumPy sees it: a dtype for each struct of bpf/events.h, from the object's BTF.
+
+A struct nested in another is flattened: `head.mono_ns` is the column `mono_ns`. Names of enum
+values come from the same BTF, so nothing of the C side is typed a second time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.wire import btf
+
+Records = NDArray[np.void]
+
+EVENTS = {"state": "tt_state", "accept": "tt_accept", "task": "tt_task"}
+ROWS = {"task_row": "tt_task_row", "holder_row": "tt_holder_row", "sock_row": "tt_sock_row"}
+OTHERS = {
+    "head": "tt_head",
+    "large": "tt_large",
+    "stats": "tt_stats",
+    "config": "tt_config",
+    "portset": "tt_portset",
+    "control": "tt_control",
+    "count_key": "tt_count_key",
+    "count_value": "tt_count_value",
+    "sock": "tt_sock",
+    "listener": "tt_listener",
+    "addr_key": "tt_addr_key",
+}
+ENUMS = {
+    "kind": ("tt_kind", "TT_KIND_"),
+    "owner_is": ("tt_owner_is", "TT_OWNER_"),
+    "tcp_state": ("tt_tcp_state", "TT_"),
+    "dwell_is": ("tt_dwell_is", "TT_DWELL_"),
+    "precision": ("tt_precision", "TT_PRECISION_"),
+    "task_event": ("tt_task_event", "TT_TASK_"),
+    "filter": ("tt_filter", "TT_FILTER_"),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """dtypes by name, meanings (typedef names) by dtype and column, enum values by name."""
+
+    dtypes: dict[str, np.dtype[np.void]]
+    meanings: dict[str, dict[str, str]]
+    enums: dict[str, dict[str, int]]
+
+    @cached_property
+    def names(self) -> dict[str, dict[int, str]]:
+        """Name of every value of every enum."""
+        return {
+            enum: {value: name for name, value in values.items()}
+            for enum, values in self.enums.items()
+        }
+
+    def to_json(self) -> dict[str, object]:
+        """Everything a recording must keep to be read by a later version."""
+        return {
+            "dtypes": {name: _describe(dtype) for name, dtype in self.dtypes.items()},
+            "meanings": self.meanings,
+            "enums": self.enums,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, object]) -> Layout:
+        """Undo `to_json`. Errors: KeyError, TypeError, ValueError for what it did not write."""
+        dtypes = {name: np.dtype(described) for name, described in data["dtypes"].items()}  # type: ignore[attr-defined]
+        return cls(dtypes, data["meanings"], data["enums"])  # type: ignore[arg-type]
+
+
+def _describe(dtype: np.dtype[np.void]) -> dict[str, object]:
+    fields = dtype.fields or {}
+    return {
+        "names": list(fields),
+        "formats": [_write_format(fields[name][0]) for name in fields],
+        "offsets": [fields[name][1] for name in fields],
+        "itemsize": dtype.itemsize,
+    }
+
+
+def _write_format(dtype: np.dtype[np.void]) -> str:
+    return f"{dtype.shape}{dtype.base.str}" if dtype.shape else dtype.str
+
+
+def load(path: Path) -> Layout:
+    """Derive the layout from a compiled object. Errors: OSError, ValueError, KeyError."""
+    return derive(btf.Btf.load(path))
+
+
+def derive(types: btf.Btf) -> Layout:
+    """Derive the layout from an object's BTF.
+
+    `large` is what all kinds of the large record share: the head, then bytes of no type.
+    """
+    dtypes, meanings = {}, {}
+    for name, struct in {**EVENTS, **ROWS, **OTHERS}.items():
+        dtypes[name], meanings[name] = _struct(types, struct)
+    head = [(name, form, offset) for name, (form, offset) in _fields(dtypes["head"]).items()]
+    dtypes["large"] = _filled(head, types.find(btf.STRUCT, OTHERS["large"]).size)
+    enums = {
+        name: {key.removeprefix(prefix): value for key, value in types.enum_values(enum).items()}
+        for name, (enum, prefix) in ENUMS.items()
+    }
+    return Layout(dtypes, meanings, enums)
+
+
+def _filled(columns: list[tuple[str, object, int]], size: int) -> np.dtype[np.void]:
+    """A dtype of `size` bytes in which a field covers every byte.
+
+    NumPy copies structs field by field and packs them when it joins arrays: bytes that no field
+    covers would be lost. Gaps become `_gap` fields of no type.
+    """
+    filled: list[tuple[str, object]] = []
+    at = 0
+    for name, form, offset in [*sorted(columns, key=lambda column: column[2]), ("", None, size)]:
+        if offset > at:
+            filled.append((f"_gap{at}", f"V{offset - at}"))
+        if name:
+            filled.append((name, form))
+            at = offset + np.dtype(form).itemsize  # type: ignore[call-overload]
+    return np.dtype(filled)  # type: ignore[arg-type]
+
+
+def _fields(dtype: np.dtype[np.void]) -> dict[str, tuple[np.dtype[np.generic], int]]:
+    return {name: (found[0], found[1]) for name, found in (dtype.fields or {}).items()}
+
+
+def _struct(types: btf.Btf, name: str) -> tuple[np.dtype[np.void], dict[str, str]]:
+    found = types.find(btf.STRUCT, name)
+    columns: list[tuple[str, object, int]] = []
+    meanings: dict[str, str] = {}
+    _flatten(types, found, 0, columns, meanings)
+    dtype = _filled(columns, found.size)
+    return dtype, meanings
+
+
+def _flatten(
+    types: btf.Btf,
+    struct: btf.Type,
+    base: int,
+    columns: list[tuple[str, object, int]],
+    meanings: dict[str, str],
+) -> None:
+    for member in struct.members:
+        stripped = types.strip(member.type)
+        if stripped.kind == btf.UNION:
+            continue
+        if stripped.kind == btf.STRUCT:
+            _flatten(types, stripped, base + member.offset, columns, meanings)
+            continue
+        if member.name == "reserved":
+            continue
+        columns.append((member.name, _format(types, stripped), base + member.offset))
+        meanings[member.name] = types.typedef_name(member.type)
+
+
+def _format(types: btf.Btf, stripped: btf.Type) -> object:
+    if stripped.kind == btf.INT:
+        return f"{'i' if stripped.signed else 'u'}{stripped.size}"
+    if stripped.kind == btf.ENUM:
+        return f"u{stripped.size}"
+    if stripped.kind == btf.ARRAY:
+        shape: tuple[int, ...] = ()
+        while stripped.kind == btf.ARRAY:
+            shape += (stripped.count,)
+            element = types.strip(stripped.ref)
+            stripped = element
+        if stripped.name == "char":
+            return f"S{shape[0]}"
+        return (_format(types, stripped), shape)
+    raise ValueError(f"no dtype for a BTF type of kind {stripped.kind}")

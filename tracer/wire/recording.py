@@ -1,0 +1,115 @@
+"""The recording: a file of frames, each a four-letter tag, a length and that many bytes.
+
+Everything a view reads is a frame, so a live session is the replay of the frames just made and a
+recording shows what the session showed. Frames hold what came from the kernel as it came; sorting,
+ownership and sums are made from them, live or later, by the same code.
+
+    HEAD  JSON: version, layout, clock, host, filters; always first
+    TASK HOLD SOCK  rows of the iterators
+    CGRP  JSON: path of each control group by id
+    SMAL LARG  one CPU's run of samples from one drain
+    STAT  counters, summed over the CPUs
+    CNTS  transitions by owner: count_key and count_value pairs, summed over the CPUs
+    MISS  JSON: runs that the kernel skipped, by program
+    TICK  the drain's start (CLOCK_MONOTONIC, ns) and the wall clock's offset then
+    MARK  an interval's end
+    LAST  JSON: the end, and why
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.errors import TracerError
+
+MAGIC = b"tcptrace recording 1\n"
+_HEADER = struct.Struct("<4sxxxxQ")
+_LONGEST = 1 << 32
+
+Payload = bytes | NDArray[np.generic]
+
+
+class Frame(NamedTuple):
+    """One thing told, by whom `tag` says."""
+
+    tag: str
+    data: Payload
+
+
+class Writer:
+    """Write frames to a new file of mode 0600, given to the user who called sudo."""
+
+    def __init__(self, path: Path, force: bool = False) -> None:
+        self.path = path
+        self.size = 0
+        self._file = os.fdopen(create(path, force), "wb", buffering=1 << 20)
+        self._put(MAGIC)
+
+    def _put(self, data: Payload) -> None:
+        self._file.write(memoryview(data).cast("B"))
+        self.size += data.nbytes if isinstance(data, np.ndarray) else len(data)
+
+    def write(self, frame: Frame) -> None:
+        """Append one frame. Errors: OSError when the disk is full."""
+        data = frame.data
+        length = data.nbytes if isinstance(data, np.ndarray) else len(data)
+        self._put(_HEADER.pack(frame.tag.encode(), length))
+        if length:
+            self._put(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data)
+
+    def flush(self) -> None:
+        """Hand everything to the kernel."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close; what is on the disk by then can be replayed."""
+        self._file.close()
+
+
+def create(path: Path, force: bool) -> int:
+    """Descriptor of a new result file: mode 0600, never over an old one unless `force`.
+
+    Errors: TracerError.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        fd = os.open(path, flags, 0o600)
+    except FileExistsError as error:
+        raise TracerError(f"{path} exists", "give another name, or --force") from error
+    except OSError as error:
+        raise TracerError(f"cannot write {path}: {error.strerror}", "give another place") from error
+    _give_to_invoker(fd)
+    return fd
+
+
+def _give_to_invoker(fd: int) -> None:
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
+        os.fchown(fd, int(uid), int(gid))
+
+
+def read(file: BinaryIO, name: str) -> Iterator[Frame]:
+    """Yield the frames of a recording; one cut short by a crash ends where it was cut.
+
+    Errors: TracerError for a file that is no recording.
+    """
+    if file.read(len(MAGIC)) != MAGIC:
+        raise TracerError(f"{name} is not a recording of tcptrace", "make one: tcptrace record FILE")
+    while True:
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return
+        tag, length = _HEADER.unpack(header)
+        if length > _LONGEST:
+            raise TracerError(f"{name} is damaged", "nothing after the damage can be read")
+        data = file.read(length)
+        if len(data) < length:
+            return
+        yield Frame(tag.decode("ascii", "replace"), data)
