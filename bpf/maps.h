@@ -16,7 +16,7 @@ struct tt_config {
 	__u32 pidns;	     /* inode of the tracer's PID namespace */
 	__u32 pidns_level;   /* its depth, 0: the initial one */
 	__u8 stream;	     /* send records */
-	__u8 count_by_owner; /* keep tt_counts */
+	__u8 count_by_owner; /* keep tt_counts and tt_timewaits */
 	__u8 filter_pid;
 	__u8 follow; /* children of targets are targets */
 	__u8 filter_netns;
@@ -133,6 +133,36 @@ struct {
 	__type(key, int);
 	__type(value, struct tt_origin);
 } tt_origins SEC(".maps");
+
+/* Seeded listeners by port: whose queue an older child is in. Several: nobody knows. */
+struct tt_port_key {
+	tt_netns netns;
+	__u32 port;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tt_port_key);
+	__type(value, tt_cookie);
+} tt_ports_heard SEC(".maps");
+
+/*
+ * Who left a mini-socket in TIME_WAIT behind. There is no hook at its end, so
+ * the oldest make room: the one map where a lost entry only means "unknown".
+ */
+struct tt_remains {
+	struct tt_owner owner;
+	tt_owner_is_t owner_is;
+	__u8 matched;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 131072);
+	__type(key, tt_cookie);
+	__type(value, struct tt_remains);
+} tt_timewaits SEC(".maps");
 
 /* Processes told of: tgid -> start. A task record is sent once for each. */
 struct {

@@ -28,6 +28,52 @@ int tt_iter_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/* Note the port of an older listener; a second one on it makes it ambiguous (cookie 0). */
+tt_inline void tt_hear_port(const struct tt_head *head)
+{
+	struct tt_port_key key = {.netns = head->netns, .port = head->lport};
+	tt_cookie *heard = MAP_GET(tt_ports_heard, &key);
+	tt_cookie cookie = head->cookie;
+
+	if (heard && *heard != cookie)
+		cookie = 0;
+	MAP_PUT(tt_ports_heard, &key, &cookie, BPF_ANY);
+}
+
+/*
+ * A finished connection that no one has accepted yet has no descriptor: it is
+ * found by its listener's port. The socket is locked while the iterator shows
+ * it, so it is not being destroyed.
+ */
+tt_inline struct tt_sock *tt_seed_child(struct sock_common *skc, const struct tt_head *head)
+{
+	struct tt_port_key key = {.netns = head->netns, .port = head->lport};
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(skc);
+	struct tt_sock child = {.seeded = 1};
+	struct tt_listener *listener;
+	tt_cookie *heard;
+	struct sock *sk;
+
+	if (!tp)
+		return NULL;
+	sk = &tp->inet_conn.icsk_inet.sk;
+	if (sk->sk_socket || skc->skc_state == TT_LISTEN || skc->skc_flags & (1UL << SOCK_DEAD))
+		return NULL;
+	heard = MAP_GET(tt_ports_heard, &key);
+	if (!heard || !*heard)
+		return NULL;
+	listener = MAP_GET(tt_listeners, heard);
+	if (!listener)
+		return NULL;
+	child.owner = listener->owner;
+	child.owner_is = TT_OWNER_LISTENER;
+	child.listener_cookie = *heard;
+	child.matched = listener->matched;
+	child.state = skc->skc_state;
+	MAP_PUT(tt_socks, &head->cookie, &child, BPF_NOEXIST);
+	return MAP_GET(tt_socks, &head->cookie);
+}
+
 /*
  * Every descriptor of every process. The file is held while this runs, so the
  * socket cannot be destroyed in between and an entry made here cannot be left
@@ -83,6 +129,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	MAP_PUT(tt_tasks, &fresh.owner.pid, &fresh.owner.start, BPF_NOEXIST);
 	if (state != TT_LISTEN)
 		return 0;
+	tt_hear_port(&head);
 	listener = MAP_GET(tt_listeners, &head.cookie);
 	if (listener) {
 		listener->matched |= fresh.matched;
@@ -134,6 +181,8 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	tt_read_tuple(skc, &head, true);
 	state = skc->skc_state;
 	sock = MAP_GET(tt_socks, &head.cookie);
+	if (!sock && !tt_is_live())
+		sock = tt_seed_child(skc, &head);
 	matched = !CFG(filter_pid);
 	row.age_is = TT_DWELL_AT_LEAST;
 	if (sock) {
@@ -147,6 +196,16 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 			row.age_ns = bpf_ktime_get_ns() - sock->since_ns;
 		} else {
 			row.age_ns = bpf_ktime_get_ns() - tt_control.attached_ns;
+		}
+	} else if (state == TT_TIME_WAIT) {
+		struct tt_remains *remains = MAP_GET(tt_timewaits, &head.cookie);
+
+		if (remains) {
+			matched = remains->matched;
+			row.pid = remains->owner.pid;
+			row.start = remains->owner.start;
+			row.cgroup_id = remains->owner.cgroup_id;
+			row.owner_is = remains->owner_is;
 		}
 	}
 	row.cookie = head.cookie;

@@ -87,6 +87,18 @@ tt_inline void tt_count_transition(struct tt_stats *stats, const struct tt_state
 		value->max_ns = event->dwell_ns;
 }
 
+/* A mini-socket keeps the cookie of the full one: with it a snapshot finds its owner. */
+tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
+{
+	struct tt_remains remains = {
+		.owner = sock->owner,
+		.owner_is = sock->owner_is,
+		.matched = sock->matched,
+	};
+
+	MAP_PUT(tt_timewaits, &cookie, &remains, BPF_ANY);
+}
+
 /* A listener is remembered by its cookie, in its own storage for its children to copy. */
 tt_inline void tt_open_listener(const struct sock *sk, const struct tt_head *head,
 				const struct tt_owner *owner, bool matched)
@@ -244,8 +256,11 @@ int BPF_PROG(tt_state, const struct sock *sk, int old, int new)
 		stats->lost_map[TT_KIND_STATE]++;
 		return 0;
 	}
-	if (CFG(count_by_owner))
+	if (CFG(count_by_owner)) {
 		tt_count_transition(stats, &event);
+		if (event.timewait)
+			tt_keep_remains(head->cookie, sock);
+	}
 	if (CFG(stream))
 		tt_send(ctx, tt_small, TT_KIND_STATE, &event, stats);
 	return 0;

@@ -18,6 +18,7 @@ BPF_PROG_TYPE_TRACEPOINT = 5
 BPF_PROG_TYPE_TRACING = 26
 BPF_TRACE_RAW_TP = 23
 BPF_TRACE_FEXIT = 25
+BPF_TRACE_ITER = 28
 BPF_STATS_RUN_TIME = 0
 
 # union bpf_attr commands of bpf(2), include/uapi/linux/bpf.h

@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.errors import TracerError
-from tracer.kernel import iterators, maps, tracefs
+from tracer.kernel import iterators, maps, preflight, tracefs
 from tracer.kernel.core import CoreObject
+from tracer.kernel.features import choose
 from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib, program_info
 from tracer.kernel.perf import SAMPLE_OFFSET, Chunk, PerfBuffers, online_cpus, sample_size
+from tracer.probes import ACCEPT, OWNERS, SOCKETS, STATE, TASK, Rung
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
 from tracer.wire.filters import Filters, mapped, port_bits
@@ -53,6 +55,7 @@ class LiveSource:
     def __init__(self, settings: Settings) -> None:
         if not OBJECT.exists():
             raise TracerError(f"{OBJECT} is missing", "build it: make setup")
+        preflight.check(settings.accept_hook)
         types = Btf.load(OBJECT)
         self.settings = settings
         self.layout: Layout = derive(types)
@@ -61,6 +64,7 @@ class LiveSource:
         self._stats_fd: int | None = None
         self._programs: list[str] = []
         self.notices: list[str] = []
+        self.rungs: dict[str, str] = {}
         self._object = CoreObject(OBJECT, types, self.layout)
         try:
             self._set_up()
@@ -72,13 +76,12 @@ class LiveSource:
 
     def _set_up(self) -> None:
         settings, bpf = self.settings, self._object
-        programs = ["tt_state", "tt_destroy", "tt_rename", "tt_free", "tt_fork", "tt_exit"]
-        if settings.accept_hook:
-            programs += ["tt_accept4_exit", "tt_accept_exit"]
-        bpf.choose([*programs, "tt_iter_task", "tt_iter_files", "tt_iter_tcp"])
+        programs = self._choose()
+        bpf.choose([*programs, *OWNERS.rungs[0].programs, *SOCKETS.rungs[0].programs])
         bpf.resize("tt_socks", settings.sockets)
         if not settings.count_by_owner:
             bpf.resize("tt_counts", 1)
+            bpf.resize("tt_timewaits", 1)
         self._write_config()
         bpf.load()
         self._write_filter_maps()
@@ -91,9 +94,29 @@ class LiveSource:
         tracefs.reach(lambda: [bpf.attach(name) for name in programs])
         self.task_rows = self._find_targets()
         self.holder_rows = self._rows("tt_iter_files", "holder_row")
-        self.rungs = {"state": "tp_btf", "accept": "tracepoint" if settings.accept_hook else "off"}
+        # what waits in the queues of the listeners found: seeded by the pass itself
+        self._pass_over(set(self.holder_rows["netns"].tolist()))
         self.started_ns = time.monotonic_ns()
         self._control["live"] = 1
+
+    def _choose(self) -> list[str]:
+        """Programs to attach. Where a subject has several rungs, this kernel is asked by trying."""
+        programs = []
+        for subject in (STATE, TASK, ACCEPT):
+            rung: Rung | None = subject.rungs[0]
+            if subject is ACCEPT and not self.settings.accept_hook:
+                rung = None
+                self.notices.append(f"off: accept hook, so {ACCEPT.without}")
+            elif len(subject.rungs) > 1:
+                choice = choose(subject)
+                rung = choice.rung
+                if rung is None:
+                    self.notices.append(f"{subject.name} is impossible here: {choice.refused}")
+                elif rung.costs:
+                    self.notices.append(f"{subject.name}: by {rung.how}, {rung.costs}")
+            self.rungs[subject.name] = rung.how if rung else "off"
+            programs += rung.programs if rung else ()
+        return programs
 
     def _open_buffers(self) -> None:
         """The large records tell of processes as well, so their buffer is always there."""
@@ -257,11 +280,18 @@ class LiveSource:
 
     def sockets(self) -> Records:
         """Every TCP socket of every namespace that is asked for, with its owner."""
-        wanted = self.settings.filters.netns
-        parts = []
+        return self._pass_over(set(self.settings.filters.netns) or None)
+
+    def _pass_over(self, wanted: set[int] | None) -> Records:
+        """Rows of these network namespaces; None: of all that a process is in."""
+        parts = [np.empty(0, self.layout.dtypes["sock_row"])]
         own = os.stat("/proc/self/ns/net").st_ino
-        for inode, path in iterators.network_namespaces().items():
-            if wanted and inode not in wanted:
+        if wanted is not None and wanted <= {own}:
+            places = {own: ""} if wanted else {}
+        else:
+            places = iterators.network_namespaces()
+        for inode, path in places.items():
+            if wanted is not None and inode not in wanted:
                 continue
             try:
                 if inode == own:
@@ -272,8 +302,15 @@ class LiveSource:
                     )
             except FileNotFoundError:
                 continue  # its last process ended
+            except PermissionError:
+                self._tell_once("other network namespaces cannot be entered: CAP_SYS_ADMIN")
+                continue
             parts.append(iterators.read_rows(fd, self.layout.dtypes["sock_row"]))
-        return np.concatenate(parts) if parts else np.empty(0, self.layout.dtypes["sock_row"])
+        return np.concatenate(parts)
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self.notices:
+            self.notices.append(text)
 
     def _rows(self, program: str, row: str) -> Records:
         fd = self._object.open_iterator(program)

@@ -1,0 +1,17 @@
+"""What is traced: one declaration a subject, and the list of them all.
+
+A subject names the programs of bpf/probes/ that serve it and the ways to attach them, best first;
+which one this kernel takes is found by trying (tracer/kernel/features.py), never by its version.
+"""
+
+from __future__ import annotations
+
+from tracer.probes.accept import ACCEPT
+from tracer.probes.base import Rung, Subject
+from tracer.probes.snapshot import OWNERS, SOCKETS
+from tracer.probes.state import STATE
+from tracer.probes.task import TASK
+
+PROBES: tuple[Subject, ...] = (STATE, ACCEPT, TASK, OWNERS, SOCKETS)
+
+__all__ = ["ACCEPT", "OWNERS", "PROBES", "SOCKETS", "STATE", "TASK", "Rung", "Subject"]

@@ -1,0 +1,100 @@
+"""What this kernel can do, found by trying: a program of two instructions for each hook.
+
+Versions are never asked: kernels are patched, configured and locked down.
+"""
+
+from __future__ import annotations
+
+import ctypes as C
+import errno
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tracer.kernel import tracefs
+from tracer.kernel.libbpf import (
+    BPF_PROG_TYPE_TRACEPOINT,
+    BPF_PROG_TYPE_TRACING,
+    BPF_TRACE_FEXIT,
+    BPF_TRACE_ITER,
+    BPF_TRACE_RAW_TP,
+    ProgLoadOpts,
+    lib,
+)
+from tracer.probes import Rung, Subject
+
+BTF = Path("/sys/kernel/btf/vmlinux")
+# r0 = 0; exit
+_RETURN_0 = bytes.fromhex("b700000000000000 9500000000000000".replace(" ", ""))
+_ATTACH = {"tp_btf": BPF_TRACE_RAW_TP, "fexit": BPF_TRACE_FEXIT, "iter": BPF_TRACE_ITER}
+
+
+def _load(program_type: int, attach_type: int, attach_id: int) -> int:
+    options = ProgLoadOpts(sz=C.sizeof(ProgLoadOpts))
+    options.expected_attach_type, options.attach_btf_id = attach_type, attach_id
+    code = C.create_string_buffer(_RETURN_0, len(_RETURN_0))
+    fd: int = lib().bpf_prog_load(program_type, b"tt_try", b"GPL", code, 2, C.byref(options))
+    if fd >= 0:
+        os.close(fd)
+        return 0
+    return -fd if fd != -1 else C.get_errno() or errno.EPERM
+
+
+@cache
+def refusal(how: str, target: str) -> str:
+    """Why a program cannot be attached there in that way; empty if it can."""
+    if how in _ATTACH:
+        attach_type = _ATTACH[how]
+        found = lib().libbpf_find_vmlinux_btf_id(target.encode(), attach_type)
+        if found <= 0:
+            return f"this kernel has no {target} for {how}"
+        return _explain(how, _load(BPF_PROG_TYPE_TRACING, attach_type, found))
+    if how == "tracepoint":
+        return _explain(how, _load(BPF_PROG_TYPE_TRACEPOINT, 0, 0)) or _missing_tracepoint(target)
+    return f"{how} is not known"
+
+
+def _missing_tracepoint(target: str) -> str:
+    if not tracefs.is_mounted():
+        return ""  # it will be where tracefs can be seen, or say so then
+    where = (tracefs.TRACEFS, Path("/sys/kernel/debug/tracing"))
+    if any((root / "events" / target).is_dir() for root in where):
+        return ""
+    return f"this kernel has no tracepoint {target}"
+
+
+def _explain(how: str, error: int) -> str:
+    if not error:
+        return ""
+    text = os.strerror(error)
+    if error == errno.EPERM and how == "fexit":
+        return f"{text}: lockdown, or no trampolines"
+    return text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The rung a subject uses here, None if none will do, and why better ones were refused."""
+
+    subject: Subject
+    rung: Rung | None
+    refused: dict[str, str]
+
+    @property
+    def status(self) -> str:
+        """works, degraded (not the best rung), impossible."""
+        if self.rung is None:
+            return "impossible"
+        return "degraded" if self.rung.costs and self.refused else "works"
+
+
+def choose(subject: Subject) -> Choice:
+    """Try a subject's rungs, best first."""
+    refused = {}
+    for rung in subject.rungs:
+        reasons = [reason for target in rung.targets if (reason := refusal(rung.how, target))]
+        if not reasons:
+            return Choice(subject, rung, refused)
+        refused[rung.how] = reasons[0]
+    return Choice(subject, None, refused)

@@ -1,0 +1,94 @@
+"""What must be there before anything is loaded: BTF, capabilities; each miss says what it breaks."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracer.errors import NotPermittedError, UnsupportedError
+from tracer.kernel import tracefs
+from tracer.kernel.features import BTF
+
+# include/uapi/linux/capability.h
+CAPABILITIES = {
+    "CAP_DAC_READ_SEARCH": 2,
+    "CAP_IPC_LOCK": 14,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_SYS_ADMIN": 21,
+    "CAP_PERFMON": 38,
+    "CAP_BPF": 39,
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """A capability and what it is needed for; without one that is not `hard`, less is shown."""
+
+    capability: str
+    purpose: str
+    hard: bool
+
+
+def needs() -> list[Need]:
+    """The exact list for this machine."""
+    listed = [
+        Need("CAP_BPF", "load programs and maps", True),
+        Need("CAP_PERFMON", "attach them, read their buffers", True),
+    ]
+    if tracefs.is_mounted():
+        listed.append(Need("CAP_DAC_READ_SEARCH", "read tracepoint numbers: the accept hook", True))
+    else:
+        listed.append(Need("CAP_SYS_ADMIN", "mount tracefs for itself: the accept hook", True))
+    listed += [
+        Need("CAP_SYS_ADMIN", "enter other network namespaces for snapshots", False),
+        Need("CAP_SYS_PTRACE", "find the namespaces of other users' processes", False),
+        Need("CAP_IPC_LOCK", "buffers above the mlock limit", False),
+    ]
+    return listed
+
+
+def effective(proc: Path = Path("/proc")) -> set[str]:
+    """The capabilities this process has, of those that matter here."""
+    text = (proc / "self/status").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("CapEff:"))
+    bits = int(line.split()[1], 16)
+    return {name for name, bit in CAPABILITIES.items() if bits >> bit & 1}
+
+
+def check(accept_hook: bool = True) -> None:
+    """Refuse to start where it cannot work. Errors: UnsupportedError, NotPermittedError."""
+    have = effective()
+    # CAP_SYS_ADMIN implies both since they were split off from it in v5.8
+    if "CAP_SYS_ADMIN" in have:
+        have |= {"CAP_BPF", "CAP_PERFMON"}
+    missing = [
+        need
+        for need in needs()
+        if need.hard
+        and need.capability not in have
+        and (accept_hook or "accept hook" not in need.purpose)
+    ]
+    if missing:
+        names = ", ".join(f"{need.capability} ({need.purpose})" for need in missing)
+        raise NotPermittedError(f"not permitted: this needs {names}", _sudo_line())
+    if not BTF.exists():
+        raise UnsupportedError(
+            f"this kernel has no BTF ({BTF} is missing), which the programs are fitted by",
+            "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+        )
+
+
+def _sudo_line() -> str:
+    command = Path(sys.argv[0])
+    name = str(command.resolve()) if command.exists() else "tcptrace"
+    if command.name == "__main__.py":
+        return shlex.join(["sudo", sys.executable, "-m", "tracer", *sys.argv[1:]])
+    return shlex.join(["sudo", name, *sys.argv[1:]])
+
+
+def is_root() -> bool:
+    """Whether the effective user is root."""
+    return os.geteuid() == 0

@@ -1,0 +1,30 @@
+"""The words in which a subject is declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to attach a subject.
+
+    `how` is tp_btf, fexit, tracepoint or iter; `targets` are the hooks, in the kernel's names;
+    `programs` those of the object; `costs` what it takes from the machine, in words.
+    """
+
+    how: str
+    targets: tuple[str, ...]
+    programs: tuple[str, ...]
+    costs: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing that can be told: its records, its ladder, and what is lost without it."""
+
+    name: str
+    kinds: tuple[str, ...]
+    tells: str
+    rungs: tuple[Rung, ...]
+    without: str

@@ -1,0 +1,25 @@
+"""What was there before the tracer, and what is there now (bpf/probes/seed.bpf.c)."""
+
+from tracer.probes.base import Rung, Subject
+
+OWNERS = Subject(
+    name="owners",
+    kinds=(),
+    tells="who owns the sockets that are older than the tracer",
+    rungs=(
+        Rung(
+            how="iter",
+            targets=("task", "task_file"),
+            programs=("tt_iter_task", "tt_iter_files"),
+        ),
+    ),
+    without="older sockets have no owner",
+)
+
+SOCKETS = Subject(
+    name="sockets",
+    kinds=(),
+    tells="sockets by state now, TIME_WAIT and SYN_RECV ones too",
+    rungs=(Rung(how="iter", targets=("tcp",), programs=("tt_iter_tcp",)),),
+    without="states has no snapshot",
+)

@@ -1,0 +1,17 @@
+"""Transitions of TCP sockets (bpf/probes/state.bpf.c)."""
+
+from tracer.probes.base import Rung, Subject
+
+STATE = Subject(
+    name="state",
+    kinds=("state",),
+    tells="every transition of every TCP socket",
+    rungs=(
+        Rung(
+            how="tp_btf",
+            targets=("inet_sock_set_state", "tcp_destroy_sock"),
+            programs=("tt_state", "tt_destroy"),
+        ),
+    ),
+    without="nothing can be traced",
+)
