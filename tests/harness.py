@@ -134,7 +134,9 @@ class Namespace:
         lines = self.run("cat", "/proc/net/snmp", "/proc/net/netstat").splitlines()
         for names, values in zip(lines[::2], lines[1::2], strict=True):
             prefix, *keys = names.split()
-            found.update(zip((prefix[:-1] + k for k in keys), map(int, values.split()[1:]), strict=True))
+            found.update(
+                zip((prefix[:-1] + k for k in keys), map(int, values.split()[1:]), strict=True)
+            )
         return found
 
 

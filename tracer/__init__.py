@@ -1,0 +1,1 @@
+"""A TCP tracer: which process, which state, how long, and what was lost."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from tracer.attribution.processes import ProcessTable
-from tracer.flows.tally import Tally
+from tracer.errors import TracerError
+from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
 from tracer.wire.batch import Batch, Encoding, Sorter, split, view
@@ -20,44 +21,37 @@ from tracer.wire.recording import Frame
 CLOCK_STEP_NS = 100_000_000
 
 
-@dataclass(frozen=True)
-class Lost:
-    """Records that did not come: how many, why, of which kind or program."""
-
-    mono_ns: int
-    count: int
-    why: str
-    of: str
-
-
-@dataclass
-class Outcome:
-    """How a session ended: its counts, its span, and what is to be told about it."""
-
-    tally: Tally
-    span_ns: int = 0
-    ended_by: str = ""
-    filters: Filters = field(default_factory=Filters)
-
-
 class View(Protocol):
-    """What shows a session. Every call is about a whole batch, never one event."""
+    """What shows a session. Every call is about a whole batch, never one event.
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None: ...
+    One that looks at no records sets `wants_records` to False, and none are sorted for it.
+    """
 
-    def batch(self, batch: Batch) -> None: ...
+    wants_records: bool
 
-    def lost(self, lost: list[Lost]) -> None: ...
+    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+        """The session begins; `facts` grow while it goes on."""
 
-    def counts(self, keys: Records, values: Records) -> None: ...
+    def batch(self, batch: Batch) -> None:
+        """Records in time order."""
 
-    def sockets(self, rows: Records) -> None: ...
+    def lost(self, lost: list[Lost]) -> None:
+        """Records that did not come."""
 
-    def mark(self, now_ns: int, tally: Tally) -> None: ...
+    def counts(self, keys: Records, values: Records) -> None:
+        """The kernel's counts by owner, from the session's begin."""
 
-    def notice(self, text: str) -> None: ...
+    def sockets(self, rows: Records) -> None:
+        """A pass over the sockets."""
 
-    def end(self, outcome: Outcome) -> None: ...
+    def mark(self, now_ns: int, tally: Tally) -> None:
+        """An interval ends, or an interim summary is asked for."""
+
+    def notice(self, text: str) -> None:
+        """Something to tell beside the results."""
+
+    def end(self, outcome: Outcome) -> None:
+        """The session is over."""
 
 
 class Player:
@@ -127,6 +121,8 @@ class Player:
     # --- records --------------------------------------------------------------
 
     def _samples(self, frame: Frame) -> None:
+        if not self._view.wants_records:
+            return
         small = frame.tag == "SMAL"
         dtype = self.facts.layout.dtypes["state" if small else "large"]
         data = np.frombuffer(frame.data, np.uint8)
@@ -140,7 +136,9 @@ class Player:
         self._tell_lost(now)
         if abs(offset - self._offset_ns) > CLOCK_STEP_NS:
             moved = (offset - self._offset_ns) / 1e9
-            self._view.notice(f"the wall clock was set {moved:+.1f} s; times here are by the old one")
+            self._view.notice(
+                f"the wall clock was set {moved:+.1f} s; times here are by the old one"
+            )
             self._offset_ns = offset
 
     def _pass_on(self, before_ns: int | None) -> None:
@@ -183,6 +181,12 @@ class Player:
             self._pending = []
 
     def _counts(self, frame: Frame) -> None:
+        narrowed = self._filters.describe() if self._filters is not None else {}
+        if narrowed:
+            raise TracerError(
+                f"this recording keeps counts only; {next(iter(narrowed.values()))} needs records",
+                "make it with: tcptrace record FILE",
+            )
         dtypes = self.facts.layout.dtypes
         pair = np.dtype([("key", dtypes["count_key"]), ("value", dtypes["count_value"])])
         pairs = np.frombuffer(frame.data, pair)

@@ -1,0 +1,1 @@
+"""Who the numbers are: processes, control groups, containers."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tracer.wire.layout import Records
 
 Key = tuple[int, int]
@@ -44,7 +46,7 @@ class ProcessTable:
         self._processes[key] = process
         self._by_tgid[key[0]] = process
 
-    def add_event(self, event: Records) -> None:
+    def add_event(self, event: np.void) -> None:
         """Take one task record: a first sight, a new name, or an end."""
         key = int(event["pid"]), int(event["start"])
         what = int(event["event"])

@@ -51,7 +51,9 @@ def run(arguments: list[str]) -> int:
             return 0
         if _verbose(arguments):
             raise
-        return fail(TracerError(f"{type(error).__name__}: {error}", "run it again with -v, report it"))
+        return fail(
+            TracerError(f"{type(error).__name__}: {error}", "run it again with -v, report it")
+        )
     return 0
 
 

@@ -32,7 +32,9 @@ class Line(click.Group):
         at = self._find_command(args)
         if at is None:
             if any(arg in ("-h", "--help", "-V", "--version") for arg in args):
-                return super().parse_args(ctx, [a for a in args if a in ("-h", "--help", "-V", "--version")])
+                return super().parse_args(
+                    ctx, [a for a in args if a in ("-h", "--help", "-V", "--version")]
+                )
             return super().parse_args(ctx, [BARE, *args])
         name = args[at]
         rest = args[:at] + args[at + 1 :]
@@ -109,8 +111,12 @@ class Strict(click.Command):
             who = "tcptrace" if ctx.info_name == BARE else f"tcptrace {ctx.info_name}"
             own = sorted(name for p in self.params for name in p.opts if name.startswith("-"))
             if error.option_name in known:
-                raise UsageError(f"{who} cannot use {error.option_name}", f"see: {who} --help") from None
-            raise UsageError(f"no such option: {error.option_name}", nearest(error.option_name, own)) from None
+                raise UsageError(
+                    f"{who} cannot use {error.option_name}", f"see: {who} --help"
+                ) from None
+            raise UsageError(
+                f"no such option: {error.option_name}", nearest(error.option_name, own)
+            ) from None
         except click.UsageError as error:
             raise UsageError(error.format_message().rstrip("."), "see: tcptrace --help") from None
 
@@ -141,7 +147,10 @@ def build() -> Line:
         options_metavar="[FILTERS] [OPTIONS]",
         params=[
             click.Option(
-                ["-V", "--version"], is_flag=True, callback=_show_version, expose_value=False,
+                ["-V", "--version"],
+                is_flag=True,
+                callback=_show_version,
+                expose_value=False,
                 is_eager=True,
             )
         ],

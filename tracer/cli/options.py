@@ -26,7 +26,9 @@ def _group(*decorators: Decorator) -> Decorator:
 filters = _group(
     _option("-p", "--pid", multiple=True, metavar="PID,…", help="These processes and below them."),
     _option(
-        "--follow/--no-follow", default=True, help="With --pid, descendants too (on).",
+        "--follow/--no-follow",
+        default=True,
+        help="With --pid, descendants too (on).",
     ),
     _option("--port", multiple=True, metavar="N[-M],…", help="This port, on either side."),
     _option("--lport", multiple=True, metavar="N[-M],…", help="This local port."),
@@ -42,7 +44,9 @@ filters = _group(
         help="Network namespaces: all (default), self, a PID, name, path or inode.",
     ),
 )
-kind = _option("--kind", multiple=True, metavar="KIND,…", help="Kinds of records: state, accept, all.")
+kind = _option(
+    "--kind", multiple=True, metavar="KIND,…", help="Kinds of records: state, accept, all."
+)
 
 duration = _option("-d", "--duration", metavar="TIME", help="End after this long: 30, 200ms, 5m.")
 count = _option("-c", "--count", metavar="EVENTS", help="End after so many events.")

@@ -11,8 +11,8 @@ from typing import Any
 
 from tracer.cli import values
 from tracer.errors import UsageError
-from tracer.session import Limits, Session, Settings, replay
 from tracer.player import Player, View
+from tracer.session import Limits, Session, Settings, replay
 from tracer.views.output import Notices, Output
 from tracer.wire.filters import Filters
 from tracer.wire.recording import Writer
@@ -120,9 +120,7 @@ class Command:
                 setattr(self.limits, attribute, values.duration(given[name]))
         self.notices = Notices(bool(given.get("quiet")))
         path = given.get("output")
-        self.output = Output(
-            Path(path) if path and path != "-" else None, bool(given.get("force"))
-        )
+        self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))
         self.color = read_color(given, self.output)
 
     def run(self, show: View) -> Player:
@@ -153,7 +151,9 @@ class Command:
             kernel_cost=bool(given.get("kernel_cost")),
             **({"sockets": self.sockets} if self.sockets else {}),
         )
-        record = Writer(Path(given["keep"]), bool(given.get("force"))) if given.get("keep") else None
+        record = (
+            Writer(Path(given["keep"]), bool(given.get("force"))) if given.get("keep") else None
+        )
         ready_file = given.get("ready_file")
 
         def ready() -> None:

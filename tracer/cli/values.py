@@ -125,7 +125,8 @@ def networks(texts: tuple[str, ...], option: str) -> tuple[Network, ...]:
             network: Network = ipaddress.ip_network(part.strip("[]"), strict=False)
         except ValueError:
             raise UsageError(
-                f"{option} {part!r} is no address", "give one like 10.0.0.7, 10.0.0.0/8 or fe80::/10"
+                f"{option} {part!r} is no address",
+                "give one like 10.0.0.7, 10.0.0.0/8 or fe80::/10",
             ) from None
         if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
             v4 = network.network_address.ipv4_mapped
@@ -156,7 +157,9 @@ def kinds(texts: tuple[str, ...]) -> frozenset[str]:
         elif part in KINDS:
             found.add(part)
         else:
-            raise UsageError(f"--kind {part!r} is no kind of record", nearest(part, [*KINDS, "all"]))
+            raise UsageError(
+                f"--kind {part!r} is no kind of record", nearest(part, [*KINDS, "all"])
+            )
     return frozenset(found)
 
 

@@ -1,0 +1,1 @@
+"""What records and counters add up to, with NumPy alone."""

@@ -41,7 +41,7 @@ def holdings(sockets: Records | None, table: TransitionTable, layout: Layout) ->
             holding.owner_is = holding.owner_is or table.owner_is((pid, start))
         holding.transitions = table.transitions((pid, start))
         for (old, new, _), spread in holding.transitions.items():
-            if new == names["SYN_SENT"] or old == names["LISTEN"] and new == names["SYN_RECV"]:
+            if new == names["SYN_SENT"] or (old == names["LISTEN"] and new == names["SYN_RECV"]):
                 holding.opened += spread.count
             if new == names["CLOSE"] and old in (names["SYN_SENT"], names["SYN_RECV"]):
                 holding.failed += spread.count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tracer.wire.filters import Filters
 from tracer.wire.layout import Layout, Records
 
 # Records that carry names to user space; nobody asked to see them.
@@ -61,3 +62,23 @@ class Tally:
                 new.append(("missed", program, total - self.missed.get(program, 0)))
                 self.missed[program] = total
         return new
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Records that did not come: how many, why, of which kind or program."""
+
+    mono_ns: int
+    count: int
+    why: str
+    of: str
+
+
+@dataclass
+class Outcome:
+    """How a session ended: its counts, its span, and what is to be told about it."""
+
+    tally: Tally
+    span_ns: int = 0
+    ended_by: str = ""
+    filters: Filters = field(default_factory=Filters)

@@ -18,9 +18,9 @@ KEYS = ("pid", "start", "old", "new", "timewait", "dwell_is", "owner_is", "bucke
 
 def bucket(ns: NDArray[np.uint64]) -> NDArray[np.uint16]:
     """Bucket of a span, as bpf/probes/state.bpf.c has it: below 8 ns one each, then 1/8 powers."""
-    exponent = np.frexp(ns.astype(np.float64))[1].astype(np.int64) - 1
-    # a float rounds up just below a power of two above 2^53
-    exponent -= (ns >> np.clip(exponent, 0, 63).astype(np.uint64)) == 0
+    exponent = np.clip(np.frexp(ns.astype(np.float64))[1].astype(np.int64) - 1, 0, 63)
+    # above 2^53 a float just below a power of two rounds up to it
+    exponent -= (ns >> exponent.astype(np.uint64)) == 0
     shift = np.clip(exponent - 3, 0, 63).astype(np.uint64)
     found = (exponent - 2) * 8 + ((ns >> shift) & np.uint64(7)).astype(np.int64)
     return np.where(ns < 8, ns.astype(np.int64), found).astype(np.uint16)
@@ -111,7 +111,10 @@ class TransitionTable:
 
         Least and most are those of the bucket as a whole: an interval's own are not kept.
         """
-        earlier = {tuple(key): value for key, value in zip(before._keys.tolist(), before._values.tolist(), strict=True)}
+        earlier = {
+            tuple(key): value
+            for key, value in zip(before._keys.tolist(), before._values.tolist(), strict=True)
+        }
         found = object.__new__(TransitionTable)
         found._exact, found._types = self._exact, self._types
         values = self._values.copy()
@@ -142,7 +145,9 @@ class TransitionTable:
         chosen = (self._keys[:, 0] == owner[0]) & (self._keys[:, 1] == owner[1])
         return int(self._keys[chosen, 6].max(initial=0))
 
-    def transitions(self, owner: tuple[int, int] | None = None) -> dict[tuple[int, int, int], Spread]:
+    def transitions(
+        self, owner: tuple[int, int] | None = None
+    ) -> dict[tuple[int, int, int], Spread]:
         """(old, new, timewait) -> spread, of one owner or of all."""
         keys, values = self._keys, self._values
         if owner is not None:

@@ -1,0 +1,1 @@
+"""Everything that needs the kernel and its permission: libbpf, maps, buffers, iterators."""

@@ -53,7 +53,7 @@ class CoreObject:
             self._lib.bpf_map__initial_value(self._map(section), C.byref(size)), section
         )
         memory = (C.c_uint8 * size.value).from_address(address)
-        return np.frombuffer(memory, dtype, 1, offset)
+        return np.frombuffer(memoryview(memory), dtype, 1, offset)
 
     def variable(self, name: str, dtype: np.dtype[np.void]) -> Records:
         """Return a global as a one-element array over the kernel's own memory, after `load`."""
@@ -100,6 +100,11 @@ class CoreObject:
             self._links[name] = check_pointer(link, f"cannot attach {name}")
         except OSError as error:
             raise self._explain(error) from error
+
+    def attach_all(self, names: Iterable[str]) -> None:
+        """Attach several programs, in order."""
+        for name in names:
+            self.attach(name)
 
     def open_iterator(self, name: str) -> int:
         """File descriptor of one pass of an iterator program: read it to its end, close it."""

@@ -91,7 +91,7 @@ class Choice:
 
 def choose(subject: Subject) -> Choice:
     """Try a subject's rungs, best first."""
-    refused = {}
+    refused: dict[str, str] = {}
     for rung in subject.rungs:
         reasons = [reason for target in rung.targets if (reason := refusal(rung.how, target))]
         if not reasons:

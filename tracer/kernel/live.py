@@ -91,7 +91,7 @@ class LiveSource:
         self._programs = programs
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
-        tracefs.reach(lambda: [bpf.attach(name) for name in programs])
+        tracefs.reach(lambda: bpf.attach_all(programs))
         self.task_rows = self._find_targets()
         self.holder_rows = self._rows("tt_iter_files", "holder_row")
         # what waits in the queues of the listeners found: seeded by the pass itself
@@ -101,7 +101,7 @@ class LiveSource:
 
     def _choose(self) -> list[str]:
         """Programs to attach. Where a subject has several rungs, this kernel is asked by trying."""
-        programs = []
+        programs: list[str] = []
         for subject in (STATE, TASK, ACCEPT):
             rung: Rung | None = subject.rungs[0]
             if subject is ACCEPT and not self.settings.accept_hook:
@@ -225,13 +225,14 @@ class LiveSource:
         head = self.layout.dtypes["head"]
         records = view(chunk, Encoding(*self.encoding["LARG"]), head)
         tasks = records["kind"] == self.layout.enums["kind"]["TASK"]
-        return records["cgroup_id"][tasks].tolist()
+        found: list[int] = records["cgroup_id"][tasks].tolist()
+        return found
 
     def stats(self) -> Records | None:
         """Counters, summed over the CPUs: shape (1,); None if they stand as they stood."""
         dtype = self.layout.dtypes["stats"]
         per_cpu = maps.read_percpu_value(self._object.map_fd("tt_stats"), dtype)
-        words = per_cpu.view(np.uint64).reshape(len(per_cpu), -1).sum(axis=0)
+        words: NDArray[np.uint64] = per_cpu.view(np.uint64).reshape(len(per_cpu), -1).sum(axis=0)
         if self._last_stats is not None and (words == self._last_stats).all():
             return None
         self._last_stats = words

@@ -1,4 +1,4 @@
-"""What must be there before anything is loaded: BTF, capabilities; each miss says what it breaks."""
+"""What must be there before anything is loaded: BTF and capabilities, and what each is for."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def is_mounted() -> bool:
     return (TRACEFS / "events").is_dir() or Path("/sys/kernel/debug/tracing/events").is_dir()
 
 
-def reach(work: Callable[[], None]) -> None:
+def reach(work: Callable[[], object]) -> None:
     """Run `work` where tracefs can be seen. Errors: NotPermittedError, and those of `work`."""
     if is_mounted():
         work()
@@ -47,7 +47,7 @@ def reach(work: Callable[[], None]) -> None:
 
 def _mount_privately() -> None:
     libc = C.CDLL(None, use_errno=True)
-    steps = (
+    steps: tuple[Callable[[], int], ...] = (
         lambda: libc.unshare(_CLONE_NEWNS),
         lambda: libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None),
         lambda: libc.mount(b"tracefs", os.fsencode(TRACEFS), b"tracefs", 0, None),

@@ -16,8 +16,8 @@ import numpy as np
 
 from tracer.attribution.cgroups import container_of
 from tracer.attribution.processes import Process, ProcessTable
-from tracer.wire.layout import Layout, Records
 from tracer.views.text import Clock, address
+from tracer.wire.layout import Layout, Records
 
 Row = Any  # a namedtuple with the fields of one kind's dtype
 
@@ -51,7 +51,9 @@ def rows(records: Records, name: str) -> list[Row]:
         for column, found in (records.dtype.fields or {}).items()
         if not column.startswith("_")
     }
-    formats = ["V16" if fields[column][0].shape == (16,) else fields[column][0] for column in fields]
+    formats = [
+        "V16" if fields[column][0].shape == (16,) else fields[column][0] for column in fields
+    ]
     dtype = np.dtype(
         {
             "names": list(fields),
@@ -60,7 +62,7 @@ def rows(records: Records, name: str) -> list[Row]:
             "itemsize": records.dtype.itemsize,
         }
     )
-    make = namedtuple(name, list(fields))._make  # type: ignore[misc]
+    make: Callable[[Any], Row] = getattr(namedtuple(name, list(fields)), "_make")  # noqa: B009
     return [make(row) for row in np.ascontiguousarray(records).view(dtype).tolist()]
 
 

@@ -6,8 +6,7 @@ import csv
 import io
 import json
 
-from tracer.flows.tally import Tally
-from tracer.player import Lost, Outcome
+from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views import lines
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import EVENTS, Facts, csv_header, document, rows
@@ -22,6 +21,8 @@ class Enough(Exception):
 
 class EventView:
     """Shows every record. `form` is table, json or csv; `count` ends it after so many."""
+
+    wants_records = True
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracer.views.columns import Facts, Row, owner_is
 from tracer.views.text import address, duration, endpoint, escape
 
-HEADER = f"{'TIME':15} {'KIND':7} {'LOCAL':21} {'REMOTE':21} {'PROCESS':20} EVENT"
+HEADER = f"{'TIME':15} {'KIND':7} {'LOCAL':21} {'REMOTE':21} {'PROCESS':24} EVENT"
 
 
 def line(kind: str, row: Row, facts: Facts) -> str:
@@ -15,7 +15,7 @@ def line(kind: str, row: Row, facts: Facts) -> str:
     remote = endpoint(address(row.raddr), row.rport) if _has_peer(row) else "-"
     process = owner(row, facts)
     return (
-        f"{facts.clock.time(row.mono_ns)} {kind:7} {local:21} {remote:21} {process:20} {what}"
+        f"{facts.clock.time(row.mono_ns)} {kind:7} {local:21} {remote:21} {process:24} {what}"
     ).rstrip()
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tracer.flows.tally import Tally
-from tracer.player import Lost, Outcome
+from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices
@@ -13,6 +12,8 @@ from tracer.wire.layout import Records
 
 class RecordView:
     """Looks at nothing but the counts."""
+
+    wants_records = False
 
     def __init__(self, notices: Notices, path: str) -> None:
         self._notices, self._path = notices, path

@@ -8,9 +8,8 @@ import json
 
 from tracer.attribution.cgroups import container_of
 from tracer.flows.ownership import Holding, holdings
-from tracer.flows.tally import Tally
+from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.flows.transitions import Spread, TransitionTable
-from tracer.player import Lost, Outcome
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
@@ -48,6 +47,8 @@ TRANSITIONS = (
 class StatesView:
     """A block at each mark, and one for the whole at the end."""
 
+    wants_records = True
+
     def __init__(self, output: Output, notices: Notices, form: str = "table") -> None:
         self._output, self._notices, self._form = output, notices, form
         self._sockets: Records | None = None
@@ -58,7 +59,7 @@ class StatesView:
     def begin(self, facts: Facts, head: dict[str, object]) -> None:
         """Start to gather."""
         self._facts, self._head = facts, head
-        self._table = TransitionTable(facts.layout)
+        self.table = TransitionTable(facts.layout)
         self._before = TransitionTable(facts.layout)
         self._seen_before = (0, 0, 0)
         self._began_ns = self._mark_ns = int(head["started_ns"])  # type: ignore[call-overload]
@@ -70,14 +71,14 @@ class StatesView:
         for task in batch.kinds.get("task", ()):
             self._facts.processes.add_event(task)
         if "state" in batch.kinds:
-            self._table.add(batch.kinds["state"])
+            self.table.add(batch.kinds["state"])
 
     def lost(self, lost: list[Lost]) -> None:
         """Told in the proof line."""
 
     def counts(self, keys: Records, values: Records) -> None:
         """Take the kernel's own counts, which cover the session so far."""
-        self._table.set_counts(keys, values)
+        self.table.set_counts(keys, values)
 
     def sockets(self, rows: Records) -> None:
         """Take the latest pass over the sockets."""
@@ -93,9 +94,9 @@ class StatesView:
 
     def mark(self, now_ns: int, tally: Tally) -> None:
         """Show what this interval brought."""
-        since = self._table.minus(self._before)
+        since = self.table.minus(self._before)
         self._show(since, now_ns, self._mark_ns, "", self._proof(tally, now_ns))
-        self._before, self._mark_ns = self._table.copy(), now_ns
+        self._before, self._mark_ns = self.table.copy(), now_ns
         self._seen_before = (tally.seen, tally.matched, tally.lost)
         self._marks += 1
 
@@ -110,7 +111,7 @@ class StatesView:
         now = self._began_ns + outcome.span_ns
         headed = "total  " if self._marks else ""
         tally = outcome.tally
-        self._show(self._table, now, self._began_ns, headed, closing(tally, outcome.span_ns))
+        self._show(self.table, now, self._began_ns, headed, closing(tally, outcome.span_ns))
         options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
         for text in explain_nothing(tally, options) + explain_lost(tally):
             self._notices.say(text)
@@ -195,7 +196,7 @@ class StatesView:
         return [name, str(spread.count), *cells, most]
 
     def _document(self, holding: Holding, now_ns: int, span_ns: int) -> dict[str, object]:
-        pid, comm = self._name(holding)
+        pid, _ = self._name(holding)
         process = self._facts.process(holding.pid, holding.start)
         path = self._facts.cgroups.get(process.cgroup_id) if process else None
         names = self._facts.states
@@ -227,7 +228,18 @@ class StatesView:
 
     def _csv_header(self) -> list[str]:
         states = [name for name in self._facts.layout.enums["tcp_state"] if name != "NONE"]
-        return ["ts", "span_us", "kind", "pid", "comm", "container", *states, "opened", "closed", "failed"]
+        return [
+            "ts",
+            "span_us",
+            "kind",
+            "pid",
+            "comm",
+            "container",
+            *states,
+            "opened",
+            "closed",
+            "failed",
+        ]
 
     def _csv(self, holding: Holding, now_ns: int, span_ns: int) -> str:
         document = self._document(holding, now_ns, span_ns)
@@ -251,7 +263,11 @@ def _spread(spread: Spread) -> dict[str, object] | None:
     exact = int(spread.weights.sum())
     if not exact:
         return None
-    found: dict[str, object] = {"count": exact, "sum": spread.total / 1000, "min": spread.least / 1000}
+    found: dict[str, object] = {
+        "count": exact,
+        "sum": spread.total / 1000,
+        "min": spread.least / 1000,
+    }
     for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)):
         value = spread.quantile(share)
         found[name] = None if value is None else round(value / 1000, 3)
@@ -259,5 +275,7 @@ def _spread(spread: Spread) -> dict[str, object] | None:
     return found
 
 
-def _by_count(found: dict[tuple[int, int, int], Spread]) -> list[tuple[tuple[int, int, int], Spread]]:
+def _by_count(
+    found: dict[tuple[int, int, int], Spread],
+) -> list[tuple[tuple[int, int, int], Spread]]:
     return sorted(found.items(), key=lambda item: -item[1].count)

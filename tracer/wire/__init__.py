@@ -1,0 +1,1 @@
+"""The wire format, without a kernel: types of the object, layouts, batches, filters, recordings."""

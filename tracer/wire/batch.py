@@ -23,7 +23,9 @@ class Encoding:
     stride: int
 
 
-def view(data: np.ndarray[tuple[int], np.dtype[np.uint8]], encoding: Encoding, dtype: np.dtype[np.void]) -> Records:
+def view(
+    data: np.ndarray[tuple[int], np.dtype[np.uint8]], encoding: Encoding, dtype: np.dtype[np.void]
+) -> Records:
     """Samples as records, without a copy: shape (n,)."""
     sample = np.dtype(
         {
@@ -52,10 +54,7 @@ class Sorter:
         """Records older than `before_ns` (None: all), by time, then CPU, then sequence."""
         if not self._waiting:
             return None
-        if len(self._waiting) == 1:
-            records = self._waiting[0]
-        else:
-            records = np.concatenate(self._waiting)
+        records = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         times = records["mono_ns"]
         if (times[1:] < times[:-1]).any():
             order = np.argsort(times, kind="stable")
@@ -86,7 +85,9 @@ class Batch:
         which = np.repeat(np.arange(len(names)), [len(self.kinds[name]) for name in names])
         index = np.concatenate([np.arange(len(self.kinds[name])) for name in names])
         order = np.argsort(times, kind="stable")
-        return [(names[k], i) for k, i in zip(which[order].tolist(), index[order].tolist(), strict=True)]
+        return [
+            (names[k], i) for k, i in zip(which[order].tolist(), index[order].tolist(), strict=True)
+        ]
 
 
 def split(small: Records | None, large: Records | None, layout: Layout) -> Batch:

@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
@@ -60,7 +61,7 @@ class Btf:
             if section is None:
                 raise ValueError(f"{path} has no .BTF section")
             symbols = {}
-            table = elf.get_section_by_name(".symtab")
+            table: Any = elf.get_section_by_name(".symtab")
             for symbol in table.iter_symbols() if table else ():
                 index = symbol["st_shndx"]
                 if symbol.name and isinstance(index, int):

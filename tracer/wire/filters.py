@@ -113,16 +113,19 @@ def refuse(
     apply(
         "PORT",
         bool(filters.ports),
-        lambda: _in_ports(filters.ports, records["lport"])
-        | _in_ports(filters.ports, records["rport"]),
+        lambda: (
+            _in_ports(filters.ports, records["lport"]) | _in_ports(filters.ports, records["rport"])
+        ),
     )
     apply("LPORT", bool(filters.lports), lambda: _in_ports(filters.lports, records["lport"]))
     apply("RPORT", bool(filters.rports), lambda: _in_ports(filters.rports, records["rport"]))
     apply(
         "ADDR",
         bool(filters.addrs),
-        lambda: _in_networks(filters.addrs, records["laddr"])
-        | _in_networks(filters.addrs, records["raddr"]),
+        lambda: (
+            _in_networks(filters.addrs, records["laddr"])
+            | _in_networks(filters.addrs, records["raddr"])
+        ),
     )
     apply("STATE", bool(filters.states), lambda: _in_states(filters.states, records))
     apply("PID", bool(filters.pids), lambda: owned(records))

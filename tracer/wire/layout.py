@@ -6,6 +6,7 @@ values come from the same BTF, so nothing of the C side is typed a second time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,16 +76,16 @@ class Layout:
 
 
 def _describe(dtype: np.dtype[np.void]) -> dict[str, object]:
-    fields = dtype.fields or {}
+    fields = _fields(dtype)
     return {
         "names": list(fields),
-        "formats": [_write_format(fields[name][0]) for name in fields],
-        "offsets": [fields[name][1] for name in fields],
+        "formats": [_write_format(form) for form, _ in fields.values()],
+        "offsets": [offset for _, offset in fields.values()],
         "itemsize": dtype.itemsize,
     }
 
 
-def _write_format(dtype: np.dtype[np.void]) -> str:
+def _write_format(dtype: np.dtype[np.generic]) -> str:
     return f"{dtype.shape}{dtype.base.str}" if dtype.shape else dtype.str
 
 
@@ -110,7 +111,7 @@ def derive(types: btf.Btf) -> Layout:
     return Layout(dtypes, meanings, enums)
 
 
-def _filled(columns: list[tuple[str, object, int]], size: int) -> np.dtype[np.void]:
+def _filled(columns: Sequence[tuple[str, object, int]], size: int) -> np.dtype[np.void]:
     """A dtype of `size` bytes in which a field covers every byte.
 
     NumPy copies structs field by field and packs them when it joins arrays: bytes that no field
@@ -124,7 +125,7 @@ def _filled(columns: list[tuple[str, object, int]], size: int) -> np.dtype[np.vo
         if name:
             filled.append((name, form))
             at = offset + np.dtype(form).itemsize  # type: ignore[call-overload]
-    return np.dtype(filled)  # type: ignore[arg-type]
+    return np.dtype(filled)
 
 
 def _fields(dtype: np.dtype[np.void]) -> dict[str, tuple[np.dtype[np.generic], int]]:

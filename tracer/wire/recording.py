@@ -52,17 +52,21 @@ class Writer:
         self._file = os.fdopen(create(path, force), "wb", buffering=1 << 20)
         self._put(MAGIC)
 
-    def _put(self, data: Payload) -> None:
-        self._file.write(memoryview(data).cast("B"))
-        self.size += data.nbytes if isinstance(data, np.ndarray) else len(data)
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self.size += len(data)
 
     def write(self, frame: Frame) -> None:
         """Append one frame. Errors: OSError when the disk is full."""
         data = frame.data
-        length = data.nbytes if isinstance(data, np.ndarray) else len(data)
-        self._put(_HEADER.pack(frame.tag.encode(), length))
-        if length:
-            self._put(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data)
+        if isinstance(data, bytes):
+            self._put(_HEADER.pack(frame.tag.encode(), len(data)) + data)
+            return
+        self._put(_HEADER.pack(frame.tag.encode(), data.nbytes))
+        if data.nbytes:
+            # its memory as it is: a run of samples is written without another copy
+            self._file.write(np.ascontiguousarray(data).view(np.uint8).data)
+            self.size += data.nbytes
 
     def flush(self) -> None:
         """Hand everything to the kernel."""
@@ -101,7 +105,9 @@ def read(file: BinaryIO, name: str) -> Iterator[Frame]:
     Errors: TracerError for a file that is no recording.
     """
     if file.read(len(MAGIC)) != MAGIC:
-        raise TracerError(f"{name} is not a recording of tcptrace", "make one: tcptrace record FILE")
+        raise TracerError(
+            f"{name} is not a recording of tcptrace", "make one: tcptrace record FILE"
+        )
     while True:
         header = file.read(_HEADER.size)
         if len(header) < _HEADER.size:

@@ -1,0 +1,99 @@
+"""Processes and control groups, from what was told of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tracer.attribution.cgroups import container_of, find_mount, walk
+from tracer.attribution.processes import ProcessTable
+from tracer.wire.layout import Layout
+
+LONG = "7f3a1c9be0d27f3a1c9be0d27f3a1c9be0d27f3a1c9be0d27f3a1c9be0d21234"
+
+
+@pytest.fixture
+def table(wire: Layout) -> ProcessTable:
+    found = ProcessTable(wire.enums["task_event"]["RENAMED"], wire.enums["task_event"]["EXITED"])
+    rows = np.zeros(3, wire.dtypes["task_row"])
+    rows["pid"], rows["start"] = [10, 11, 12], [1, 2, 3]
+    rows["local_pid"], rows["local_ppid"] = [10, 11, 12], [1, 10, 11]
+    rows["comm"] = [b"master", b"worker", b"helper"]
+    found.add_rows(rows)
+    return found
+
+
+def _event(wire: Layout, what: str, **values: object) -> np.void:
+    event = np.zeros(1, wire.dtypes["task"])
+    event["event"] = wire.enums["task_event"][what]
+    for name, value in values.items():
+        event[name] = value
+    made: np.void = event[0]
+    return made
+
+
+def test_descendants_are_found_at_any_depth(table: ProcessTable) -> None:
+    assert table.descendants({10}, follow=True) == {(10, 1), (11, 2), (12, 3)}
+    assert table.descendants({10}, follow=False) == {(10, 1)}
+
+
+def test_a_later_process_with_the_same_pid_is_another(wire: Layout, table: ProcessTable) -> None:
+    table.add_event(_event(wire, "SEEN", pid=11, start=99, local_pid=11, comm=b"other"))
+    old, new = table.find(11, 2), table.find(11, 99)
+    assert old is not None
+    assert new is not None
+    assert (old.comm, new.comm) == ("worker", "other")
+
+
+def test_a_new_name_and_an_end_are_kept(wire: Layout, table: ProcessTable) -> None:
+    table.add_event(_event(wire, "RENAMED", pid=11, start=2, comm=b"busy"))
+    table.add_event(_event(wire, "EXITED", pid=11, start=2, mono_ns=77))
+    process = table.find(11, 2)
+    assert process is not None
+    assert (process.comm, process.exited_ns) == ("busy", 77)
+
+
+def test_a_pid_outside_the_tracers_namespace_is_not_invented(
+    wire: Layout, table: ProcessTable
+) -> None:
+    table.add_event(_event(wire, "SEEN", pid=50, start=5, local_pid=0, comm=b"hidden"))
+    process = table.find(50, 5)
+    assert process is not None
+    assert process.pid is None
+
+
+@pytest.mark.parametrize(
+    ("path", "container"),
+    [
+        (f"/system.slice/docker-{LONG}.scope", LONG[:12]),
+        (f"/kubepods.slice/kubepods-pod1.slice/cri-containerd-{LONG}.scope", LONG[:12]),
+        (f"/docker/{LONG}", LONG[:12]),
+        (f"/kubepods/burstable/pod1/{LONG}", LONG[:12]),
+        ("/system.slice/nginx.service", None),
+        ("/", None),
+        (None, None),
+    ],
+)
+def test_container_ids_are_read_from_control_group_paths(
+    path: str | None, container: str | None
+) -> None:
+    assert container_of(path) == container
+
+
+def test_the_mount_of_cgroup_v2_is_found_beside_v1(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mountinfo").write_text(
+        "30 24 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+        "31 24 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+    )
+    assert find_mount(tmp_path) == Path("/sys/fs/cgroup/unified")
+
+
+def test_paths_are_found_by_inode(tmp_path: Path) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    found = walk(tmp_path)
+    assert found[below.stat().st_ino] == "/a/b"
+    assert found[tmp_path.stat().st_ino] == "/"

@@ -1,0 +1,73 @@
+"""Filters on records that are there already: the same meaning as in the kernel."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracer.wire.filters import Filters, mapped, port_bits, refuse
+from tracer.wire.layout import Layout, Records
+
+
+def _record(wire: Layout, **values: object) -> Records:
+    record = np.zeros(1, wire.dtypes["state"])
+    record["kind"] = wire.enums["kind"]["STATE"]
+    record["family"] = 4
+    for name, value in values.items():
+        record[name] = value
+    return record
+
+
+def _address(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    return np.frombuffer(mapped(ipaddress.ip_network(text))[0], np.uint8)
+
+
+MATCHING = [
+    (Filters(ports=((80, 80),)), {"rport": 80}, {"rport": 81, "lport": 79}),
+    (Filters(lports=((8000, 8010),)), {"lport": 8010}, {"lport": 8011, "rport": 8005}),
+    (Filters(rports=((1, 2), (443, 443))), {"rport": 443}, {"lport": 443, "rport": 3}),
+    (Filters(family=6), {"family": 6}, {"family": 4}),
+    (Filters(netns=frozenset({7})), {"netns": 7}, {"netns": 8}),
+    (Filters(states=frozenset({8})), {"new": 8}, {"new": 7}),
+    (Filters(states=frozenset({6})), {"timewait": 6}, {"timewait": 5}),
+    (Filters(kinds=frozenset({"state"})), {"kind": 1}, {"kind": 2}),
+    (
+        Filters(addrs=(ipaddress.ip_network("10.0.0.0/8"),)),
+        {"raddr": _address("10.9.8.7")},
+        {"raddr": _address("11.9.8.7"), "laddr": _address("a00::1")},
+    ),
+    (
+        Filters(addrs=(ipaddress.ip_network("fe80::/10"),)),
+        {"laddr": _address("fe80::1")},
+        {"laddr": _address("fec0::1")},
+    ),
+]
+
+
+@pytest.mark.parametrize(("filters", "good", "bad"), MATCHING)
+def test_each_filter_lets_its_own_pass_and_refuses_the_rest(
+    wire: Layout, filters: Filters, good: dict[str, object], bad: dict[str, object]
+) -> None:
+    records = np.concatenate([_record(wire, **good), _record(wire, **bad)])
+    passed, refused = refuse(filters, records, wire, lambda r: np.ones(len(r), np.bool_))
+    assert passed.tolist() == [True, False]
+    assert sum(refused.values()) == 1
+
+
+def test_the_first_filter_that_refuses_is_the_one_that_counts(wire: Layout) -> None:
+    filters = Filters(family=6, ports=((80, 80),))
+    _, refused = refuse(filters, _record(wire, lport=81), wire, lambda r: np.ones(1, np.bool_))
+    assert refused == {"FAMILY": 1, "PORT": 0}
+
+
+@given(st.lists(st.tuples(st.integers(1, 65535), st.integers(0, 300)), min_size=1, max_size=5))
+def test_port_sets_are_the_ports_of_their_ranges(ranges: list[tuple[int, int]]) -> None:
+    wanted = tuple((first, min(first + more, 65535)) for first, more in ranges)
+    bits = port_bits(wanted)
+    ports = {port for first, last in wanted for port in range(first, last + 1)}
+    for port in range(65536):
+        assert bool(int(bits[port >> 6]) >> (port & 63) & 1) == (port in ports)

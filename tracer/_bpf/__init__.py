@@ -1,0 +1,1 @@
+"""The compiled programs: built from bpf/ by make or pip, not kept in git."""
