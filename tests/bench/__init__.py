@@ -1,0 +1,1 @@
+"""What tracing costs, measured beside an untraced run of the same machine: `make bench`."""

@@ -1,0 +1,23 @@
+"""Every measurement of the bench, by its name on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.bench import kernel_cost, moments, slowdown, tracer_cost
+from tests.bench.effort import Effort
+from tests.bench.table import Result
+
+SUITE: dict[str, Callable[[Effort], Result]] = {
+    "states": slowdown.states,
+    "record": slowdown.record,
+    "idle-pid": slowdown.idle_pid,
+    "counting": kernel_cost.counting,
+    "streaming": kernel_cost.streaming,
+    "cpu": tracer_cost.cpu,
+    "start": moments.start,
+    "help": moments.usage,
+    "end": moments.end,
+    "resident": tracer_cost.resident,
+    "idle": tracer_cost.idle,
+}

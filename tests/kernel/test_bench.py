@@ -1,0 +1,63 @@
+"""The bench in its two-round form: that it measures everything and that nothing is lost.
+
+Never a ratio or a time: those belong to a quiet machine, see `make bench`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import ROOT
+
+pytestmark = pytest.mark.kernel
+
+ROWS = [
+    "states-keeps",
+    "states-lost",
+    "record-keeps",
+    "record-lost",
+    "idle-pid-keeps",
+    "idle-pid-lost",
+    "counting-ns",
+    "counting-ratio",
+    "streaming-ns",
+    "streaming-ratio",
+    "cpu-ns",
+    "start",
+    "help",
+    "end",
+    "resident",
+    "idle-cpu",
+]
+
+
+def _told(part: Any) -> list[dict[str, int]]:
+    """Every closing line among the rounds."""
+    if isinstance(part, list):
+        return [told for one in part for told in _told(one)]
+    if not isinstance(part, dict):
+        return []
+    if "lost" in part:
+        return [part]
+    return [told for one in part.values() for told in _told(one)]
+
+
+def test_the_bench_measures_every_row_and_loses_no_event(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.bench", "--quick", "--output", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((tmp_path / "rounds.json").read_text())
+    assert [row["name"] for row in kept["rows"]] == ROWS
+    table = (tmp_path / "table.md").read_text()
+    assert done.stdout == table
+    assert all(f"| {row['what']} | " in table for row in kept["rows"])
+    told = _told(kept["rounds"])
+    assert len(told) == 15
+    assert all(one["seen"] > 0 for one in told)
+    assert [one["lost"] for one in told] == [0] * len(told)
