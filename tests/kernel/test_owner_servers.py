@@ -1,0 +1,188 @@
+"""Servers of several processes: who owns a connection before accept(), and who from then on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Tracer, states
+from tests.programs.driver import Process, Program
+from tests.programs.reading import (
+    CHILD_BIRTH,
+    CHILD_END,
+    CHILD_LIFE,
+    CLIENT_LIFE,
+    life,
+    owned,
+    owners,
+    step,
+    stop_after,
+)
+
+pytestmark = pytest.mark.kernel
+
+SERVER, CLIENT = "tt-master", "tt-client"
+ONE_CALL = len(CLIENT_LIFE) + len(CHILD_LIFE)
+ADDRESS = "127.0.0.1"
+
+
+def call(client: Program, acceptor: Process, port: int) -> int:
+    """One connection, accepted by this process; returns the client's port."""
+    local = int(client.do("connect", name="c", address=ADDRESS, port=port)["port"])
+    assert acceptor.do("accept", name="a", listener="l")["peer"] == local
+    end_call(client, acceptor)
+    return local
+
+
+def end_call(client: Program, holder: Process) -> None:
+    client.do("half_close", name="c")
+    holder.do("receive", name="a")
+    holder.do("close", name="a")
+    client.do("receive", name="c")
+    client.do("close", name="c")
+
+
+def test_a_connection_belongs_to_the_worker_that_accepted_it() -> None:
+    """And before that to the listener's owner: who listened, then who accepted last."""
+    with Program(SERVER) as master, Program(CLIENT) as client:
+        port = master.do("bind", name="l", address=ADDRESS)["port"]
+        with Tracer("events", "--port", str(port)) as tracer:
+            master.do("listen", name="l")
+            workers = [master.fork() for _ in range(3)]
+            acceptors = [workers[i] for i in (0, 2, 1, 1, 2)] + [master, workers[0]]
+            calls = [call(client, acceptor, port) for acceptor in acceptors]
+            records = stop_after(tracer, 1 + len(calls) * ONE_CALL)
+    holder = master.pid
+    for local, acceptor in zip(calls, acceptors, strict=True):
+        assert owners(life(records, local, port)) == owned(CLIENT_LIFE, client.pid)
+        child = life(records, port, local)
+        before = owned(CHILD_BIRTH, holder, "listener")
+        assert owners(child) == before + owned(["accept", *CHILD_END], acceptor.pid)
+        assert child[2]["listener_pid"] == holder
+        holder = acceptor.pid
+    of_server = [r for r in records if r["lport"] == port]
+    assert any(r["oncpu_pid"] != r["pid"] for r in of_server)
+
+
+def test_workers_that_compete_own_what_each_of_them_accepted() -> None:
+    count = 211
+    with Program(SERVER) as master, Program(CLIENT) as client:
+        port = master.do("bind", name="l", address=ADDRESS)["port"]
+        with Tracer("events", "--port", str(port)) as tracer:
+            master.do("listen", name="l")
+            workers = [master.fork() for _ in range(3)]
+            for worker in workers:
+                worker.tell("serve", listener="l")
+            made = client.do("call", address=ADDRESS, port=port, count=count)["ports"]
+            took = {worker.pid: worker.stop()["peers"] for worker in workers}
+            records = stop_after(tracer, 1 + count * ONE_CALL)
+    assert sorted(peer for peers in took.values() for peer in peers) == sorted(made)
+    for pid, peers in took.items():
+        mine = [r for r in records if r["lport"] == port and r["rport"] in peers]
+        accepted = [r["rport"] for r in mine if r["kind"] == "accept" and r["pid"] == pid]
+        assert sorted(accepted) == sorted(peers)
+        for name in CHILD_END:
+            assert [r["pid"] for r in mine if step(r) == name] == [pid] * len(peers)
+
+
+def test_reuseport_workers_own_what_their_own_listener_received() -> None:
+    count = 61
+    with (
+        Program("tt-one") as one,
+        Program("tt-two") as two,
+        Program("tt-three") as three,
+        Program(CLIENT) as client,
+    ):
+        workers = [one, two, three]
+        port = one.do("bind", name="l", address=ADDRESS, share=True)["port"]
+        for worker in (two, three):
+            worker.do("bind", name="l", address=ADDRESS, share=True, port=port)
+        with Tracer("events", "--port", str(port)) as tracer:
+            for worker in workers:
+                worker.do("listen", name="l")
+            client.do("hold", address=ADDRESS, port=port, count=count)
+            took = {worker: worker.do("accept_waiting", listener="l") for worker in workers}
+            records = stop_after(tracer, 3 + count * 5)
+    listening = {r["pid"]: r["cookie"] for r in states(records, new="LISTEN")}
+    assert sum(len(said["peers"]) for said in took.values()) == count
+    for worker, said in took.items():
+        assert said["peers"]
+        for peer in said["peers"]:
+            child = life(records, port, peer)
+            before = owned(CHILD_BIRTH, worker.pid, "listener")
+            assert owners(child) == [*before, ("accept", worker.pid, "process")]
+            assert {r["comm"] for r in child} == {worker.comm}
+            assert child[2]["listener_pid"] == worker.pid
+            assert child[2]["listener_cookie"] == listening[worker.pid]
+
+
+def test_a_listener_that_its_opener_let_go_belongs_to_its_youngest_holder() -> None:
+    with Program(SERVER) as master, Program(CLIENT) as client:
+        port = master.do("bind", name="l", address=ADDRESS)["port"]
+        with Tracer("events", "--port", str(port)) as tracer:
+            master.do("listen", name="l")
+            workers = [master.fork(), master.fork()]
+            master.do("close", name="l")
+            local = call(client, workers[0], port)
+            records = stop_after(tracer, 1 + ONE_CALL)
+    child = life(records, port, local)
+    before = owned(CHILD_BIRTH, workers[1].pid, "listener")
+    assert owners(child) == before + owned(["accept", *CHILD_END], workers[0].pid)
+
+
+def test_the_last_holder_closes_a_listener_as_its_owner() -> None:
+    with Program(SERVER) as master:
+        port = master.do("bind", name="l", address=ADDRESS)["port"]
+        with Tracer("events", "--port", str(port)) as tracer:
+            master.do("listen", name="l")
+            worker = master.fork()
+            master.do("close", name="l")
+            worker.do("close", name="l")
+            records = stop_after(tracer, 2)
+    assert owners(records) == [
+        ("CLOSE LISTEN", master.pid, "process"),
+        ("LISTEN CLOSE", worker.pid, "process"),
+    ]
+
+
+def test_a_connection_left_to_a_forked_child_is_closed_by_the_child() -> None:
+    """One process accepts and forks for every connection, as inetd does."""
+    with Program(SERVER) as master, Program(CLIENT) as client:
+        port = master.do("bind", name="l", address=ADDRESS)["port"]
+        with Tracer("events", "--port", str(port)) as tracer:
+            master.do("listen", name="l")
+            local = client.do("connect", name="c", address=ADDRESS, port=port)["port"]
+            master.do("accept", name="a", listener="l")
+            child = master.fork()
+            master.do("close", name="a")
+            end_call(client, child)
+            records = stop_after(tracer, 1 + ONE_CALL)
+    found = {name: pid for name, pid, _ in owners(life(records, port, local))}
+    assert found["accept"] == master.pid
+    assert (found["CLOSE_WAIT LAST_ACK"], found["LAST_ACK CLOSE"]) == (child.pid, child.pid)
+
+
+def test_a_descriptor_passed_on_belongs_to_who_closes_it(tmp_path: Path) -> None:
+    carrier = str(tmp_path / "carrier")
+    with (
+        Program(SERVER) as acceptor,
+        Program("tt-handler") as handler,
+        Program(CLIENT) as client,
+    ):
+        port = acceptor.do("bind", name="l", address=ADDRESS)["port"]
+        handler.do("wait_for_gift", through=carrier)
+        with Tracer("events", "--port", str(port)) as tracer:
+            acceptor.do("listen", name="l")
+            local = client.do("connect", name="c", address=ADDRESS, port=port)["port"]
+            acceptor.do("accept", name="a", listener="l")
+            acceptor.do("give_away", name="a", through=carrier)
+            handler.do("take", name="a")
+            end_call(client, handler)
+            records = stop_after(tracer, 1 + ONE_CALL)
+    child = life(records, port, local)
+    assert [(r["pid"], r["comm"]) for r in child if step(r) in CHILD_END[1:]] == [
+        (handler.pid, handler.comm),
+        (handler.pid, handler.comm),
+    ]
+    assert [r["pid"] for r in child if r["kind"] == "accept"] == [acceptor.pid]

@@ -1,0 +1,303 @@
+"""One process of a test: it does what a line on stdin says, and says with its own PID what it did.
+
+A command is a JSON object: `do` names a method of Peer below, the rest are its arguments; `to` is
+the PID of a forked child that is to do it instead. An answer is one JSON line on stdout: `pid`,
+`did`, what the method returned, and `errno` where a system call failed. A method that goes on
+until it is told to stop is followed by the command `stop`. The end of stdin ends the process.
+
+Imports nothing of the tree: what it says is what the kernel told it, and nobody else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from errno import errorcode
+from typing import Any
+
+PR_SET_NAME = 15
+TCP_USER_TIMEOUT = 18
+Facts = dict[str, Any]
+
+
+def name_thread(name: str) -> None:
+    """Name the calling thread; that of the main thread is the process's name."""
+    if ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode(), 0, 0, 0):
+        raise OSError("prctl")
+
+
+def lines(fd: int) -> Iterator[str]:
+    """Lines of a descriptor, read without a buffer that select() could not see."""
+    rest = b""
+    while piece := os.read(fd, 65536):
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line.decode() for line in whole)
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+class Peer:
+    """Sockets by the names the test gave them, and what can be done with them."""
+
+    def __init__(self) -> None:
+        self._input = 0
+        self._sockets: dict[str, socket.socket] = {}
+        self._children: dict[int, int] = {}  # pid -> where it reads its commands
+
+    # --- the loop --------------------------------------------------------------
+
+    def run(self) -> None:
+        self._say("hello")
+        fd = self._input
+        while True:
+            for line in lines(fd):
+                self._obey(line)
+                if fd != self._input:
+                    break  # a child from here on
+            else:
+                break
+            fd = self._input
+        self._end()
+
+    def _obey(self, line: str) -> None:
+        command = json.loads(line)
+        child = command.pop("to", 0)
+        if child:
+            os.write(self._children[child], json.dumps(command).encode() + b"\n")
+            return
+        what = command.pop("do")
+        self._say(what, **self._do(what, command))
+
+    def _do(self, what: str, arguments: Facts) -> Facts:
+        try:
+            return getattr(self, what)(**arguments) or {}
+        except OSError as error:
+            return {"errno": errorcode[error.errno] if error.errno else str(error)}
+
+    def _say(self, did: str, **facts: Any) -> None:
+        text = json.dumps({"pid": os.getpid(), "did": did} | facts) + "\n"
+        os.write(1, text.encode())  # whole up to PIPE_BUF, whoever else writes
+
+    def _told_to_stop(self, seconds: float = 0) -> bool:
+        return bool(select.select([self._input], [], [], seconds)[0])
+
+    def _end(self) -> None:
+        for pid, pipe in self._children.items():
+            os.close(pipe)
+            os.waitpid(pid, 0)
+
+    # --- the process ------------------------------------------------------------
+
+    def fork(self) -> Facts:
+        """Make a child with all that is open; it gets its commands through this process."""
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child:
+            os.close(reading)
+            self._children[child] = writing
+            return {"child": child}
+        for pipe in (writing, self._input, *self._children.values()):
+            os.close(pipe)
+        self._children.clear()
+        self._input = reading
+        return {}
+
+    def thread(self, name: str, then: Facts) -> Facts:
+        """Do `then` in a thread that has a name of its own."""
+        facts: Facts = {}
+
+        def body() -> None:
+            name_thread(name)
+            facts["tid"] = threading.get_native_id()
+            facts.update(self._do(then.pop("do"), then))
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+        return facts
+
+    def pin(self, cpu: int) -> None:
+        os.sched_setaffinity(0, {cpu})
+
+    def spin(self) -> None:
+        """Be the process that runs on this CPU until told to stop."""
+        while not self._told_to_stop():
+            sum(range(10000))
+
+    def stop(self) -> None:
+        """Nothing: that a command came is what ends the one before."""
+
+    # --- one socket -------------------------------------------------------------
+
+    def bind(self, name: str, address: str, port: int = 0, share: bool = False) -> Facts:
+        made = socket.socket(family_of(address))
+        if share:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if address == "::":
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        made.bind((address, port))
+        self._sockets[name] = made
+        return {"port": made.getsockname()[1]}
+
+    def listen(self, name: str, backlog: int = 128) -> None:
+        self._sockets[name].listen(backlog)
+
+    def connect(self, name: str, address: str, port: int) -> Facts:
+        made = socket.socket(family_of(address))
+        self._sockets[name] = made
+        made.connect((address, port))
+        return {"port": made.getsockname()[1], "peer": made.getpeername()[1]}
+
+    def accept(self, name: str, listener: str) -> Facts:
+        self._sockets[name], peer = self._sockets[listener].accept()
+        return {"peer": peer[1]}
+
+    def send(self, name: str) -> None:
+        self._sockets[name].sendall(b"x")
+
+    def receive(self, name: str) -> Facts:
+        return {"bytes": len(self._sockets[name].recv(100))}
+
+    def half_close(self, name: str) -> None:
+        self._sockets[name].shutdown(socket.SHUT_WR)
+
+    def close(self, name: str) -> None:
+        self._sockets.pop(name).close()
+
+    def give_away(self, name: str, through: str) -> None:
+        """Pass a descriptor to another process and keep none."""
+        with socket.socket(socket.AF_UNIX) as carrier:
+            carrier.connect(through)
+            socket.send_fds(carrier, [b"x"], [self._sockets[name].fileno()])
+        self.close(name)
+
+    def wait_for_gift(self, through: str) -> None:
+        self._sockets["carrier"] = socket.socket(socket.AF_UNIX)
+        self._sockets["carrier"].bind(through)
+        self._sockets["carrier"].listen()
+
+    def take(self, name: str) -> None:
+        carrier, _ = self._sockets["carrier"].accept()
+        with carrier:
+            _, fds, _, _ = socket.recv_fds(carrier, 1, 1)
+        self._sockets[name] = socket.socket(fileno=fds[0])
+
+    # --- many -------------------------------------------------------------------
+
+    def accept_waiting(self, listener: str) -> Facts:
+        """Accept, and hold, all that waits now."""
+        queue = self._sockets[listener]
+        queue.setblocking(False)
+        peers = []
+        try:
+            while True:
+                accepted, peer = queue.accept()
+                self._sockets[f"{listener}:{peer[1]}"] = accepted
+                peers.append(peer[1])
+        except BlockingIOError:
+            return {"peers": peers}
+        finally:
+            queue.setblocking(True)
+
+    def serve(self, listener: str) -> Facts:
+        """Accept, answer one byte, read to the end, close; one after the other, until stopped."""
+        queue = self._sockets[listener]
+        queue.setblocking(False)
+        peers: list[int] = []
+        while True:
+            ready, _, _ = select.select([queue.fileno(), self._input], [], [])
+            if self._input in ready:
+                return {"peers": peers}
+            try:
+                accepted, peer = queue.accept()
+            except BlockingIOError:
+                continue  # another worker was faster
+            with accepted:
+                accepted.setblocking(True)
+                accepted.sendall(accepted.recv(1))
+                accepted.recv(1)
+            peers.append(peer[1])
+
+    def call(self, address: str, port: int, count: int, half: bool = False) -> Facts:
+        """Connect, exchange a byte, close; with `half` only once the other side has closed too."""
+        ports = []
+        for _ in range(count):
+            with socket.create_connection((address, port)) as made:
+                ports.append(made.getsockname()[1])
+                made.sendall(b"x")
+                made.recv(1)
+                if half:
+                    made.shutdown(socket.SHUT_WR)
+                    made.recv(1)
+        return {"ports": ports}
+
+    def hold(self, address: str, port: int, count: int) -> Facts:
+        """Connect that often; what succeeded stays open. Tells the failures by errno."""
+        failures: dict[str, int] = {}
+        ports = []
+        for _ in range(count):
+            made = socket.socket(family_of(address))
+            try:
+                made.connect((address, port))
+            except OSError as error:
+                name = errorcode[error.errno or 0]
+                failures[name] = failures.get(name, 0) + 1
+                made.close()
+            else:
+                ports.append(made.getsockname()[1])
+                self._sockets[f"held:{ports[-1]}"] = made
+        return {"ports": ports, "failures": failures}
+
+    def let_go(self) -> None:
+        """Close all that hold() and accept_waiting() left open."""
+        for name in self._many():
+            self.close(name)
+
+    def half_close_all(self) -> None:
+        for name in self._many():
+            self.half_close(name)
+
+    def _many(self) -> list[str]:
+        return [name for name in self._sockets if ":" in name]
+
+    def give_up(self, address: str, port: int, count: int) -> Facts:
+        """Begin to connect and close without an answer."""
+        started = []
+        for _ in range(count):
+            made = socket.socket(family_of(address))
+            made.setblocking(False)
+            started.append(errorcode[made.connect_ex((address, port))])
+            made.close()
+        return {"started": started}
+
+    def time_out(self, address: str, port: int, count: int, limit_ms: int) -> Facts:
+        """Connect to where nobody answers, until the kernel gives each of them up."""
+        waiting = []
+        for _ in range(count):
+            made = socket.socket(family_of(address))
+            made.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, limit_ms)
+            made.setblocking(False)
+            made.connect_ex((address, port))
+            waiting.append(made)
+        errors = []
+        while waiting:
+            _, ready, _ = select.select([], waiting, [])
+            for made in ready:
+                error = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                errors.append(errorcode.get(error, str(error)))
+                waiting.remove(made)
+                made.close()
+        return {"errors": errors}
+
+
+if __name__ == "__main__":
+    name_thread(sys.argv[1])
+    Peer().run()
