@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Tracer, states
+from tests.harness import Record, Tracer, states
 from tests.programs.driver import Process, Program
 from tests.programs.reading import (
     CHILD_BIRTH,
@@ -86,7 +86,8 @@ def test_workers_that_compete_own_what_each_of_them_accepted() -> None:
             assert [r["pid"] for r in mine if step(r) == name] == [pid] * len(peers)
 
 
-def test_reuseport_workers_own_what_their_own_listener_received() -> None:
+@pytest.mark.parametrize("older", [False, True], ids=["new", "older-than-the-tracer"])
+def test_reuseport_workers_own_what_their_own_listener_received(older: bool) -> None:
     count = 61
     with (
         Program("tt-one") as one,
@@ -98,23 +99,39 @@ def test_reuseport_workers_own_what_their_own_listener_received() -> None:
         port = one.do("bind", name="l", address=ADDRESS, share=True)["port"]
         for worker in (two, three):
             worker.do("bind", name="l", address=ADDRESS, share=True, port=port)
+        if older:
+            listen(workers)
         with Tracer("events", "--port", str(port)) as tracer:
-            for worker in workers:
-                worker.do("listen", name="l")
+            if not older:
+                listen(workers)
             client.do("hold", address=ADDRESS, port=port, count=count)
             took = {worker: worker.do("accept_waiting", listener="l") for worker in workers}
-            records = stop_after(tracer, 3 + count * 5)
-    listening = {r["pid"]: r["cookie"] for r in states(records, new="LISTEN")}
+            records = stop_after(tracer, (0 if older else 3) + count * 5)
     assert sum(len(said["peers"]) for said in took.values()) == count
-    for worker, said in took.items():
-        assert said["peers"]
-        for peer in said["peers"]:
-            child = life(records, port, peer)
-            before = owned(CHILD_BIRTH, worker.pid, "listener")
-            assert owners(child) == [*before, ("accept", worker.pid, "process")]
-            assert {r["comm"] for r in child} == {worker.comm}
-            assert child[2]["listener_pid"] == worker.pid
-            assert child[2]["listener_cookie"] == listening[worker.pid]
+    listeners = [check_own(records, worker, port, said["peers"]) for worker, said in took.items()]
+    assert len(set(listeners)) == 3
+    if not older:
+        opened = {r["pid"]: r["cookie"] for r in states(records, new="LISTEN")}
+        assert listeners == [opened[worker.pid] for worker in workers]
+
+
+def listen(workers: list[Program]) -> None:
+    for worker in workers:
+        worker.do("listen", name="l")
+
+
+def check_own(records: list[Record], worker: Program, port: int, peers: list[int]) -> str:
+    """What this worker accepted was its own from the start; returns its listener's cookie."""
+    before = owned(CHILD_BIRTH, worker.pid, "listener")
+    listeners = set()
+    for peer in peers:
+        child = life(records, port, peer)
+        assert owners(child) == [*before, ("accept", worker.pid, "process")]
+        assert {r["comm"] for r in child} == {worker.comm}
+        assert child[2]["listener_pid"] == worker.pid
+        listeners.add(str(child[2]["listener_cookie"]))
+    (cookie,) = listeners
+    return cookie
 
 
 def test_a_listener_that_its_opener_let_go_belongs_to_its_youngest_holder() -> None:
@@ -129,6 +146,26 @@ def test_a_listener_that_its_opener_let_go_belongs_to_its_youngest_holder() -> N
     child = life(records, port, local)
     before = owned(CHILD_BIRTH, workers[1].pid, "listener")
     assert owners(child) == before + owned(["accept", *CHILD_END], workers[0].pid)
+
+
+def test_a_worker_that_was_killed_owns_the_listener_no_longer() -> None:
+    """It accepted last, but who called listen() is the one of the two that still holds it."""
+    with Program(SERVER) as master, Program(CLIENT) as client:
+        port = master.do("bind", name="l", address=ADDRESS)["port"]
+        with Tracer("events", "--port", str(port)) as tracer:
+            master.do("listen", name="l")
+            worker = master.fork()
+            call(client, worker, port)
+            client.do("connect", name="c", address=ADDRESS, port=port)
+            worker.do("accept", name="a", listener="l")
+            worker.kill()
+            assert client.do("receive", name="c")["bytes"] == 0
+            client.do("close", name="c")
+            local = call(client, master, port)
+            records = stop_after(tracer, 1 + 3 * ONE_CALL)
+    before = owned(CHILD_BIRTH, master.pid, "listener")
+    after = owned(["accept", *CHILD_END], master.pid)
+    assert owners(life(records, port, local)) == before + after
 
 
 def test_the_last_holder_closes_a_listener_as_its_owner() -> None:

@@ -60,6 +60,10 @@ class Process:
         self.answer()
         return found
 
+    def kill(self) -> None:
+        """End it by SIGKILL, with whatever it has open."""
+        os.kill(self.pid, signal.SIGKILL)
+
     def fork(self) -> Process:
         """A child with everything that is open here. Only a program forks, not its children."""
         child = self.do("fork")["child"]
@@ -113,8 +117,7 @@ class Program(Process):
         super().__init__(channel, channel.answer()["pid"], comm)
 
     def kill(self) -> None:
-        """End it by SIGKILL, with whatever it has open."""
-        os.kill(self.pid, signal.SIGKILL)
+        super().kill()
         self._process.wait(PATIENCE_S)
 
     def end(self) -> None:
