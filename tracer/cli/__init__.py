@@ -5,7 +5,6 @@ The only place that catches TracerError. Heavy modules are imported by the comma
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 
@@ -22,8 +21,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit status."""
+    line, program = _split(arguments)
     try:
-        line, program = _split(arguments)
         if program is not None:
             raise UsageError(
                 f"`-- {' '.join(program)}` asks to run a program, which this version cannot do",
@@ -31,7 +30,7 @@ def run(arguments: list[str]) -> int:
             )
         build().main(line, prog_name="tcptrace", standalone_mode=False)
     except TracerError as error:
-        if _verbose(arguments):
+        if _verbose(line):
             traceback.print_exc()
         return fail(error)
     except click.exceptions.Exit as exit_:
@@ -43,13 +42,12 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
-        from tracer.views.output import PipeClosed
+        from tracer.views.output import PipeClosed, forget
 
         if isinstance(error, PipeClosed):
-            # leave nothing for the interpreter to flush into the closed pipe
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            forget(1)
             return 0
-        if _verbose(arguments):
+        if _verbose(line):
             raise
         return fail(
             TracerError(f"{type(error).__name__}: {error}", "run it again with -v, report it")
@@ -76,5 +74,7 @@ def fail(error: TracerError) -> int:
         if error.hint:
             print(f"  {error.hint}", file=sys.stderr)
     except OSError:
-        pass
+        from tracer.views.output import forget
+
+        forget(2)
     return error.exit_code

@@ -31,7 +31,7 @@ def events(**given: Any) -> None:
     from tracer.cli.setup import Command
     from tracer.views.events import Enough, EventView
 
-    count = values.count(given["count"]) if given["count"] else None
+    count = values.count(given["count"], "--count") if given["count"] is not None else None
     command = Command(given)
     show = EventView(command.output, command.notices, command.form, count, command.color)
     try:

@@ -6,6 +6,7 @@ found first and the rest is read as one line of that command.
 
 from __future__ import annotations
 
+import difflib
 import platform
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,10 @@ class Line(click.Group):
         """Bring the command's name to the front."""
         at = self._find_command(args)
         if at is None:
-            if any(arg in ("-h", "--help", "-V", "--version") for arg in args):
-                return super().parse_args(
-                    ctx, [a for a in args if a in ("-h", "--help", "-V", "--version")]
-                )
             return super().parse_args(ctx, [BARE, *args])
         name = args[at]
         rest = args[:at] + args[at + 1 :]
-        if name not in self.commands:
+        if name not in self.commands or name == BARE:
             raise _unknown(name, [n for n in self.commands if n != BARE])
         return super().parse_args(ctx, [name, *rest])
 
@@ -59,7 +56,7 @@ class Line(click.Group):
                         skip = j == len(arg)
                         break
             elif name not in takes:
-                raise UsageError(f"no such option: {name}", nearest(name, sorted(takes)))
+                raise _no_option(name, list(takes))
             else:
                 skip = takes[name] and "=" not in arg
         return None
@@ -82,7 +79,6 @@ class Line(click.Group):
             row = parameter.get_help_record(ctx)
             if row:
                 rows.append(row)
-        rows.append(("-V, --version", "Version, path, kernel and libbpf."))
         with formatter.section("Filters and options, before or after the command"):
             formatter.write_dl(rows)
 
@@ -98,8 +94,24 @@ def _unknown(name: str, known: list[str]) -> UsageError:
     return UsageError(f"{name!r} is no command", nearest(name, known))
 
 
+def _no_option(name: str, known: list[str]) -> UsageError:
+    close = difflib.get_close_matches(name, sorted(known), 1, 0.6)
+    hint = f"did you mean {close[0]}?" if close else "see: tcptrace --help"
+    return UsageError(f"no such option: {name}", hint)
+
+
 class Strict(click.Command):
     """A command that names its own the moment it meets an option it cannot use."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own options, and those every command has."""
+        return [*super().get_params(ctx), _version()]
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Help for this command; for what runs without a name, help for all."""
+        if ctx.info_name == BARE and ctx.parent:
+            return ctx.parent.get_help()
+        return super().get_help(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options. Errors: UsageError."""
@@ -109,14 +121,12 @@ class Strict(click.Command):
             parent = ctx.parent.command if ctx.parent else None
             known = parent._options() if isinstance(parent, Line) else {}
             who = "tcptrace" if ctx.info_name == BARE else f"tcptrace {ctx.info_name}"
-            own = sorted(name for p in self.params for name in p.opts if name.startswith("-"))
+            own = [name for p in self.params for name in p.opts if name.startswith("-")]
             if error.option_name in known:
                 raise UsageError(
                     f"{who} cannot use {error.option_name}", f"see: {who} --help"
                 ) from None
-            raise UsageError(
-                f"no such option: {error.option_name}", nearest(error.option_name, own)
-            ) from None
+            raise _no_option(error.option_name, own) from None
         except click.UsageError as error:
             raise UsageError(error.format_message().rstrip("."), "see: tcptrace --help") from None
 
@@ -135,6 +145,17 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -
     ctx.exit()
 
 
+def _version() -> click.Option:
+    return click.Option(
+        ["-V", "--version"],
+        is_flag=True,
+        callback=_show_version,
+        expose_value=False,
+        is_eager=True,
+        help="Version, path, kernel and libbpf.",
+    )
+
+
 def build() -> Line:
     """The whole command line."""
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -145,15 +166,7 @@ def build() -> Line:
         epilog="Numbers take lists (--port 80,443). See the README for examples.",
         subcommand_metavar="[COMMAND] [FILTERS] [OPTIONS]",
         options_metavar="[FILTERS] [OPTIONS]",
-        params=[
-            click.Option(
-                ["-V", "--version"],
-                is_flag=True,
-                callback=_show_version,
-                expose_value=False,
-                is_eager=True,
-            )
-        ],
+        params=[_version()],
     )
     live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
     for command in (live, events, states, record, doctor):

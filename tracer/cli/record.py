@@ -25,6 +25,6 @@ def record(file: str, max_size: str, **given: Any) -> None:
     from tracer.views.recorder import RecordView
 
     command = Command({**given, "keep": file})
-    command.limits.most_bytes = values.size(max_size)
+    command.limits.most_bytes = values.size(max_size, "--max-size")
     command.snapshots = True
     command.run(RecordView(command.notices, file))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from tracer.cli import values
-from tracer.errors import UsageError
+from tracer.errors import TracerError, UsageError
 from tracer.player import Player, View
 from tracer.session import Limits, Session, Settings, replay
 from tracer.views.output import Notices, Output
@@ -18,6 +19,17 @@ from tracer.wire.filters import Filters
 from tracer.wire.recording import Writer
 
 FORMS = ("table", "json", "csv")
+# of no use with a recording: what is in it was decided when it was made
+LIVE_ONLY = (
+    "duration",
+    "interval",
+    "keep",
+    "ready_file",
+    "buffer_pages",
+    "sockets",
+    "no_accept_hook",
+    "kernel_cost",
+)
 
 
 def read_filters(given: dict[str, Any]) -> Filters:
@@ -40,12 +52,12 @@ def read_filters(given: dict[str, Any]) -> Filters:
 
 def read_form(given: dict[str, Any]) -> str:
     """The output's form. Errors: UsageError."""
-    if given.get("as_json"):
-        return "json"
     form: str = given.get("form", "table")
     if form not in FORMS:
         raise UsageError(f"--format {form!r} is not known", values.nearest(form, list(FORMS)))
-    return form
+    if given.get("as_json") and form == "csv":
+        raise UsageError("--json and --format csv ask for two things", "give one of them")
+    return "json" if given.get("as_json") else form
 
 
 def read_color(given: dict[str, Any], output: Output) -> bool:
@@ -62,7 +74,7 @@ def _pages(given: dict[str, Any]) -> int:
     text = given.get("buffer_pages")
     if text is None:
         return 0
-    pages = values.count(text)
+    pages = values.count(text, "--buffer-pages")
     if pages & (pages - 1):
         near = 1 << pages.bit_length()
         raise UsageError(f"--buffer-pages {pages} is no power of two", f"such as {near}")
@@ -82,7 +94,9 @@ class Signals:
         self.fd, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:
+            # started by nohup, a hang-up is not for us; a shell's `&` ignores SIGINT, which
+            # scripts send all the same
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._end)
         signal.signal(signal.SIGQUIT, self._interim)
 
@@ -114,10 +128,12 @@ class Command:
         self.filters = read_filters(given)
         self.form = read_form(given)
         self.pages = _pages(given)
-        self.sockets = values.count(given["sockets"]) if given.get("sockets") else 0
+        self.sockets = (
+            values.count(given["sockets"], "--sockets") if given.get("sockets") is not None else 0
+        )
         for name, attribute in (("duration", "seconds"), ("interval", "interval")):
-            if given.get(name):
-                setattr(self.limits, attribute, values.duration(given[name]))
+            if given.get(name) is not None:
+                setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
         self.notices = Notices(bool(given.get("quiet")))
         path = given.get("output")
         self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))
@@ -126,18 +142,26 @@ class Command:
     def run(self, show: View) -> Player:
         """Trace, or replay with -r, until the end."""
         source = self.given.get("source")
-        if source:
-            return self._replay(source, show)
-        return self._live(show)
+        try:
+            return self._live(show) if source is None else self._replay(source, show)
+        finally:
+            self.output.close()
 
     def _replay(self, source: str, show: View) -> Player:
-        for option in ("ready_file", "buffer_pages", "sockets", "keep"):
+        for option in LIVE_ONLY:
             if self.given.get(option):
                 name = "--" + option.replace("_", "-")
                 raise UsageError(f"{name} has no use with a recording", f"leave {name} out")
         signals = Signals(self.limits)
         signals.attached()
-        return replay(source, show, self.filters, bool(self.given.get("utc")), self.limits)
+        try:
+            player = replay(source, show, self.filters, bool(self.given.get("utc")), self.limits)
+        except OSError as error:
+            raise TracerError(
+                f"cannot read {source}: {error.strerror}", "give the path of a recording"
+            ) from error
+        self.output.open()
+        return player
 
     def _live(self, show: View) -> Player:
         given = self.given
@@ -151,20 +175,20 @@ class Command:
             kernel_cost=bool(given.get("kernel_cost")),
             **({"sockets": self.sockets} if self.sockets else {}),
         )
-        record = (
-            Writer(Path(given["keep"]), bool(given.get("force"))) if given.get("keep") else None
-        )
-        ready_file = given.get("ready_file")
+        keep, ready_file = given.get("keep"), given.get("ready_file")
 
         def ready() -> None:
             signals.attached()
-            if ready_file:
-                Path(ready_file).touch()
+            # no file is made, or emptied, for a session that could not start
+            self.output.open()
+            if keep is not None:
+                session.record = Writer(Path(keep), bool(given.get("force")))
+            if ready_file is not None:
+                _touch(Path(ready_file))
 
         session = Session(
             settings,
             show,
-            record=record,
             utc=bool(given.get("utc")),
             snapshots=self.snapshots,
             ready=ready,
@@ -173,8 +197,31 @@ class Command:
             limits=self.limits,
         )
         try:
-            return session.run()
-        finally:
-            if record:
-                record.close()
-            self.output.close()
+            player = session.run()
+        except BaseException:
+            if session.record:
+                with suppress(OSError):
+                    session.record.close()
+            raise
+        if session.record:
+            _finish(session.record)
+        return player
+
+
+def _touch(path: Path) -> None:
+    try:
+        path.touch()
+    except OSError as error:
+        raise TracerError(
+            f"cannot make --ready-file {path}: {error.strerror}", "give another place"
+        ) from error
+
+
+def _finish(record: Writer) -> None:
+    try:
+        record.close()
+    except OSError as error:
+        raise TracerError(
+            f"cannot write to {record.path}: {error.strerror}",
+            "what was written before can be shown: give more room or another place",
+        ) from error

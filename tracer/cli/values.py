@@ -49,26 +49,28 @@ def nearest(word: str, known: list[str]) -> str:
     return f"did you mean {close[0]}?" if close else "one of: " + ", ".join(known)
 
 
-def duration(text: str) -> float:
+def duration(text: str, option: str = "") -> float:
     """`200ms`, `5m`, `30`: seconds."""
     match = re.fullmatch(r"([0-9]*\.?[0-9]+)(us|ms|s|m|h|d|)", text.strip())
     if not match or float(match[1]) == 0:
-        raise UsageError(f"{text!r} is not a time above 0", "give one like 30, 200ms, 5m or 2h")
+        raise UsageError(
+            f"{option} {text!r} is not a time above 0".lstrip(), "give one like 30, 200ms, 5m or 2h"
+        )
     return float(match[1]) * _UNITS[match[2]]
 
 
-def size(text: str) -> int:
+def size(text: str, option: str = "") -> int:
     """`100M`: bytes."""
     match = re.fullmatch(r"([0-9]+)([kmgt]?)b?", text.strip().lower())
     if not match or int(match[1]) == 0:
-        raise UsageError(f"{text!r} is not a size", "give one like 500M or 2G")
+        raise UsageError(f"{option} {text!r} is not a size".lstrip(), "give one like 500M or 2G")
     return int(match[1]) * _SIZES[match[2]]
 
 
-def count(text: str) -> int:
+def count(text: str, option: str = "") -> int:
     """A whole number above 0."""
     if not text.isdecimal() or int(text) == 0:
-        raise UsageError(f"{text!r} is not a number above 0", "give one like 100")
+        raise UsageError(f"{option} {text!r} is not a number above 0".lstrip(), "give one like 100")
     return int(text)
 
 
@@ -91,7 +93,7 @@ def pids(texts: tuple[str, ...]) -> tuple[int, ...]:
                 )
             raise UsageError(f"--pid takes numbers, not {part!r}", "such as --pid 1234,5678")
         if not 0 < int(part) <= _LARGEST_PID:
-            raise UsageError(f"{part} is no PID", f"PIDs are 1 to {_LARGEST_PID}")
+            raise UsageError(f"--pid {part} is no PID", f"PIDs are 1 to {_LARGEST_PID}")
         found.append(int(part))
     return tuple(found)
 
@@ -184,7 +186,10 @@ def _one_netns(part: str, proc: Path) -> int:
     else:
         path, what = Path("/run/netns") / part, f"no network namespace is called {part!r}"
     try:
-        return os.stat(path).st_ino
+        found = os.stat(path)
+        if found.st_dev != os.stat("/proc/self/ns/net").st_dev:
+            raise FileNotFoundError
+        return found.st_ino
     except FileNotFoundError:
         raise TracerError(f"--netns: {what}", "see: ip netns list; lsns -t net") from None
     except OSError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -17,26 +19,41 @@ class PipeClosed(Exception):
 class Output:
     """Whole lines to a file or to standard output, flushed a batch at a time.
 
-    A batch never ends inside a line. Errors: PipeClosed; TracerError when a file cannot be made
-    or its disk is full.
+    A batch never ends inside a line. The file is made when the session has started, so that one
+    that cannot start leaves neither an empty file nor an emptied one. Errors: PipeClosed;
+    TracerError when a file cannot be made or its disk is full.
     """
 
     def __init__(self, path: Path | None = None, force: bool = False) -> None:
-        self.path = path
-        self._fd = create(path, force) if path else 1
-        self.is_terminal = os.isatty(self._fd)
+        self.path, self._force = path, force
+        self._fd: int | None = None if path else 1
+        self.is_terminal = path is None and os.isatty(1)
+
+    def open(self) -> int:
+        """Make the file, if it is not made yet; returns its descriptor. Errors: TracerError."""
+        if self._fd is None:
+            assert self.path
+            self._fd = create(self.path, self._force)
+        return self._fd
 
     def write(self, lines: list[str]) -> None:
         """Write lines, each given without its end."""
         if not lines:
             return
-        data = memoryview(("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
+        fd = self.open()
+        data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+        done = 0
         try:
-            while data:
-                data = data[os.write(self._fd, data) :]
+            while done < len(data):
+                done += os.write(fd, memoryview(data)[done:])
         except BrokenPipeError:
             raise PipeClosed from None
         except OSError as error:
+            if error.errno == errno.EIO and self.is_terminal:
+                raise PipeClosed from None  # it hung up
+            if self.path and stat.S_ISREG(os.fstat(fd).st_mode):
+                begun = done - data.rfind(b"\n", 0, done) - 1
+                os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR) - begun)
             where = self.path or "standard output"
             raise TracerError(
                 f"cannot write to {where}: {error.strerror}",
@@ -44,9 +61,18 @@ class Output:
             ) from error
 
     def close(self) -> None:
-        """Close a file of ours."""
-        if self.path:
+        """Close a file of ours, if it was made."""
+        if self.path and self._fd is not None:
             os.close(self._fd)
+            self._fd = None
+
+
+def forget(*fds: int) -> None:
+    """Point descriptors whose readers have gone at nothing: a late flush cannot fail then."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for fd in fds:
+        os.dup2(null, fd)
+    os.close(null)
 
 
 class Notices:
@@ -59,17 +85,19 @@ class Notices:
     def say(self, text: str) -> None:
         """One line."""
         if not self.quiet:
-            self._clear()
-            print(text, file=sys.stderr, flush=True)
+            self._tell(text + "\n")
 
     def progress(self, text: str) -> None:
         """One line that the next one replaces; on terminals only."""
         if not self.quiet and sys.stderr.isatty():
-            self._clear()
-            print(text, end="", file=sys.stderr, flush=True)
+            self._tell(text)
             self._progress = True
 
-    def _clear(self) -> None:
-        if self._progress:
-            print("\r\x1b[K", end="", file=sys.stderr)
-            self._progress = False
+    def _tell(self, text: str) -> None:
+        clear = "\r\x1b[K" if self._progress else ""
+        self._progress = False
+        try:
+            print(clear + text, end="", file=sys.stderr, flush=True)
+        except OSError:
+            self.quiet = True  # nobody is there to read it
+            forget(2)

@@ -1,0 +1,416 @@
+"""The command line is read as INTERFACE.md says; nothing here traces or needs root."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from tracer import cli
+from tracer.cli import options, setup
+from tracer.cli.grammar import BARE, build
+from tracer.wire.filters import Filters
+
+ROOT = Path(__file__).resolve().parents[2]
+# what must follow each command's name
+OPERANDS = {"record": ["a.rec"]}
+COMMANDS = ["events", "states", "record", "doctor"]
+TRACING = ["events", "states", "record"]
+
+# every filter, with a value that differs from none given
+FILTERS: dict[str, list[str]] = {
+    "--pid": ["--pid", "1"],
+    "-p": ["-p1"],
+    "--no-follow": ["--no-follow", "--pid", "1"],
+    "--port": ["--port", "80,8000-8010"],
+    "--lport": ["--lport=80"],
+    "--rport": ["--rport", "443"],
+    "--addr": ["--addr", "10.0.0.0/8,fe80::/10"],
+    "-4": ["-4"],
+    "-6": ["-6"],
+    "--state": ["--state", "close-wait"],
+    "--netns": ["--netns", "self"],
+    "--kind": ["--kind", "accept"],
+}
+REFUSED = {("states", "--kind")}  # its sums are of transitions alone
+
+# options that change nothing about what is traced, before or after the command
+OPTIONS: dict[str, list[str]] = {
+    "-d": ["-d", "200ms"],
+    "-f": ["-f", "json"],
+    "-j": ["-j"],
+    "-o": ["-o", "results"],
+    "--force": ["--force"],
+    "-r": ["-r", "a.rec"],
+    "-w": ["-w", "a.rec"],
+    "--utc": ["--utc"],
+    "-n": ["-n"],
+    "--color": ["--color", "never"],
+    "-q": ["-q"],
+    "--buffer-pages": ["--buffer-pages", "8"],
+    "--sockets": ["--sockets", "1000"],
+    "--no-accept-hook": ["--no-accept-hook"],
+    "--kernel-cost": ["--kernel-cost"],
+    "--ready-file": ["--ready-file", "ready"],
+}
+
+Run = Callable[..., tuple[int, str, str]]
+Read = Callable[..., setup.Command]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line to its end: status, standard output, standard error."""
+
+    def go(*arguments: str) -> tuple[int, str, str]:
+        status = cli.run(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return go
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Read:
+    """Read a command line up to where it would trace, and give what it came to."""
+    found: list[setup.Command] = []
+
+    def keep(command: setup.Command, show: object) -> None:
+        found.append(command)
+
+    monkeypatch.setattr(setup.Command, "run", keep)
+
+    def go(*arguments: str) -> setup.Command:
+        found.clear()
+        assert cli.run(list(arguments)) == 0, capsys.readouterr().err
+        (command,) = found
+        return command
+
+    return go
+
+
+def meaning(command: setup.Command) -> dict[str, Any]:
+    """All that a command line came to, but for objects made anew each time."""
+    return {
+        "given": command.given,
+        "filters": command.filters,
+        "form": command.form,
+        "limits": command.limits,
+        "pages": command.pages,
+        "sockets": command.sockets,
+        "stream": command.stream,
+        "quiet": command.notices.quiet,
+        "output": command.output.path,
+    }
+
+
+# --- where things stand ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", TRACING)
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_means_the_same_before_and_after_the_command(
+    read: Read, run: Run, command: str, name: str
+) -> None:
+    if (command, name) in REFUSED:
+        status, _, stderr = run(*FILTERS[name], command)
+        assert status == 2
+        assert f"tcptrace {command} cannot use {name}" in stderr
+        return
+    before = meaning(read(*FILTERS[name], command, *OPERANDS.get(command, [])))
+    after = meaning(read(command, *FILTERS[name], *OPERANDS.get(command, [])))
+    last = meaning(read(command, *OPERANDS.get(command, []), *FILTERS[name]))
+    assert before == after == last
+    assert before["filters"] != Filters(), "the filter was ignored"
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_no_filter_is_ignored_without_a_command(read: Read, name: str) -> None:
+    assert read(*FILTERS[name]).filters == read("events", *FILTERS[name]).filters != Filters()
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_doctor_refuses_every_filter_by_its_name(run: Run, name: str) -> None:
+    status, _, stderr = run("doctor", *FILTERS[name])
+    assert status == 2
+    assert f"tcptrace doctor cannot use {name}" in stderr
+
+
+def test_the_table_of_filters_is_the_whole_of_them() -> None:
+    @click.command()
+    @options.filters
+    @options.kind
+    def command(**given: Any) -> None:
+        """Take all filters and nothing else."""
+
+    known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+    assert known == {*FILTERS, "--follow"}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_means_the_same_before_and_after_the_command(read: Read, name: str) -> None:
+    before, after = read(*OPTIONS[name], "events"), read("events", *OPTIONS[name])
+    assert meaning(before) == meaning(after)
+    assert before.given != read("events").given, "the option was ignored"
+
+
+def test_filters_on_both_sides_of_the_command_add_up(read: Read) -> None:
+    filters = read("--pid", "1", "-4", "states", "--port", "80", "--pid", "2,3").filters
+    assert filters.pids == (1, 2, 3)
+    assert filters.family == 4
+    assert filters.ports == ((80, 80),)
+
+
+def test_pids_take_lists_and_repetition(read: Read) -> None:
+    assert read("--pid", "1,2,3").filters.pids == (1, 2, 3)
+    assert read("--pid", "1", "-p", "2", "-p3").filters.pids == (1, 2, 3)
+
+
+def test_the_value_of_an_option_is_no_command(read: Read) -> None:
+    assert read("-o", "states", "events").given["output"] == "states"
+    assert read("record", "events").given["keep"] == "events"
+
+
+def test_short_options_can_be_bundled_and_joined_to_their_values(read: Read) -> None:
+    command = read("-jqd200ms", "-4", "states")
+    assert (command.form, command.notices.quiet) == ("json", True)
+    assert command.limits.seconds == 0.2
+    assert command.filters.family == 4
+
+
+def test_a_recording_from_standard_input_is_no_command(read: Read) -> None:
+    assert read("-r", "-", "states").given["source"] == "-"
+    assert read("-jr", "-").given["source"] == "-"
+
+
+@pytest.mark.parametrize(
+    ("written", "state"),
+    [("CLOSE_WAIT", 8), ("close-wait", 8), ("TCP_CLOSE_WAIT", 8), ("estab", 1), ("SynSent", 2)],
+)
+def test_states_are_known_in_any_spelling(read: Read, written: str, state: int) -> None:
+    assert read("--state", written).filters.states == {state}
+
+
+def test_an_ipv4_address_in_ipv6_clothes_is_ipv4(read: Read) -> None:
+    assert read("--addr", "::ffff:10.0.0.7").filters == read("--addr", "10.0.0.7").filters
+
+
+def test_names_of_services_are_ports(read: Read) -> None:
+    assert read("--port", "https,ssh").filters.ports == ((443, 443), (22, 22))
+
+
+# --- what is refused ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "cause", "hint"),
+    [
+        # programs
+        ("-- states", "`-- states` asks to run a program", "--pid $!"),
+        ("states -- events --help", "`-- events --help` asks to run a program", "--pid $!"),
+        ("-- -v", "`-- -v` asks to run a program", "--pid $!"),
+        # numbers and names where they do not belong
+        ("1234", "'1234' is no command", "did you mean --pid 1234?"),
+        ("-j 12,34", "'12,34' is no command", "did you mean --pid 12,34?"),
+        ("--pid nginx", "'nginx' is a name", "--pid $(pgrep -d, -x nginx)"),
+        ("--pid php-fpm8.2", "'php-fpm8.2' is a name", "-x php-fpm8.2)"),
+        ("dump.pcap", "'dump.pcap' looks like a packet capture", "Debian's package tcptrace"),
+        ("-j a.pcapng", "'a.pcapng' looks like a packet capture", "Debian's package tcptrace"),
+        # the nearest name
+        ("stats", "'stats' is no command", "did you mean states?"),
+        ("--pid 1 event", "'event' is no command", "did you mean events?"),
+        ("xyzzy", "'xyzzy' is no command", "one of: "),
+        ("live", "'live' is no command", "one of: "),
+        ("--prot 80", "no such option: --prot", "did you mean --port?"),
+        ("events --prot 80", "no such option: --prot", "did you mean --port?"),
+        ("--sate listen states", "no such option: --sate", "did you mean --state?"),
+        ("--xyzzy", "no such option: --xyzzy", "see: tcptrace --help"),
+        ("-z", "no such option: -z", "see: tcptrace --help"),
+        ("-jz", "no such option: -z", "see: tcptrace --help"),
+        # no abbreviations
+        ("--po 80", "no such option: --po", "did you mean --port?"),
+        ("events --dur 5", "no such option: --dur", ""),
+        ("state", "'state' is no command", "did you mean states?"),
+        # what a command cannot use
+        ("states --count 5", "tcptrace states cannot use --count", "see: tcptrace states --help"),
+        ("-c 5 states", "tcptrace states cannot use -c", "see: tcptrace states --help"),
+        ("states --kind accept", "tcptrace states cannot use --kind", "states --help"),
+        ("events -i 1", "tcptrace events cannot use -i", "see: tcptrace events --help"),
+        ("-i 1", "tcptrace cannot use -i", "see: tcptrace --help"),
+        ("record -r a.rec b.rec", "tcptrace record cannot use -r", "record --help"),
+        ("record -j a.rec", "tcptrace record cannot use -j", "record --help"),
+        ("doctor -d 1", "tcptrace doctor cannot use -d", "doctor --help"),
+        ("events states", "unexpected extra argument (states)", "see: "),
+        ("record", "Missing argument 'FILE'", "see: "),
+        ("events --pid", "'--pid' requires an argument", "see: "),
+        # what contradicts itself, or a recording
+        ("-4 -6", "-4 and -6 together leave nothing", "one of them"),
+        ("-j -f csv", "--json and --format csv", "one of them"),
+        ("-r a.rec -d 5", "--duration has no use with a recording", "leave --duration out"),
+        ("states -r a.rec -i 1", "--interval has no use with a recording", "--interval out"),
+        ("-r a.rec -w b.rec", "--keep has no use with a recording", "leave --keep out"),
+        ("-r a.rec --ready-file x", "--ready-file has no use with", "--ready-file out"),
+        ("-r a.rec --buffer-pages 8", "--buffer-pages has no use with", "--buffer-pages out"),
+        ("-r a.rec --sockets 9", "--sockets has no use with", "--sockets out"),
+        ("-r a.rec --no-accept-hook", "--no-accept-hook has no use", "--no-accept-hook out"),
+        ("-r a.rec --kernel-cost", "--kernel-cost has no use with", "--kernel-cost out"),
+        # values
+        ("--pid 0", "--pid 0 is no PID", "1 to 4194304"),
+        ("--pid 4194305", "--pid 4194305 is no PID", "1 to 4194304"),
+        ("--pid -1", "--pid takes numbers, not '-1'", "--pid 1234,5678"),
+        ("--pid 1,,2", "--pid takes numbers, not ''", "--pid 1234,5678"),
+        ("--port 0", "--port 0 is no port", "1 to 65535"),
+        ("--port 65536", "--port 65536 is no port", "1 to 65535"),
+        ("--lport 90-80", "--lport 90-80 is no port", "ranges rise"),
+        ("--rport xyzzy", "--rport: no TCP service is called 'xyzzy'", "/etc/services"),
+        ("--addr 10.0.0", "--addr '10.0.0' is no address", "10.0.0.0/8"),
+        ("--addr 10.0.0.0/33", "--addr '10.0.0.0/33' is no address", "10.0.0.0/8"),
+        ("--state open", "--state 'open' is no TCP state", ""),
+        ("--state close-wiat", "--state 'close-wiat' is no TCP state", "did you mean close-wait?"),
+        ("--kind accepts", "--kind 'accepts' is no kind", "did you mean accept?"),
+        ("--format xml", "--format 'xml' is not known", "one of: table, json, csv"),
+        ("-f jsn", "--format 'jsn' is not known", "did you mean json?"),
+        ("--color red", "--color 'red' is not known", "auto, always, never"),
+        ("-d soon", "--duration 'soon' is not a time above 0", "200ms"),
+        ("-d 0", "--duration '0' is not a time above 0", "200ms"),
+        ("-d 5x", "--duration '5x' is not a time above 0", "200ms"),
+        ("-d -5", "--duration '-5' is not a time above 0", "200ms"),
+        ("states -i 0", "--interval '0' is not a time above 0", "200ms"),
+        ("-c 0", "--count '0' is not a number above 0", "100"),
+        ("-c many", "--count 'many' is not a number above 0", "100"),
+        ("--buffer-pages 3", "--buffer-pages 3 is no power of two", "4"),
+        ("--buffer-pages x", "--buffer-pages 'x' is not a number", "100"),
+        ("--sockets 0", "--sockets '0' is not a number above 0", "100"),
+        ("record --max-size big a.rec", "--max-size 'big' is not a size", "500M"),
+    ],
+)
+def test_what_cannot_be_meant_ends_with_2_a_cause_and_a_hint(
+    run: Run, line: str, cause: str, hint: str
+) -> None:
+    status, stdout, stderr = run(*line.split())
+    assert (status, stdout) == (2, "")
+    first, *rest = stderr.splitlines()
+    assert first.startswith("tcptrace: ")
+    assert cause in first
+    assert len(rest) == 1, "one line of cause and one of what to do"
+    assert rest[0].startswith("  ")
+    assert hint in rest[0]
+
+
+def test_pids_with_a_space_between_them_are_shown_how(run: Run) -> None:
+    status, _, stderr = run("--pid", "1 2", "states")
+    assert status == 2
+    assert stderr.splitlines() == ["tcptrace: --pid '1 2' holds a space", "  --pid 1,2"]
+
+
+@pytest.mark.parametrize("option", ["--pid", "--port", "--addr", "--state", "--kind", "--netns"])
+def test_an_empty_value_is_an_error_and_not_no_filter(run: Run, option: str) -> None:
+    status, _, stderr = run("events", option, "")
+    assert status in (1, 2), "--netns '' does not exist, the others cannot be meant"
+    assert option in stderr
+
+
+@pytest.mark.parametrize("option", ["-d", "-c", "--buffer-pages", "--sockets"])
+def test_an_empty_number_is_an_error_and_not_the_default(run: Run, option: str) -> None:
+    assert run("events", option, "")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("which", "cause"),
+    [
+        ("no-such-name", "--netns: no network namespace is called 'no-such-name'"),
+        ("/no/such/path", "--netns: /no/such/path is no network namespace"),
+    ],
+)
+def test_a_namespace_that_does_not_exist_ends_with_1(run: Run, which: str, cause: str) -> None:
+    status, _, stderr = run("states", "--netns", which)
+    assert status == 1
+    assert stderr.splitlines()[0] == f"tcptrace: {cause}"
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("/no/such/recording", "cannot read /no/such/recording: No such file or directory"),
+        ("/", "cannot read /: Is a directory"),
+        (__file__, f"{__file__} is not a recording of tcptrace"),
+        ("/dev/null", "/dev/null is not a recording of tcptrace"),
+    ],
+)
+def test_what_is_no_recording_ends_with_1_a_cause_and_a_hint(
+    run: Run, name: str, cause: str
+) -> None:
+    status, _, stderr = run("-r", name)
+    assert status == 1
+    assert stderr.splitlines()[0] == f"tcptrace: {cause}"
+    assert len(stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["events -f xml", "events --color red", "-r /no/such/recording", "--pid x"]
+)
+def test_a_command_line_that_is_refused_makes_no_file(run: Run, tmp_path: Path, line: str) -> None:
+    made = tmp_path / "results"
+    assert run(*line.split(), "-o", str(made))[0] in (1, 2)
+    assert not made.exists()
+
+
+def test_a_traceback_is_shown_with_v_alone(run: Run) -> None:
+    assert "Traceback" not in run("-r", "/no/such/recording")[2]
+    assert "Traceback" in run("-v", "-r", "/no/such/recording")[2]
+    assert "Traceback" not in run("--", "sleep", "-v")[2], "that -v is the program's"
+
+
+# --- version and help -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["-V", "--version", "events -V", "--pid 1 --version", "-qV"])
+def test_the_version_tells_path_kernel_and_libbpf(run: Run, line: str) -> None:
+    status, stdout, stderr = run(*line.split())
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("tcptrace ")
+    assert f"({ROOT / 'tracer'})" in stdout
+    assert f"Linux {platform.release()}" in stdout
+    assert "libbpf v" in stdout
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_works_before_and_after_every_command(run: Run, option: str, command: str) -> None:
+    for line in ([command, option], [option, command], ["--pid", "1", command, option]):
+        if command == "doctor" and "--pid" in line:
+            continue
+        status, stdout, stderr = run(*line)
+        assert (status, stderr) == (0, "")
+        assert stdout.startswith(f"Usage: tcptrace {command} ")
+
+
+@pytest.mark.parametrize("line", ["-h", "--help", "--pid 1 -h", "-qh"])
+def test_help_without_a_command_names_all_commands_and_filters(run: Run, line: str) -> None:
+    status, stdout, _ = run(*line.split())
+    assert status == 0
+    assert stdout.startswith("Usage: tcptrace [FILTERS] [OPTIONS] [COMMAND]")
+    for name in [*COMMANDS, *FILTERS, "--follow", "--version"]:
+        assert name in stdout
+    assert f"\n  {BARE} " not in stdout
+
+
+def test_every_command_is_in_these_tables() -> None:
+    assert set(build().commands) == {*COMMANDS, BARE}
+
+
+def test_the_module_and_the_command_are_the_same() -> None:
+    lines = [
+        subprocess.run([*start, "-V"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        for start in (
+            [sys.executable, "-m", "tracer"],
+            [str(Path(sys.executable).parent / "tcptrace")],
+        )
+    ]
+    assert lines[0] == lines[1] != ""
