@@ -224,6 +224,7 @@ struct tt_stats {
 	/* what was matched: [old][new], and those that a mini-socket took over */
 	__u64 transitions[TT_STATES][TT_STATES];
 	__u64 timewait[2]; /* as TIME_WAIT, as FIN_WAIT2 */
+	__u64 nested;	   /* taken up by the second state program, as the first was skipped */
 };
 
 /* Transitions by owner, with a dwell histogram of 8 buckets per power of two. */

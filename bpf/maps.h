@@ -65,6 +65,23 @@ struct {
 	__type(value, struct tt_stats);
 } tt_stats SEC(".maps");
 
+/*
+ * The transition that the first of the two state programs took up last on this
+ * CPU; see probes/state.bpf.c.
+ */
+struct tt_turn {
+	__u64 sk;
+	__u32 old;
+	__u32 new;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tt_turn);
+} tt_turns SEC(".maps");
+
 /* Preallocated: no allocation in a probe, and no eviction of live sockets. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);

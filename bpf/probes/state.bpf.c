@@ -140,22 +140,16 @@ tt_inline void tt_inherit(const struct sock *sk, struct tt_sock *child)
 	}
 }
 
-PROBE_BTF("inet_sock_set_state")
-int BPF_PROG(tt_state, const struct sock *sk, int old, int new)
+tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
+			    struct tt_stats *stats)
 {
 	struct tt_sock fresh = {};
 	struct tt_sock *sock;
-	struct tt_stats *stats;
 	struct tcp_sock *tp = NULL;
 	struct tt_state event = {};
 	struct tt_head *head = &event.head;
 	bool kept = true;
 
-	if (sk->sk_protocol != IPPROTO_TCP || old == new)
-		return 0;
-	stats = tt_get_stats();
-	if (!stats)
-		return 0;
 	head->mono_ns = bpf_ktime_get_ns();
 	head->cookie = bpf_get_socket_cookie((void *)sk);
 	head->kind = TT_KIND_STATE;
@@ -214,7 +208,12 @@ int BPF_PROG(tt_state, const struct sock *sk, int old, int new)
 		struct tt_listener *listener = MAP_GET(tt_listeners, &head->cookie);
 
 		if (listener) {
+			struct tt_owner closer;
+
 			sock->owner = listener->owner;
+			/* the last that held it closes it */
+			if (tt_current_owner(ctx, head->mono_ns, &closer) == TT_OWNER_PROCESS)
+				sock->owner = closer;
 			sock->matched = listener->matched;
 			MAP_DEL(tt_listeners, &head->cookie);
 		}
@@ -266,13 +265,78 @@ int BPF_PROG(tt_state, const struct sock *sk, int old, int new)
 	return 0;
 }
 
-/* The last that is heard of a full socket; its number can be used again from here on. */
-PROBE_BTF("tcp_destroy_sock")
-int BPF_PROG(tt_destroy, const struct sock *sk)
+PROBE_BTF("inet_sock_set_state")
+int BPF_PROG(tt_state, const struct sock *sk, int old, int new)
+{
+	struct tt_stats *stats;
+	struct tt_turn *turn;
+	__u32 zero = 0;
+
+	if (sk->sk_protocol != IPPROTO_TCP || old == new)
+		return 0;
+	stats = tt_get_stats();
+	turn = MAP_GET(tt_turns, &zero);
+	if (!stats || !turn)
+		return 0;
+	turn->sk = (__u64)sk;
+	turn->old = old;
+	turn->new = new;
+	return tt_transition(ctx, sk, old, new, stats);
+}
+
+/*
+ * The kernel runs no program inside itself: when an interrupt breaks into
+ * tt_state and the softirq behind it works off packets, tt_state is skipped for
+ * every transition they make, hundreds at a time under load. Softirqs do not
+ * nest, so this second program, attached after the first, is never skipped in
+ * that place. It takes up what the first did not, and nothing else: what that
+ * took up stands in this CPU's turn or, if an interrupt came between the two
+ * and has overwritten it, in the state kept for the socket.
+ */
+PROBE_BTF("inet_sock_set_state")
+int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
+{
+	struct tt_stats *stats;
+	struct tt_turn *turn;
+	struct tt_sock *sock;
+	tt_cookie cookie;
+	__u32 zero = 0;
+
+	if (sk->sk_protocol != IPPROTO_TCP || old == new)
+		return 0;
+	turn = MAP_GET(tt_turns, &zero);
+	if (!turn || (turn->sk == (__u64)sk && turn->old == (__u32)old && turn->new == (__u32)new))
+		return 0;
+	cookie = bpf_get_socket_cookie((void *)sk);
+	sock = MAP_GET(tt_socks, &cookie);
+	if (sock && sock->state == new)
+		return 0;
+	stats = tt_get_stats();
+	if (!stats)
+		return 0;
+	stats->nested++;
+	return tt_transition(ctx, sk, old, new, stats);
+}
+
+tt_inline int tt_forget(const struct sock *sk)
 {
 	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
 
 	if (cookie)
 		MAP_DEL(tt_socks, &cookie);
 	return 0;
+}
+
+/* The last that is heard of a full socket; its number can be used again from here on. */
+PROBE_BTF("tcp_destroy_sock")
+int BPF_PROG(tt_destroy, const struct sock *sk)
+{
+	return tt_forget(sk);
+}
+
+/* For those that the first is skipped for, as with the states; to forget twice is harmless. */
+PROBE_BTF("tcp_destroy_sock")
+int BPF_PROG(tt_destroy_also, const struct sock *sk)
+{
+	return tt_forget(sk);
 }

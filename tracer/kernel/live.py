@@ -32,6 +32,14 @@ from tracer.wire.layout import Layout, Records, derive
 
 IDLE_PAGES = 64
 MOST_PAGES = 1024
+# programs that make records of events
+MAKERS = {
+    "tt_state",
+    "tt_state_nested",
+    "tt_accept_fexit",
+    "tt_accept4_exit",
+    "tt_accept_exit",
+}
 BUFFER_BYTES = 256 << 20  # for all CPUs and both buffers
 OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
 
@@ -188,6 +196,8 @@ class LiveSource:
             if self.settings.filters.follow:
                 pids = _descendants(rows, pids)
             if pids <= known:
+                for gone in known - set(rows["pid"].tolist()):
+                    maps.delete(fd, np.array([gone], np.uint32))  # ended before it was put there
                 return rows
             for row in rows[np.isin(rows["pid"], list(pids - known))]:
                 maps.put(fd, row["pid"].reshape(1).copy(), row["start"].reshape(1).copy())
@@ -239,16 +249,23 @@ class LiveSource:
         return words.view(dtype)
 
     def missed(self) -> dict[str, int]:
-        """Runs that the kernel skipped because a program was running already, by program.
+        """Records that were not made because the kernel skipped a run, by program.
 
-        Counted since Linux commit 9ed9e9ba2337 ("bpf: Count the number of times recursion was
-        prevented") (in v5.12). Only those of programs that make records count as lost ones.
+        It runs no program inside itself and counts what it skips since Linux commit 9ed9e9ba2337
+        ("bpf: Count the number of times recursion was prevented") (in v5.12). What is skipped of
+        tt_state is taken up by tt_state_nested, which counts that: only the rest is lost.
         """
-        return {
-            name: info.recursion_misses
+        skipped = {
+            name: program_info(self._object.program_fd(name)).recursion_misses
             for name in self._programs
-            if (info := program_info(self._object.program_fd(name))).recursion_misses
+            if name in MAKERS
         }
+        if not any(skipped.values()):
+            return {}
+        # read after the skips: what is taken up in between makes the difference smaller, not larger
+        fd, dtype = self._object.map_fd("tt_stats"), self.layout.dtypes["stats"]
+        skipped["tt_state"] -= int(maps.read_percpu_value(fd, dtype)["nested"].sum())
+        return {name: count for name, count in skipped.items() if count > 0}
 
     def costs(self) -> list[str]:
         """With kernel_cost: what each program's runs took, by the kernel's own clock."""
@@ -316,6 +333,29 @@ class LiveSource:
     def _rows(self, program: str, row: str) -> Records:
         fd = self._object.open_iterator(program)
         return iterators.read_rows(fd, self.layout.dtypes[row])
+
+    def reseed(self) -> float:
+        """Look again who holds what: descriptors are passed on and closed where no probe sees it.
+
+        Sockets that were not known are added, a listener whose owner let go of it passes to its
+        youngest holder. Returns the seconds it took.
+        """
+        began = time.monotonic()
+        rows = self._rows("tt_iter_files", "holder_row")
+        fd, dtype = self._object.map_fd("tt_listeners"), self.layout.dtypes["listener"]
+        for cookie in np.unique(rows["cookie"]):
+            holders = rows[rows["cookie"] == cookie]
+            kept = maps.get(fd, cookie.reshape(1).copy(), dtype)
+            if kept is None:
+                continue
+            owner = (holders["pid"] == kept["pid"]) & (holders["start"] == kept["start"])
+            if owner.any():
+                continue
+            youngest = holders[int(holders["start"].argmax())]
+            for name in ("pid", "start", "cgroup_id"):
+                kept[name] = youngest[name]
+            maps.put(fd, cookie.reshape(1).copy(), kept.reshape(1))
+        return time.monotonic() - began
 
     # --- end ------------------------------------------------------------------
 

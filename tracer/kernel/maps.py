@@ -24,6 +24,14 @@ def put(fd: int, key: NDArray[np.generic], value: NDArray[np.generic]) -> None:
     check(lib().bpf_map_update_elem(fd, key.ctypes.data, value.ctypes.data, 0), "map update")
 
 
+def get(fd: int, key: NDArray[np.generic], dtype: np.dtype[np.void]) -> Records | None:
+    """One entry's value as an array of one; None if there is none."""
+    value = np.zeros(1, dtype)
+    if lib().bpf_map_lookup_elem(fd, key.ctypes.data, value.ctypes.data):
+        return None
+    return value
+
+
 def delete(fd: int, key: NDArray[np.generic]) -> None:
     """Delete one entry if it is there."""
     lib().bpf_map_delete_elem(fd, key.ctypes.data)
