@@ -130,7 +130,8 @@ struct tt_accept {
 	tt_port listener_port;
 	tt_family listener_family;
 	tt_precision_t precision;
-	__u32 reserved;
+	tt_tcp_state_t state; /* of the socket, as it was taken */
+	__u8 reserved[3];
 };
 
 struct tt_task {

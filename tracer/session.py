@@ -204,7 +204,7 @@ def replay(path: str, show: View, filters: Filters, utc: bool, limits: Limits) -
     player = Player(show, filters, utc)
     with open(0 if path == "-" else path, "rb") as file:
         for frame in read(file, path):
-            player.feed(frame)
-            if limits.stop:
-                break
+            # stopped early, what is left is passed over: the end still has the counts
+            if not limits.stop or frame.tag in ("STAT", "MISS", "LAST"):
+                player.feed(frame)
     return player

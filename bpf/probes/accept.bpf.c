@@ -63,6 +63,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk)
 		event->listener_cookie = sock->listener_cookie;
 		event->established_ns = sock->established_ns;
 		event->handshake_us = sock->handshake_us;
+		event->state = sock->state;
 		/* the child is queued some us before it is ESTABLISHED */
 		if (sock->established_ns && head->mono_ns > sock->established_ns)
 			event->wait_ns = head->mono_ns - sock->established_ns;

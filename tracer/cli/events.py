@@ -29,12 +29,11 @@ def events(**given: Any) -> None:
     """Show every event, a line each, in time order over all CPUs."""
     from tracer.cli import values
     from tracer.cli.setup import Command
-    from tracer.views.events import Enough, EventView
+    from tracer.views.events import EventView
 
     count = values.count(given["count"], "--count") if given["count"] is not None else None
     command = Command(given)
-    show = EventView(command.output, command.notices, command.form, count, command.color)
-    try:
-        command.run(show)
-    except Enough:
-        show.end_early()
+    show = EventView(
+        command.output, command.notices, command.form, count, command.color, command.enough
+    )
+    command.run(show)

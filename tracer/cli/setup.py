@@ -139,6 +139,10 @@ class Command:
         self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))
         self.color = read_color(given, self.output)
 
+    def enough(self) -> None:
+        """End as after a duration: --count is reached."""
+        self.limits.stop = self.limits.stop or "count"
+
     def run(self, show: View) -> Player:
         """Trace, or replay with -r, until the end."""
         source = self.given.get("source")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views import lines
@@ -15,12 +16,8 @@ from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
 
-class Enough(Exception):
-    """As many events as were asked for have been shown."""
-
-
 class EventView:
-    """Shows every record. `form` is table, json or csv; `count` ends it after so many."""
+    """Shows every record. `form` is table, json or csv; after `count` it calls `enough`."""
 
     wants_records = True
 
@@ -31,11 +28,12 @@ class EventView:
         form: str = "table",
         count: int | None = None,
         color: bool = False,
+        enough: Callable[[], None] = lambda: None,
     ) -> None:
         self._output, self._notices = output, notices
         self._color = color
         self._form, self._count = form, count
-        self._shown = 0
+        self._shown, self._enough = 0, enough
         self._facts: Facts
         self._options: dict[str, str] = {}
 
@@ -51,6 +49,8 @@ class EventView:
 
     def batch(self, batch: Batch) -> None:
         """Show one batch. A task record names a process from its own moment on."""
+        if self._count is not None and self._shown >= self._count:
+            return
         found = {kind: rows(records, kind) for kind, records in batch.kinds.items()}
         shown = []
         for kind, i in batch.order():
@@ -60,8 +60,8 @@ class EventView:
             shown.append(self._show(kind, found[kind][i]))
             self._shown += 1
             if self._shown == self._count:
-                self._output.write(shown)
-                raise Enough
+                self._enough()
+                break
         self._output.write(shown)
 
     def _show(self, kind: str, row: object) -> str:
@@ -110,10 +110,6 @@ class EventView:
     def notice(self, text: str) -> None:
         """Something about the session, beside the results."""
         self._notices.say(text)
-
-    def end_early(self) -> None:
-        """The closing line when as many as asked for have been shown."""
-        self._notices.say(f"{self._shown} shown, as asked for with --count")
 
     def end(self, outcome: Outcome) -> None:
         """The closing line, and why if something was lost or nothing matched."""

@@ -19,6 +19,7 @@ ownership and sums are made from them, live or later, by the same code.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +83,12 @@ def create(path: Path, force: bool) -> int:
 
     Errors: TracerError.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    # a device or a pipe is there to be written to; only a file can be lost
+    if path.exists() and not path.is_file():
+        flags |= os.O_NOCTTY
+    else:
+        flags |= os.O_TRUNC if force else os.O_EXCL
     try:
         fd = os.open(path, flags, 0o600)
     except FileExistsError as error:
@@ -95,7 +101,8 @@ def create(path: Path, force: bool) -> int:
 
 def _give_to_invoker(fd: int) -> None:
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    if os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
+    regular = stat.S_ISREG(os.fstat(fd).st_mode)
+    if regular and os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
         os.fchown(fd, int(uid), int(gid))
 
 
