@@ -19,11 +19,20 @@ from tests.programs.places import (
     SHUT_PORT,
     SILENT,
     add_silent_host,
+    flood,
     mini_sockets,
     packets_waiting,
     server_in,
 )
-from tests.programs.reading import CHILD_LIFE, CLIENT_LIFE, steps, stop_after, tally
+from tests.programs.reading import (
+    CHILD_BIRTH,
+    CHILD_END,
+    CHILD_LIFE,
+    CLIENT_LIFE,
+    steps,
+    stop_after,
+    tally,
+)
 
 pytestmark = pytest.mark.kernel
 
@@ -48,9 +57,10 @@ def trace(ns: Namespace) -> Tracer:
     return Tracer("events", "--netns", ns.name)
 
 
-def each(names: list[str], process: Process, count: int) -> Counter[tuple[str, int | None]]:
+def each(names: list[str], process: Process | int, count: int) -> Counter[tuple[str, int | None]]:
     """A tally in which this process has so many of each of these steps."""
-    return Counter({(name, process.pid): count for name in names})
+    pid = process if isinstance(process, int) else process.pid
+    return Counter({(name, pid): count for name in names})
 
 
 # --- connections that succeed ---------------------------------------------------
@@ -73,6 +83,15 @@ def test_every_transition_of_211_connections_is_told_once(ns: Namespace) -> None
     assert len(states(records, old="SYN_RECV", new="ESTABLISHED")) == counted[1]
 
 
+def summed(summaries: list[Record]) -> Counter[tuple[str, int | None]]:
+    """How often each transition was counted for each process, by the table of states."""
+    told: Counter[tuple[str, int | None]] = Counter()
+    for summary in summaries:
+        for one in summary.get("transitions", ()):
+            told[f"{one['old']} {one['new']}", summary["pid"]] += one["count"]
+    return told
+
+
 def test_the_table_of_states_counts_what_the_kernel_counts(ns: Namespace) -> None:
     count = 211
     with server_in(ns) as server, Program("tt-client", ns.enter) as client:
@@ -81,16 +100,28 @@ def test_the_table_of_states_counts_what_the_kernel_counts(ns: Namespace) -> Non
             client.do("call", address=ADDRESS, port=PORT, count=count, half=True)
             server.stop()
             wait_until(lambda: not mini_sockets(ns, "last-ack"), "every connection to end")
-            summaries = tracer.stop()
+            told = summed(tracer.stop())
         counted = attempts(ns)
-    told = {
-        (f"{one['old']} {one['new']}", summary["pid"]): one["count"]
-        for summary in summaries
-        for one in summary.get("transitions", ())
-    }
     lives = [name for name in CHILD_LIFE if name != "accept"]
-    assert told == each(CLIENT_LIFE, client, count) + each(lives, server, count)
+    assert told == each(CLIENT_LIFE, client.pid, count) + each(lives, server.pid, count)
     assert counted == (count, count, 0)
+
+
+def test_counts_stay_exact_when_every_cpu_is_busy_with_connections(ns: Namespace) -> None:
+    """Packets are then taken in the middle of what processes do, also of what the tracer does."""
+    count = 40009
+    with Tracer("states", "--netns", ns.name) as tracer:
+        client, server = flood(ns, count)
+        wait_until(lambda: not mini_sockets(ns, "last-ack"), "every connection to end")
+        told = summed(tracer.stop())
+    counted = attempts(ns)
+    closer, closed = CLIENT_LIFE[2:], CHILD_END
+    expected = each([*CHILD_BIRTH, *closer], server, count)
+    expected += each([*CLIENT_LIFE[:2], *closed], client, count)
+    expected += each(["CLOSE LISTEN", "LISTEN CLOSE"], server, 1)
+    assert counted == (count, count, 0)
+    assert told == expected, tracer.stderr
+    assert tracer.counts["lost"] == 0, tracer.stderr
 
 
 def test_counts_are_exact_process_by_process_with_several_at_once(ns: Namespace) -> None:

@@ -6,6 +6,7 @@ tracer that takes whoever runs for the owner is wrong here about half the time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.harness import Record, Tracer, namespace
 from tests.programs.driver import Program
+from tests.programs.places import looker
 from tests.programs.reading import (
     CHILD_BIRTH,
     CHILD_END,
@@ -24,6 +26,7 @@ from tests.programs.reading import (
     step,
     steps,
     stop_after,
+    tally,
 )
 
 pytestmark = pytest.mark.kernel
@@ -194,6 +197,27 @@ def test_a_bystander_on_the_cpu_that_takes_the_packets_owns_nothing() -> None:
         check_call(records, local, port, client.pid, server.pid)
     assert bystander.pid in {r["oncpu_pid"] for r in records}
     assert {r["pid"] for r in records} == {client.pid, server.pid}
+
+
+def test_a_process_that_looks_at_a_descriptor_owns_nothing() -> None:
+    """It holds the file for a moment: a close() in that moment is finished in its name."""
+    calls = 2003
+    with pair() as (server, client):
+        for process in (server, client):
+            process.do("pin", cpu=0)
+        port = server.do("bind", name="l", address="127.0.0.1")["port"]
+        server.do("listen", name="l")
+        server.tell("serve", listener="l")
+        (fd,) = client.do("call", address="127.0.0.1", port=port, count=1)["fds"]
+        with Tracer("events", "--port", str(port)) as tracer, looker(client.pid, fd) as looking:
+            os.sched_setaffinity(looking, {1})
+            client.do("call", address="127.0.0.1", port=port, count=calls)
+            server.stop()
+            records = stop_after(tracer, calls * (ONE_CALL - 1))
+    assert looking in {r["oncpu_pid"] for r in records}
+    expected = {(name, client.pid): calls for name in CLIENT_LIFE}
+    expected |= {(name, server.pid): calls for name in CHILD_LIFE}
+    assert tally(records) == expected
 
 
 def test_a_killed_client_keeps_its_connections_to_their_end() -> None:

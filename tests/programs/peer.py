@@ -229,15 +229,17 @@ class Peer:
     def call(self, address: str, port: int, count: int, half: bool = False) -> Facts:
         """Connect, exchange a byte, close; with `half` only once the other side has closed too."""
         ports = []
+        fds = set()
         for _ in range(count):
             with socket.create_connection((address, port)) as made:
                 ports.append(made.getsockname()[1])
+                fds.add(made.fileno())
                 made.sendall(b"x")
                 made.recv(1)
                 if half:
                     made.shutdown(socket.SHUT_WR)
                     made.recv(1)
-        return {"ports": ports}
+        return {"ports": ports, "fds": sorted(fds)}
 
     def hold(self, address: str, port: int, count: int) -> Facts:
         """Connect that often; what succeeded stays open. Tells the failures by errno."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from tests.harness import Namespace
+from tests.harness import ROOT, Namespace
 from tests.programs.driver import Program
 
 ADDRESS, PORT, SHUT_PORT = "127.0.0.1", 7001, 7999
@@ -30,6 +33,49 @@ def add_silent_host(ns: Namespace) -> None:
         ns.run("ip", "link", "set", end, "up")
     known = ["lladdr", "02:00:00:00:00:99", "dev", "near", "nud", "permanent"]
     ns.run("ip", "neigh", "add", SILENT, *known)
+
+
+def build(name: str) -> Path:
+    """Compile a program of this folder; returns it."""
+    made = ROOT / "tests/build" / name
+    made.parent.mkdir(exist_ok=True)
+    source = Path(__file__).with_name(f"{name}.c")
+    subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-o", made, source], check=True)
+    return made
+
+
+@contextmanager
+def looker(pid: int, fd: int) -> Iterator[int]:
+    """A process that keeps looking at a descriptor of another; gives its PID."""
+    process = subprocess.Popen(
+        [build("look"), f"/proc/{pid}/fdinfo/{fd}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    yield int(json.loads(process.stdout.readline())["pid"])
+    process.communicate(timeout=20)
+    assert process.returncode == 0, "it never saw the descriptor"
+
+
+def flood(ns: Namespace, count: int) -> tuple[int, int]:
+    """Make so many connections as fast as they go; returns the PIDs of client and server."""
+    program = build("flood")
+
+    def start(role: str) -> tuple[subprocess.Popen[str], int]:
+        command = [*ns.enter, str(program), role, str(PORT), str(count)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        return process, json.loads(process.stdout.readline())["pid"]
+
+    server, server_pid = start("serve")
+    client, client_pid = start("call")
+    for process in (client, server):
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert json.loads(said)["did"] == "done"
+    return client_pid, server_pid
 
 
 @contextmanager
