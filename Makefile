@@ -49,6 +49,10 @@ format: .venv/.dev ## Bring all sources into form
 bench: .venv/.dev $(OBJECT) ## Measure the cost beside an untraced run; a quiet machine, minutes
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: readme
+readme: .venv/.dev $(OBJECT) ## Make README.md's output blocks from real runs
+	@$(BIN)/python -m tests.readme
+
 .PHONY: install
 install: setup ## Link tcptrace where sudo finds it
 	@ln -sfn $(CURDIR)/$(BIN)/tcptrace $(PREFIX)/bin/tcptrace

@@ -43,8 +43,8 @@ class Tracer:
 
     def __init__(self, *arguments: str, prefix: list[str] | None = None, json: bool = True) -> None:
         self._directory = tempfile.TemporaryDirectory()
-        self._path = Path(self._directory.name)
-        ready = self._path / "ready"
+        self.path = Path(self._directory.name)
+        ready = self.path / "ready"
         self.arguments = [*(prefix or []), *COMMAND, *arguments, "--ready-file", str(ready)]
         if json:
             self.arguments.append("-j")
@@ -55,8 +55,8 @@ class Tracer:
         self.status: int | None = None
 
     def __enter__(self) -> Tracer:
-        self._out = (self._path / "out").open("w+")
-        self._err = (self._path / "err").open("w+")
+        self._out = (self.path / "out").open("w+")
+        self._err = (self.path / "err").open("w+")
         self.process = subprocess.Popen(
             self.arguments, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, cwd=ROOT
         )
@@ -75,7 +75,7 @@ class Tracer:
 
     def so_far(self) -> list[Record]:
         """Records printed up to now, whole lines only."""
-        text = (self._path / "out").read_text()
+        text = (self.path / "out").read_text()
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def stop(self, number: int = signal.SIGINT) -> list[Record]:
@@ -130,7 +130,7 @@ class Namespace:
 
     def counters(self) -> dict[str, int]:
         """Every counter of /proc/net/snmp and /proc/net/netstat, by the names nstat uses."""
-        found = {}
+        found: dict[str, int] = {}
         lines = self.run("cat", "/proc/net/snmp", "/proc/net/netstat").splitlines()
         for names, values in zip(lines[::2], lines[1::2], strict=True):
             prefix, *keys = names.split()

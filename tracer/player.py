@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
 from tracer.attribution.processes import ProcessTable
 from tracer.errors import TracerError
 from tracer.flows.tally import Lost, Outcome, Tally
+from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
 from tracer.wire.batch import Batch, Encoding, Sorter, split, view
@@ -19,39 +19,6 @@ from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
 
 CLOCK_STEP_NS = 100_000_000
-
-
-class View(Protocol):
-    """What shows a session. Every call is about a whole batch, never one event.
-
-    One that looks at no records sets `wants_records` to False, and none are sorted for it.
-    """
-
-    wants_records: bool
-
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
-        """The session begins; `facts` grow while it goes on."""
-
-    def batch(self, batch: Batch) -> None:
-        """Records in time order."""
-
-    def lost(self, lost: list[Lost]) -> None:
-        """Records that did not come."""
-
-    def counts(self, keys: Records, values: Records) -> None:
-        """The kernel's counts by owner, from the session's begin."""
-
-    def sockets(self, rows: Records) -> None:
-        """A pass over the sockets."""
-
-    def mark(self, now_ns: int, tally: Tally) -> None:
-        """An interval ends, or an interim summary is asked for."""
-
-    def notice(self, text: str) -> None:
-        """Something to tell beside the results."""
-
-    def end(self, outcome: Outcome) -> None:
-        """The session is over."""
 
 
 class Player:

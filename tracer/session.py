@@ -21,7 +21,8 @@ import numpy as np
 from tracer.attribution import cgroups
 from tracer.errors import TracerError
 from tracer.kernel.live import LiveSource, Settings
-from tracer.player import Player, View
+from tracer.player import Player
+from tracer.views.base import View
 from tracer.wire.filters import Filters
 from tracer.wire.recording import Frame, Writer, read
 

@@ -11,20 +11,19 @@ import pytest
 
 from tests.bench.programs import storm
 from tests.harness import Tracer, namespace
-from tracer.flows.tally import Lost, Outcome, Tally
+from tracer.flows.tally import Outcome
 from tracer.player import Player
+from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
-from tracer.wire.layout import Layout, Records
+from tracer.wire.layout import Layout
 from tracer.wire.recording import Frame, read
 
 pytestmark = pytest.mark.kernel
 
 
-class _Times:
+class _Times(View):
     """A view that keeps the times of what it is shown, over all kinds, in the order shown."""
-
-    wants_records = True
 
     def __init__(self) -> None:
         self.times: list[int] = []
@@ -38,24 +37,13 @@ class _Times:
         times = {kind: records["mono_ns"].tolist() for kind, records in batch.kinds.items()}
         self.times += [times[kind][i] for kind, i in batch.order()]
 
-    def lost(self, lost: list[Lost]) -> None: ...
-
-    def counts(self, keys: Records, values: Records) -> None: ...
-
-    def sockets(self, rows: Records) -> None: ...
-
-    def mark(self, now_ns: int, tally: Tally) -> None: ...
-
-    def notice(self, text: str) -> None: ...
-
     def end(self, outcome: Outcome) -> None:
         self.late = outcome.tally.late
 
 
 def _recorded(path: Path) -> list[Frame]:
-    with namespace() as space:
-        with Tracer("record", str(path), "--netns", space.name, json=False):
-            subprocess.run([*space.enter, str(storm()), "0.5"], check=True)
+    with namespace() as space, Tracer("record", str(path), "--netns", space.name, json=False):
+        subprocess.run([*space.enter, str(storm()), "0.5"], check=True)
     with path.open("rb") as file:
         return list(read(file, str(path)))
 

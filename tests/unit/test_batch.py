@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer.flows.tally import Lost, Outcome, Tally
+from tracer.flows.tally import Lost, Outcome
 from tracer.player import Player
-from tracer.views.columns import Facts
+from tracer.views.base import View
 from tracer.views.output import Notices, Output
 from tracer.views.states import StatesView
 from tracer.wire.batch import Encoding, Sorter, view
@@ -139,10 +139,8 @@ def test_ten_times_the_records_take_no_more_python_calls(wire: Layout) -> None:
     assert many == pytest.approx(few, rel=0.01)
 
 
-class _Collect:
+class _Collect(View):
     """A view that keeps what it is told."""
-
-    wants_records = True
 
     def __init__(self) -> None:
         self.times: list[int] = []
@@ -150,19 +148,11 @@ class _Collect:
         self.outcome: Outcome | None = None
         self.said: list[str] = []
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None: ...
-
     def batch(self, batch: Any) -> None:
         self.times += batch.kinds["state"]["mono_ns"].tolist()
 
     def lost(self, lost: list[Lost]) -> None:
         self.lost_told += lost
-
-    def counts(self, keys: Records, values: Records) -> None: ...
-
-    def sockets(self, rows: Records) -> None: ...
-
-    def mark(self, now_ns: int, tally: Tally) -> None: ...
 
     def notice(self, text: str) -> None:
         self.said.append(text)

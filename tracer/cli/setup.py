@@ -12,8 +12,9 @@ from typing import Any
 
 from tracer.cli import values
 from tracer.errors import TracerError, UsageError
-from tracer.player import Player, View
+from tracer.player import Player
 from tracer.session import Limits, Session, Settings, replay
+from tracer.views.base import View
 from tracer.views.output import Notices, Output
 from tracer.wire.filters import Filters
 from tracer.wire.recording import Writer
@@ -47,6 +48,7 @@ def read_filters(given: dict[str, Any]) -> Filters:
         states=values.states(given.get("state", ())),
         netns=values.netns(given.get("netns", ())),
         kinds=values.kinds(given.get("kind", ())),
+        typed=tuple((name, ",".join(given.get(name, ()))) for name in ("netns", "state")),
     )
 
 

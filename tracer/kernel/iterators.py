@@ -6,6 +6,7 @@ import ctypes as C
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -58,16 +59,25 @@ def in_namespace(path: str, work: Callable[[], int]) -> int:
     return outcome[0]
 
 
+# where tools keep namespaces that no process need be in
+_NAMED = (Path("/run/netns"), Path("/run/docker/netns"))
+
+
 def network_namespaces() -> dict[int, str]:
-    """Path of every network namespace that a process is in, by inode."""
+    """Path of every network namespace that a process is in or that has a name, by inode."""
     found: dict[int, str] = {}
     own = os.stat("/proc/self/ns/net").st_ino
     found[own] = "/proc/self/ns/net"
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
-            path = f"/proc/{entry.name}/ns/net"
+            link = f"/proc/{entry.name}/ns/net"
             try:
-                found.setdefault(os.stat(path).st_ino, path)
+                found.setdefault(os.stat(link).st_ino, link)
             except OSError:
                 continue
+    for path in (path for place in _NAMED if place.is_dir() for path in place.iterdir()):
+        try:
+            found.setdefault(os.stat(path).st_ino, str(path))
+        except OSError:
+            continue
     return found

@@ -7,19 +7,17 @@ import io
 import json
 from collections.abc import Callable
 
-from tracer.flows.tally import Lost, Outcome, Tally
+from tracer.flows.tally import Lost, Outcome
 from tracer.views import lines
+from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import EVENTS, Facts, csv_header, document, rows
 from tracer.views.output import Notices, Output
 from tracer.wire.batch import Batch
-from tracer.wire.layout import Records
 
 
-class EventView:
+class EventView(View):
     """Shows every record. `form` is table, json or csv; after `count` it calls `enough`."""
-
-    wants_records = True
 
     def __init__(
         self,
@@ -97,15 +95,6 @@ class EventView:
             else:
                 shown.append(_json(values) if self._form == "json" else self._csv(values))
         self._output.write(shown)
-
-    def counts(self, keys: Records, values: Records) -> None:
-        """Not shown here."""
-
-    def sockets(self, rows: Records) -> None:
-        """Not shown here."""
-
-    def mark(self, now_ns: int, tally: Tally) -> None:
-        """Not shown here."""
 
     def notice(self, text: str) -> None:
         """Something about the session, beside the results."""

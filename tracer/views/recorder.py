@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from tracer.flows.tally import Lost, Outcome, Tally
+from tracer.flows.tally import Outcome, Tally
+from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices
-from tracer.wire.batch import Batch
-from tracer.wire.layout import Records
 
 
-class RecordView:
+class RecordView(View):
     """Looks at nothing but the counts."""
 
     wants_records = False
@@ -23,18 +22,6 @@ class RecordView:
         """Say where the session goes."""
         self._options = dict(head["filters"])  # type: ignore[call-overload]
         self._notices.progress(f"recording to {self._path}; Ctrl-C ends it")
-
-    def batch(self, batch: Batch) -> None:
-        """Kept, not looked at."""
-
-    def lost(self, lost: list[Lost]) -> None:
-        """Told at the end."""
-
-    def counts(self, keys: Records, values: Records) -> None:
-        """Kept, not looked at."""
-
-    def sockets(self, rows: Records) -> None:
-        """Kept, not looked at."""
 
     def mark(self, now_ns: int, tally: Tally) -> None:
         """Ctrl-\\: how far it is."""

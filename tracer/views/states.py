@@ -8,8 +8,9 @@ import json
 
 from tracer.attribution.cgroups import container_of
 from tracer.flows.ownership import Holding, holdings
-from tracer.flows.tally import Lost, Outcome, Tally
+from tracer.flows.tally import Outcome, Tally
 from tracer.flows.transitions import Spread, TransitionTable
+from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
@@ -44,10 +45,8 @@ TRANSITIONS = (
 )
 
 
-class StatesView:
+class StatesView(View):
     """A block at each mark, and one for the whole at the end."""
-
-    wants_records = True
 
     def __init__(self, output: Output, notices: Notices, form: str = "table") -> None:
         self._output, self._notices, self._form = output, notices, form
@@ -72,9 +71,6 @@ class StatesView:
             self._facts.processes.add_event(task)
         if "state" in batch.kinds:
             self.table.add(batch.kinds["state"])
-
-    def lost(self, lost: list[Lost]) -> None:
-        """Told in the proof line."""
 
     def counts(self, keys: Records, values: Records) -> None:
         """Take the kernel's own counts, which cover the session so far."""

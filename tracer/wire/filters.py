@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,22 +33,24 @@ class Filters:
     family: int = 0
     states: frozenset[int] = frozenset()
     netns: frozenset[int] = frozenset()
-    kinds: frozenset[str] = field(default=frozenset())
+    kinds: frozenset[str] = frozenset()
+    typed: tuple[tuple[str, str], ...] = ()  # (name, text) where the meaning alone says too little
 
     def describe(self) -> dict[str, str]:
         """Option as typed for each filter that is set, by its name in the kernel's counters."""
         found = {}
+        typed = dict(self.typed)
         if self.family:
             found["FAMILY"] = f"-{self.family}"
         if self.netns:
-            found["NETNS"] = "--netns"
+            found["NETNS"] = "--netns " + typed.get("netns", ",".join(map(str, self.netns)))
         for name, ranges in (("PORT", self.ports), ("LPORT", self.lports), ("RPORT", self.rports)):
             if ranges:
                 found[name] = f"--{name.lower()} " + ",".join(_range(r) for r in ranges)
         if self.addrs:
             found["ADDR"] = "--addr " + ",".join(str(a) for a in self.addrs)
         if self.states:
-            found["STATE"] = "--state"
+            found["STATE"] = "--state " + typed.get("state", ",".join(map(str, self.states)))
         if self.pids:
             found["PID"] = "--pid " + ",".join(map(str, self.pids))
         return found

@@ -1,0 +1,115 @@
+"""Make README.md's output blocks from real runs: `make readme`.
+
+A block stands between `<!-- output: NAME -->` and `<!-- end -->`; the bench's table, between
+`<!-- bench -->` and `<!-- end -->`, is the last one that `make bench` wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from tests.harness import ROOT, Namespace, Tracer, namespace, wait_until
+
+README = ROOT / "README.md"
+TABLE = ROOT / "tests" / "build" / "bench" / "table.md"
+PORT = 8000
+
+
+def serve(connections: int) -> None:
+    """A server process of its own: accept, answer, close; says when it listens."""
+    with socket.create_server(("127.0.0.1", PORT)) as server:
+        print(os.getpid(), flush=True)
+        for _ in range(connections):
+            accepted, _ = server.accept()
+            accepted.sendall(accepted.recv(16))
+            accepted.recv(1)
+            accepted.close()
+
+
+def ask(connections: int) -> None:
+    """A client process: connect, ask, close, one after the other."""
+    for _ in range(connections):
+        with socket.create_connection(("127.0.0.1", PORT)) as client:
+            client.sendall(b"hello")
+            client.recv(16)
+
+
+def _traffic(space: Namespace, connections: int) -> None:
+    def start(what: str) -> subprocess.Popen[str]:
+        command = [*space.enter, sys.executable, "-m", "tests.readme", what, str(connections)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+    server = start("serve")
+    assert server.stdout is not None
+    server.stdout.readline()
+    client = start("ask")
+    assert client.wait(timeout=30) == 0
+    assert server.wait(timeout=30) == 0
+    server.stdout.close()
+
+
+def _run(arguments: list[str], connections: int, enough: Callable[[Tracer], bool]) -> str:
+    with namespace() as space:
+        with Tracer(*arguments, "--netns", space.name, json=False) as tracer:
+            worker = threading.Thread(target=_traffic, args=(space, connections))
+            worker.start()
+            worker.join()
+            if arguments[0] == "events":
+                wait_until(lambda: enough(tracer), "the records")
+            tracer.stop()
+        return tracer.stdout.rstrip() + "\n"
+
+
+def _lines(count: int) -> Callable[[Tracer], bool]:
+    return lambda tracer: len((tracer.path / "out").read_text().splitlines()) >= count
+
+
+def outputs() -> dict[str, str]:
+    """Each block's text, from a run made now."""
+    shown = _run(["events"], 1, _lines(15))
+    records = _run(["events", "-j", "--kind", "accept"], 1, _lines(1))
+    command = [sys.executable, "-m", "tracer", "doctor"]
+    doctor = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    return {
+        "events": "$ tcptrace events --netns web\n" + shown,
+        "states": "$ tcptrace states --netns web\n" + _run(["states"], 211, lambda _: True),
+        "json": "$ tcptrace events --netns web --kind accept -j | jq .\n" + _pretty(records),
+        "doctor": "$ tcptrace doctor\n" + doctor,
+    }
+
+
+def _pretty(text: str) -> str:
+    done = subprocess.run(["jq", "."], input=text, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def fill(text: str, blocks: dict[str, str], table: str) -> str:
+    """The README with its blocks replaced."""
+    for name, block in blocks.items():
+        pattern = rf"<!-- output: {name} -->\n.*?<!-- end -->"
+        made = f"<!-- output: {name} -->\n```\n{block}```\n<!-- end -->"
+        text, found = re.subn(pattern, lambda _, made=made: made, text, flags=re.DOTALL)
+        assert found == 1, f"README.md has no block {name}"
+    if table:
+        made = f"<!-- bench -->\n{table.rstrip()}\n<!-- end -->"
+        text = re.sub(r"<!-- bench -->\n.*?<!-- end -->", lambda _: made, text, flags=re.DOTALL)
+    return text
+
+
+def main() -> None:
+    """Write README.md anew."""
+    if len(sys.argv) == 3:
+        {"serve": serve, "ask": ask}[sys.argv[1]](int(sys.argv[2]))
+        return
+    table = TABLE.read_text() if TABLE.exists() else ""
+    README.write_text(fill(README.read_text(), outputs(), table))
+
+
+if __name__ == "__main__":
+    main()
