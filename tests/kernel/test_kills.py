@@ -67,10 +67,10 @@ def ids(kind: str) -> Iterator[int]:
 
 
 def is_a_tracers(kind: str, number: int) -> bool:
-    """Tell by its name whether a program or a map is a tracer's."""
+    """Tell by its name whether a program or a map is a tracer's, or is being freed."""
     fd = getattr(lib(), f"bpf_{kind}_get_fd_by_id")(C.c_uint32(number))
     if fd < 0:
-        return False
+        return True
     try:
         name: bytes = program_info(fd).name if kind == "prog" else map_info(fd).name
     finally:
@@ -93,9 +93,15 @@ def before() -> dict[str, set[int]]:
 
 def expect_the_same_as(before: dict[str, set[int]]) -> None:
     """Wait until the objects are the same as before; fail with the difference."""
+    after: dict[str, set[int]] = {}
+
+    def same() -> bool:
+        after.update(bpf_objects())
+        return after == before
+
     with suppress(AssertionError):
-        wait_until(lambda: bpf_objects() == before, "the same objects as before")
-    assert bpf_objects() == before
+        wait_until(same, "the same objects as before")
+    assert after == before
 
 
 @contextmanager

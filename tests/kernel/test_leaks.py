@@ -238,10 +238,20 @@ class Workload:
                 run.endings[way] = ending.finish()
 
     def _sockets_of(self, pid: int) -> int:
-        socks, dtype = self._maps["tt_socks"], self._layout.dtypes["sock"]
-        values = [value for key in self.keys("tt_socks") if (value := socks.value(key)) is not None]
-        owners = np.frombuffer(b"".join(values), dtype)["pid"]
-        return int((owners == pid).sum())
+        owners = [self._sock(cookie)["pid"] for cookie in self.keys("tt_socks")]
+        return owners.count(pid)
+
+    def _sock(self, cookie: int) -> np.void:
+        """A socket's struct tt_sock; all zero if it has gone meanwhile."""
+        dtype = self._layout.dtypes["sock"]
+        value = self._maps["tt_socks"].value(cookie) or bytes(dtype.itemsize)
+        sock: np.void = np.frombuffer(value, dtype)[0]
+        return sock
+
+    def _is_foreign(self, cookie: int) -> bool:
+        """Somebody else's: its owner is known, and is not one of our descendants."""
+        sock = self._sock(cookie)
+        return bool(sock["pid"]) and not sock["matched"]
 
     def look(self, before: dict[str, set[int]]) -> None:
         """Note what the maps keep that they did not keep `before` and that no one holds."""
@@ -249,7 +259,8 @@ class Workload:
             if way != "namespace":
                 wait_until(partial(_is_idle, space), f"{way}'s sockets to be gone")
         for name in ("tt_socks", "tt_listeners"):
-            self._settle(name, self.keys(name) - before[name] - cookies_alive())
+            left = self.keys(name) - before[name] - cookies_alive()
+            self._settle(name, {one for one in left if not self._is_foreign(one)})
         for name in ("tt_tasks", "tt_targets"):
             self._settle(name, self._ended(name))
 
