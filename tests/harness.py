@@ -141,9 +141,9 @@ class Namespace:
 
 
 @contextmanager
-def namespace() -> Iterator[Namespace]:
+def namespace(name: str = "") -> Iterator[Namespace]:
     """Make a namespace and take it away again."""
-    name = f"tt{os.getpid()}-{time.monotonic_ns() % 10**9}"
+    name = name or f"tt{os.getpid()}-{time.monotonic_ns() % 10**9}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         made = Namespace(name)

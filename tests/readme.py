@@ -55,7 +55,7 @@ def _traffic(space: Namespace, connections: int) -> None:
 
 
 def _run(arguments: list[str], connections: int, enough: Callable[[Tracer], bool]) -> str:
-    with namespace() as space:
+    with namespace("web") as space:
         with Tracer(*arguments, "--netns", space.name, json=False) as tracer:
             worker = threading.Thread(target=_traffic, args=(space, connections))
             worker.start()
