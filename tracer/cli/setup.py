@@ -20,6 +20,8 @@ from tracer.wire.filters import Filters
 from tracer.wire.recording import Writer
 
 FORMS = ("table", "json", "csv")
+MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
+MOST_SOCKETS = 1 << 24
 # of no use with a recording: what is in it was decided when it was made
 LIVE_ONLY = (
     "duration",
@@ -76,7 +78,7 @@ def _pages(given: dict[str, Any]) -> int:
     text = given.get("buffer_pages")
     if text is None:
         return 0
-    pages = values.count(text, "--buffer-pages")
+    pages = values.count(text, "--buffer-pages", MOST_PAGES)
     if pages & (pages - 1):
         near = 1 << pages.bit_length()
         raise UsageError(f"--buffer-pages {pages} is no power of two", f"such as {near}")
@@ -131,7 +133,9 @@ class Command:
         self.form = read_form(given)
         self.pages = _pages(given)
         self.sockets = (
-            values.count(given["sockets"], "--sockets") if given.get("sockets") is not None else 0
+            values.count(given["sockets"], "--sockets", MOST_SOCKETS)
+            if given.get("sockets") is not None
+            else 0
         )
         for name, attribute in (("duration", "seconds"), ("interval", "interval")):
             if given.get(name) is not None:

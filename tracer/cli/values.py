@@ -67,10 +67,12 @@ def size(text: str, option: str = "") -> int:
     return int(match[1]) * _SIZES[match[2]]
 
 
-def count(text: str, option: str = "") -> int:
-    """A whole number above 0."""
+def count(text: str, option: str = "", most: int | None = None) -> int:
+    """A whole number above 0, at most `most`."""
     if not text.isdecimal() or int(text) == 0:
         raise UsageError(f"{option} {text!r} is not a number above 0".lstrip(), "give one like 100")
+    if most is not None and int(text) > most:
+        raise UsageError(f"{option} {text} is too many".lstrip(), f"at most {most}")
     return int(text)
 
 
