@@ -36,6 +36,18 @@
 	} while (0)
 
 /*
+ * The task that runs, as a pointer whose fields are plain loads; NULL on older
+ * kernels. The helper came with Linux commit 3ca1032ab7ab ("bpf: Implement
+ * get_current_task_btf and RET_PTR_TO_BTF_ID") (in v5.11).
+ */
+tt_inline const struct task_struct *tt_task_btf(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+		return (void *)bpf_get_current_task_btf();
+	return NULL;
+}
+
+/*
  * The socket that inet_csk_accept() returned, from an fexit context. Its two
  * last arguments became one struct in v6.10: Linux commit 92ef0fd55ac8
  * ("net: change proto and proto_ops accept type").

@@ -31,6 +31,13 @@ tt_inline bool tt_in_addrs(const __u8 *addr)
 	return MAP_GET(tt_addrs, &key) != NULL;
 }
 
+/* Counting alone, with no filter that looks at them, needs no addresses. */
+tt_inline bool tt_needs_tuple(void)
+{
+	return CFG(stream) || CFG(family) || CFG(filter_netns) || CFG(filter_port) ||
+	       CFG(filter_lport) || CFG(filter_rport) || CFG(filter_addr);
+}
+
 /* The first filter that refuses, TT_FILTER_NONE if all let it pass. */
 tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_head *head,
 				       __u32 states, bool matched)

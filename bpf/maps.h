@@ -166,18 +166,22 @@ struct {
 
 /*
  * Who left a mini-socket in TIME_WAIT behind. There is no hook at its end, so
- * the oldest make room: the one map where a lost entry only means "unknown".
+ * the oldest make room: cookies are given out in rising order, and the low bits
+ * of one say its place. A lost entry only means "unknown".
  */
+#define TT_REMAINS 131072
+
 struct tt_remains {
+	tt_cookie cookie;
 	struct tt_owner owner;
 	tt_owner_is_t owner_is;
 	__u8 matched;
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 131072);
-	__type(key, tt_cookie);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TT_REMAINS);
+	__type(key, __u32);
 	__type(value, struct tt_remains);
 } tt_timewaits SEC(".maps");
 

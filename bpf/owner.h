@@ -83,14 +83,22 @@ tt_inline void tt_tell_task(void *ctx, tt_mono_ns now, const struct task_struct 
 /* The process that runs now, as an owner. Only where it is known to be acting itself. */
 tt_inline tt_owner_is_t tt_current_owner(void *ctx, tt_mono_ns now, struct tt_owner *owner)
 {
-	const struct task_struct *task = (void *)bpf_get_current_task();
+	const struct task_struct *task = tt_task_btf();
+	unsigned int flags;
 
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD) {
+	if (task) {
+		flags = task->flags;
+		owner->start = task->group_leader->start_boottime / NSEC_PER_TICK;
+	} else {
+		task = (void *)bpf_get_current_task();
+		flags = BPF_CORE_READ(task, flags);
+		owner->start = tt_read_start(task);
+	}
+	if (flags & PF_KTHREAD) {
 		__builtin_memset(owner, 0, sizeof(*owner));
 		return TT_OWNER_KERNEL;
 	}
 	owner->pid = bpf_get_current_pid_tgid() >> 32;
-	owner->start = tt_read_start(task);
 	owner->cgroup_id = bpf_get_current_cgroup_id();
 	tt_tell_task(ctx, now, task, owner);
 	return TT_OWNER_PROCESS;

@@ -10,56 +10,31 @@
 #include "../owner.h"
 #include "../sock.h"
 
-tt_inline void tt_describe_listener(struct tt_accept *event, struct tt_owner *acceptor,
-				    bool *matched)
+/* What a record says of the listener, while it still listens. */
+tt_inline void tt_describe_listener(struct tt_accept *event, const struct tt_listener *listener)
 {
-	struct tt_listener *listener = MAP_GET(tt_listeners, &event->listener_cookie);
-	const struct sock *sk;
+	const struct sock *sk = (const struct sock *)listener->sk;
 
-	if (!listener)
-		return;
 	event->listener_pid = listener->owner.pid;
 	event->listener_start = listener->owner.start;
 	event->listener_port = listener->port;
 	event->listener_family = listener->family;
 	__builtin_memcpy(event->listener_addr, listener->addr, sizeof(event->listener_addr));
 	/* the pointer may be stale by now: believe it only if it still is that socket */
-	sk = (const struct sock *)listener->sk;
 	if (sk && tt_read_cookie(&sk->__sk_common) == event->listener_cookie) {
 		bpf_core_read(&event->accept_queue, sizeof(__u32), &sk->sk_ack_backlog);
 		bpf_core_read(&event->accept_queue_max, sizeof(__u32), &sk->sk_max_ack_backlog);
 	}
-	listener->owner = *acceptor;
-	if (*matched)
-		listener->matched = 1;
 }
 
-tt_inline int tt_accepted(void *ctx, const struct sock *sk)
+tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, const struct tt_sock *sock,
+			      const struct tt_listener *listener, struct tt_stats *stats)
 {
 	struct tt_large large = {};
 	struct tt_accept *event = &large.accept;
-	struct tt_head *head = &event->head;
-	struct tt_stats *stats = tt_get_stats();
-	struct tt_owner acceptor;
-	struct tt_sock *sock;
-	bool matched;
 
-	if (!stats)
-		return 0;
-	head->mono_ns = bpf_ktime_get_ns();
-	head->kind = TT_KIND_ACCEPT;
-	head->cookie = tt_read_cookie(&sk->__sk_common);
-	head->owner_is = tt_current_owner(ctx, head->mono_ns, &acceptor);
-	head->pid = acceptor.pid;
-	head->start = acceptor.start;
-	head->cgroup_id = acceptor.cgroup_id;
-	head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
-	matched = tt_is_target(acceptor.pid, acceptor.start);
-	sock = MAP_GET(tt_socks, &head->cookie);
+	event->head = *head;
 	if (sock) {
-		sock->owner = acceptor;
-		sock->owner_is = head->owner_is;
-		sock->matched = matched;
 		event->listener_cookie = sock->listener_cookie;
 		event->established_ns = sock->established_ns;
 		event->handshake_us = sock->handshake_us;
@@ -67,15 +42,51 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk)
 		/* the child is queued some us before it is ESTABLISHED */
 		if (sock->established_ns && head->mono_ns > sock->established_ns)
 			event->wait_ns = head->mono_ns - sock->established_ns;
-		tt_describe_listener(event, &acceptor, &matched);
+		if (listener)
+			tt_describe_listener(event, listener);
 	}
-	if (!tt_is_live())
+	tt_send(ctx, tt_large, TT_KIND_ACCEPT, &large, stats);
+}
+
+tt_inline int tt_accepted(void *ctx, const struct sock *sk)
+{
+	struct tt_stats *stats = tt_get_stats();
+	struct tt_listener *listener = NULL;
+	struct tt_head head = {};
+	struct tt_owner acceptor;
+	struct tt_sock *sock;
+	bool matched;
+
+	if (!stats)
 		return 0;
-	tt_read_tuple(&sk->__sk_common, head, false);
-	if (!tt_admit(stats, TT_KIND_ACCEPT, head, sock ? 1U << (sock->state & 15) : 0, matched))
-		return 0;
-	if (CFG(stream))
-		tt_send(ctx, tt_large, TT_KIND_ACCEPT, &large, stats);
+	head.mono_ns = bpf_ktime_get_ns();
+	head.kind = TT_KIND_ACCEPT;
+	head.cookie = tt_read_cookie(&sk->__sk_common);
+	head.owner_is = tt_current_owner(ctx, head.mono_ns, &acceptor);
+	head.pid = acceptor.pid;
+	head.start = acceptor.start;
+	head.cgroup_id = acceptor.cgroup_id;
+	head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+	matched = tt_is_target(acceptor.pid, acceptor.start);
+	sock = MAP_GET(tt_socks, &head.cookie);
+	if (sock) {
+		sock->owner = acceptor;
+		sock->owner_is = head.owner_is;
+		sock->matched = matched;
+		listener = MAP_GET(tt_listeners, &sock->listener_cookie);
+	}
+	if (tt_is_live()) {
+		if (tt_needs_tuple())
+			tt_read_tuple(&sk->__sk_common, &head, false);
+		if (tt_admit(stats, TT_KIND_ACCEPT, &head, sock ? 1U << (sock->state & 15) : 0,
+			     matched) &&
+		    CFG(stream))
+			tt_send_accept(ctx, &head, sock, listener, stats);
+	}
+	if (listener) {
+		listener->owner = acceptor;
+		listener->matched |= matched;
+	}
 	return 0;
 }
 
@@ -94,12 +105,16 @@ int tt_accept_fexit(__u64 *ctx)
 /* From a new descriptor of the current task to its TCP socket, or NULL. */
 tt_inline const struct sock *tt_sock_of_fd(long fd)
 {
-	const struct task_struct *task = (void *)bpf_get_current_task();
-	struct file **fds = BPF_CORE_READ(task, files, fdt, fd);
+	const struct task_struct *task = tt_task_btf();
+	struct file **fds;
 	struct file *file = NULL;
 	const struct socket *socket;
 	const struct sock *sk;
 
+	if (task)
+		fds = task->files->fdt->fd;
+	else
+		fds = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), files, fdt, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), fds + fd);
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;

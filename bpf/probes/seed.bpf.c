@@ -198,9 +198,10 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 			row.age_ns = bpf_ktime_get_ns() - tt_control.attached_ns;
 		}
 	} else if (state == TT_TIME_WAIT) {
-		struct tt_remains *remains = MAP_GET(tt_timewaits, &head.cookie);
+		__u32 place = head.cookie % TT_REMAINS;
+		struct tt_remains *remains = MAP_GET(tt_timewaits, &place);
 
-		if (remains) {
+		if (remains && remains->cookie == head.cookie) {
 			matched = remains->matched;
 			row.pid = remains->owner.pid;
 			row.start = remains->owner.start;

@@ -90,13 +90,15 @@ tt_inline void tt_count_transition(struct tt_stats *stats, const struct tt_state
 /* A mini-socket keeps the cookie of the full one: with it a snapshot finds its owner. */
 tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 {
-	struct tt_remains remains = {
-		.owner = sock->owner,
-		.owner_is = sock->owner_is,
-		.matched = sock->matched,
-	};
+	__u32 place = cookie % TT_REMAINS;
+	struct tt_remains *remains = MAP_GET(tt_timewaits, &place);
 
-	MAP_PUT(tt_timewaits, &cookie, &remains, BPF_ANY);
+	if (!remains)
+		return;
+	remains->owner = sock->owner;
+	remains->owner_is = sock->owner_is;
+	remains->matched = sock->matched;
+	remains->cookie = cookie;
 }
 
 /* A listener is remembered by its cookie, in its own storage for its children to copy. */
@@ -153,15 +155,17 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	head->mono_ns = bpf_ktime_get_ns();
 	head->cookie = bpf_get_socket_cookie((void *)sk);
 	head->kind = TT_KIND_STATE;
-	head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+	if (CFG(stream))
+		head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	event.old = old;
 	event.new = new;
-	tt_read_tuple(&sk->__sk_common, head, true);
+	if (tt_needs_tuple() || new == TT_LISTEN)
+		tt_read_tuple(&sk->__sk_common, head, true);
 	if (new == TT_CLOSE || (old == TT_SYN_RECV && new == TT_ESTABLISHED))
 		tp = bpf_skc_to_tcp_sock((void *)sk);
 	if (new == TT_CLOSE) {
 		event.timewait = tt_read_timewait(sk, tp, old);
-		if (!head->lport && tp)
+		if (tt_needs_tuple() && !head->lport && tp)
 			head->lport = tt_read_sport(tp);
 	}
 
@@ -178,25 +182,18 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		} else if (sock) {
 			fresh = *sock;
 		}
-		if (!sock) {
-			kept = !MAP_PUT(tt_socks, &head->cookie, &fresh, BPF_ANY);
-			sock = kept ? MAP_GET(tt_socks, &head->cookie) : NULL;
-		} else {
+		if (sock)
 			*sock = fresh;
-		}
-		if (!sock) {
-			tt_control.map_full = 1;
+		else
 			sock = &fresh;
-			kept = false;
-		}
-	} else if (tt_is_closing(old, new)) {
+	} else if (tt_is_closing(old, new) &&
+		   bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
 		/* who closes it holds it now, whoever opened it; a kernel thread
 		 * only cleans up for one that is gone
 		 */
 		struct tt_owner closer;
 
-		if (tt_current_owner(ctx, head->mono_ns, &closer) == TT_OWNER_PROCESS &&
-		    closer.pid != sock->owner.pid) {
+		if (tt_current_owner(ctx, head->mono_ns, &closer) == TT_OWNER_PROCESS) {
 			sock->owner = closer;
 			sock->owner_is = TT_OWNER_PROCESS;
 			sock->matched = tt_is_target(closer.pid, closer.start);
@@ -235,6 +232,11 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	if (old == TT_SYN_RECV && new == TT_ESTABLISHED) {
 		sock->established_ns = head->mono_ns;
 		sock->handshake_us = tp ? tp->srtt_us >> 3 : 0;
+	}
+
+	if (sock == &fresh && MAP_PUT(tt_socks, &head->cookie, &fresh, BPF_ANY)) {
+		tt_control.map_full = 1;
+		kept = false;
 	}
 
 	if (!tt_is_live())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from tracer.views.output import Notices, Output
 from tracer.wire.filters import Filters
 from tracer.wire.recording import Writer
 
+TWICE_S = 0.1
 FORMS = ("table", "json", "csv")
 MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
 MOST_SOCKETS = 1 << 24
@@ -95,6 +97,7 @@ class Signals:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._attached = False
+        self._ended_at = 0.0
         self.fd, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -105,8 +108,15 @@ class Signals:
         signal.signal(signal.SIGQUIT, self._interim)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        if self._limits.stop or not self._attached:
+        now = time.monotonic()
+        if not self._attached:
             os._exit(128 + number)
+        if self._limits.stop:
+            # timeout(1) sends its signal twice, to the process and to its group
+            if now - self._ended_at > TWICE_S:
+                os._exit(128 + number)
+            return
+        self._ended_at = now
         self._limits.stop = signal.Signals(number).name
 
     def _interim(self, number: int, frame: FrameType | None) -> None:

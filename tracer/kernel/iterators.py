@@ -66,8 +66,8 @@ _NAMED = (Path("/run/netns"), Path("/run/docker/netns"))
 def network_namespaces() -> dict[int, str]:
     """Path of every network namespace that a process is in or that has a name, by inode."""
     found: dict[int, str] = {}
-    own = os.stat("/proc/self/ns/net").st_ino
-    found[own] = "/proc/self/ns/net"
+    own = os.stat("/proc/self/ns/net")
+    found[own.st_ino] = "/proc/self/ns/net"
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             link = f"/proc/{entry.name}/ns/net"
@@ -77,7 +77,9 @@ def network_namespaces() -> dict[int, str]:
                 continue
     for path in (path for place in _NAMED if place.is_dir() for path in place.iterdir()):
         try:
-            found.setdefault(os.stat(path).st_ino, str(path))
+            named = os.stat(path)
         except OSError:
             continue
+        if named.st_dev == own.st_dev:  # a name whose namespace is gone is a plain file
+            found.setdefault(named.st_ino, str(path))
     return found
