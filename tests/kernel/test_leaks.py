@@ -197,7 +197,7 @@ class Run:
     destroyed: int = 0  # lines of `ss -K`
     held: dict[str, int] = field(default_factory=dict)  # sockets kept of a way while it was open
     names_held: int = 0  # processes kept while they ran, of HELD
-    left: dict[str, set[int]] = field(default_factory=dict)
+    left: dict[str, set[str]] = field(default_factory=dict)  # described, by map
 
 
 class Workload:
@@ -273,7 +273,14 @@ class Workload:
 
         with suppress(AssertionError):  # told by the tests, with what is left
             wait_until(gone, f"{name} to be empty")
-        self.run.left[name] = left
+        self.run.left[name] = {self._describe(name, one) for one in left}
+
+    def _describe(self, name: str, key: int) -> str:
+        if name != "tt_socks":
+            return str(key)
+        sock = self._sock(key)
+        state = self._layout.names["tcp_state"][int(sock["state"])]
+        return f"cookie {key:x} in {state} of {sock['pid']}"
 
     def _ended(self, name: str) -> set[int]:
         found = set()
