@@ -202,6 +202,11 @@ def test_with_v_the_traceback_comes_first_and_the_two_lines_last(name: str, tmp_
     assert done.stderr.splitlines()[-2].startswith("tcptrace: ")
 
 
+def test_the_first_process_can_be_traced() -> None:
+    done = run("states", "--pid", "1", "-d", "100ms")
+    assert done.returncode == 0, done.stderr
+
+
 # --- permission -----------------------------------------------------------------
 
 
