@@ -47,6 +47,60 @@ tt_inline const struct task_struct *tt_task_btf(void)
 	return NULL;
 }
 
+/* The system call a task is in; -1 where that cannot be asked (before v5.15). */
+tt_inline long tt_current_call(const struct task_struct *task)
+{
+	const void *regs;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return -1;
+	regs = (const void *)bpf_task_pt_regs((void *)task);
+#if defined(__TARGET_ARCH_x86)
+	return ((const struct pt_regs___x86 *)regs)->orig_ax;
+#elif defined(__TARGET_ARCH_arm64)
+	return ((const struct pt_regs___arm64 *)regs)->syscallno;
+#else
+#error "system call numbers of this architecture are needed here"
+#endif
+}
+
+/*
+ * Whether a task that runs a socket's close does so on its own account. One
+ * that only looked (read /proc/PID/fdinfo, listed /proc/PID/fd) may be the last
+ * to let go of a file that its owner closed meanwhile: it owns nothing.
+ */
+tt_inline bool tt_closes_itself(const struct task_struct *task)
+{
+	if (!task || task->flags & PF_EXITING)
+		return true;
+	switch (tt_current_call(task)) {
+	case -1:
+#if defined(__TARGET_ARCH_x86) /* arch/x86/entry/syscalls/syscall_64.tbl */
+	case 3:		       /* close */
+	case 33:	       /* dup2 */
+	case 48:	       /* shutdown */
+	case 59:	       /* execve */
+	case 60:	       /* exit */
+	case 231:	       /* exit_group */
+	case 292:	       /* dup3 */
+	case 322:	       /* execveat */
+#else			       /* include/uapi/asm-generic/unistd.h */
+	case 24:  /* dup3 */
+	case 57:  /* close */
+	case 93:  /* exit */
+	case 94:  /* exit_group */
+	case 210: /* shutdown */
+	case 221: /* execve */
+	case 281: /* execveat */
+#endif
+	case 426: /* io_uring_enter */
+	case 436: /* close_range */
+		return true;
+	default:
+		return false;
+	}
+}
+
 /*
  * The socket that inet_csk_accept() returned, from an fexit context. Its two
  * last arguments became one struct in v6.10: Linux commit 92ef0fd55ac8

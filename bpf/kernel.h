@@ -133,6 +133,15 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+/* what a system call was entered with; the name before ___ is the kernel's */
+struct pt_regs___x86 {
+	unsigned long orig_ax;
+};
+
+struct pt_regs___arm64 {
+	int syscallno;
+};
+
 struct signal_struct {
 	atomic_t live;
 };
@@ -190,6 +199,7 @@ struct proto_accept_arg {
 #define AF_INET6 10
 #define S_IFMT 0xf000
 #define S_IFSOCK 0xc000
+#define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000	  /* include/linux/sched.h, unchanged since v2.6 */
 #define NSEC_PER_TICK 10000000ULL /* USER_HZ is 100 on x86 and arm64 */
 

@@ -120,6 +120,8 @@ struct {
 /* Listeners, while they listen: what a record says of one after the fact. */
 struct tt_listener {
 	struct tt_owner owner; /* who accepted last, before that who called listen() */
+	tt_pid opener_pid;     /* who called listen(); of an older one, its oldest holder */
+	tt_ticks opener_start;
 	tt_addr addr;
 	__u64 sk; /* the kernel's pointer: only compared, or read through a checked copy */
 	tt_netns netns;

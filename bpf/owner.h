@@ -104,4 +104,11 @@ tt_inline tt_owner_is_t tt_current_owner(void *ctx, tt_mono_ns now, struct tt_ow
 	return TT_OWNER_PROCESS;
 }
 
+/* Who closes a socket, as its owner; false if that is only someone cleaning up. */
+tt_inline bool tt_closing_owner(void *ctx, tt_mono_ns now, struct tt_owner *owner)
+{
+	return tt_closes_itself(tt_task_btf()) &&
+	       tt_current_owner(ctx, now, owner) == TT_OWNER_PROCESS;
+}
+
 #endif

@@ -31,6 +31,7 @@ __all__ = ["Limits", "Session", "Settings", "replay"]
 FAST_S, SLOW_S = 0.05, 0.2
 QUIET_TICKS = 10
 RESEED_S = 5.0  # look again who holds what this often,
+RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
 
 
@@ -105,7 +106,7 @@ class Session:
         end = begin + limits.seconds if limits.seconds else None
         mark = begin + limits.interval if limits.interval else None
         quiet = 0
-        look = begin + RESEED_S
+        look, soon = begin + RESEED_S, begin
         while not limits.stop:
             source.wait(self._pause(quiet, end, mark), self.wake_fd)
             came = False
@@ -114,8 +115,10 @@ class Session:
                 yield frame
             quiet = 0 if came else quiet + 1
             now = time.monotonic()
-            if now >= look:
-                look = now + max(RESEED_S, source.reseed() * RESEED_SHARE)
+            if now >= look or (source.someone_ended and now >= soon):
+                spent = source.reseed()
+                look = now + max(RESEED_S, spent * RESEED_SHARE)
+                soon = now + max(RESEED_SOON_S, spent * RESEED_SHARE)
             if end is not None and now >= end:
                 limits.stop = limits.stop or "duration"
             elif limits.interim or (mark is not None and now >= mark):

@@ -136,6 +136,8 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	} else {
 		struct tt_listener opened = {
 			.owner = fresh.owner,
+			.opener_pid = fresh.owner.pid,
+			.opener_start = fresh.owner.start,
 			.sk = (__u64)sk,
 			.netns = head.netns,
 			.port = head.lport,

@@ -107,6 +107,8 @@ tt_inline void tt_open_listener(const struct sock *sk, const struct tt_head *hea
 {
 	struct tt_listener listener = {
 		.owner = *owner,
+		.opener_pid = owner->pid,
+		.opener_start = owner->start,
 		.sk = (__u64)sk,
 		.netns = head->netns,
 		.port = head->lport,
@@ -186,14 +188,11 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 			*sock = fresh;
 		else
 			sock = &fresh;
-	} else if (tt_is_closing(old, new) &&
-		   bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
-		/* who closes it holds it now, whoever opened it; a kernel thread
-		 * only cleans up for one that is gone
-		 */
+	} else if (tt_is_closing(old, new) && bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
+		/* who closes it holds it now, whoever opened it */
 		struct tt_owner closer;
 
-		if (tt_current_owner(ctx, head->mono_ns, &closer) == TT_OWNER_PROCESS) {
+		if (tt_closing_owner(ctx, head->mono_ns, &closer)) {
 			sock->owner = closer;
 			sock->owner_is = TT_OWNER_PROCESS;
 			sock->matched = tt_is_target(closer.pid, closer.start);
@@ -209,7 +208,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 
 			sock->owner = listener->owner;
 			/* the last that held it closes it */
-			if (tt_current_owner(ctx, head->mono_ns, &closer) == TT_OWNER_PROCESS)
+			if (tt_closing_owner(ctx, head->mono_ns, &closer))
 				sock->owner = closer;
 			sock->matched = listener->matched;
 			MAP_DEL(tt_listeners, &head->cookie);
@@ -307,7 +306,7 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	if (sk->sk_protocol != IPPROTO_TCP || old == new)
 		return 0;
 	turn = MAP_GET(tt_turns, &zero);
-	if (!turn || (turn->sk == (__u64)sk && turn->old == (__u32)old && turn->new == (__u32)new))
+	if (!turn || (turn->sk == (__u64)sk && turn->old == (__u32)old && turn->new == (__u32) new))
 		return 0;
 	cookie = bpf_get_socket_cookie((void *)sk);
 	sock = MAP_GET(tt_socks, &cookie);

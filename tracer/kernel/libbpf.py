@@ -143,6 +143,7 @@ def lib() -> Any:
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
+        library.libbpf_set_print(None)  # what goes wrong is told in our words; see Messages
     except (OSError, AttributeError) as error:
         raise UnsupportedError(
             f"libbpf 1.0 or newer cannot be used: {error}", "install it: apt-get install libbpf1"

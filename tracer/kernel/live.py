@@ -32,10 +32,10 @@ from tracer.wire.layout import Layout, Records, derive
 
 IDLE_PAGES = 64
 MOST_PAGES = 1024
-# programs that make records of events
+# Programs whose skipped runs are lost events. tt_state_nested is not one: it is skipped only in an
+# interrupt of itself, and there tt_state runs.
 MAKERS = {
     "tt_state",
-    "tt_state_nested",
     "tt_accept_fexit",
     "tt_accept4_exit",
     "tt_accept_exit",
@@ -72,6 +72,8 @@ class LiveSource:
         self._stats_fd: int | None = None
         self._programs: list[str] = []
         self.notices: list[str] = []
+        self._skipped_before: dict[str, int] = {}
+        self.someone_ended = False  # a process that had sockets: its listeners need an heir
         self.rungs: dict[str, str] = {}
         self._object = CoreObject(OBJECT, types, self.layout)
         try:
@@ -99,12 +101,17 @@ class LiveSource:
         self._programs = programs
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
-        tracefs.reach(lambda: bpf.attach_all(programs))
+        if self.rungs["accept"] == "tracepoint":
+            tracefs.reach(lambda: bpf.attach_all(programs))
+        else:
+            bpf.attach_all(programs)
         self.task_rows = self._find_targets()
         self.holder_rows = self._rows("tt_iter_files", "holder_row")
         # what waits in the queues of the listeners found: seeded by the pass itself
         self._pass_over(set(self.holder_rows["netns"].tolist()))
         self.started_ns = time.monotonic_ns()
+        # what was skipped while the programs were attached one after the other
+        self._skipped_before = self._skipped()
         self._control["live"] = 1
 
     def _choose(self) -> list[str]:
@@ -235,8 +242,16 @@ class LiveSource:
         head = self.layout.dtypes["head"]
         records = view(chunk, Encoding(*self.encoding["LARG"]), head)
         tasks = records["kind"] == self.layout.enums["kind"]["TASK"]
+        if tasks.any():
+            self._watch_ends(chunk)
         found: list[int] = records["cgroup_id"][tasks].tolist()
         return found
+
+    def _watch_ends(self, chunk: Chunk) -> None:
+        records = view(chunk, Encoding(*self.encoding["LARG"]), self.layout.dtypes["task"])
+        tasks = records["kind"] == self.layout.enums["kind"]["TASK"]
+        ended = records["event"] == self.layout.enums["task_event"]["EXITED"]
+        self.someone_ended |= bool((tasks & ended).any())
 
     def stats(self) -> Records | None:
         """Counters, summed over the CPUs: shape (1,); None if they stand as they stood."""
@@ -255,17 +270,23 @@ class LiveSource:
         ("bpf: Count the number of times recursion was prevented") (in v5.12). What is skipped of
         tt_state is taken up by tt_state_nested, which counts that: only the rest is lost.
         """
+        lost = {
+            name: count - self._skipped_before.get(name, 0)
+            for name, count in self._skipped().items()
+        }
+        return {name: count for name, count in lost.items() if count > 0}
+
+    def _skipped(self) -> dict[str, int]:
         skipped = {
             name: program_info(self._object.program_fd(name)).recursion_misses
             for name in self._programs
             if name in MAKERS
         }
-        if not any(skipped.values()):
-            return {}
-        # read after the skips: what is taken up in between makes the difference smaller, not larger
-        fd, dtype = self._object.map_fd("tt_stats"), self.layout.dtypes["stats"]
-        skipped["tt_state"] -= int(maps.read_percpu_value(fd, dtype)["nested"].sum())
-        return {name: count for name, count in skipped.items() if count > 0}
+        if any(skipped.values()):
+            # read after the skips: one taken up in between makes this smaller, never larger
+            fd, dtype = self._object.map_fd("tt_stats"), self.layout.dtypes["stats"]
+            skipped["tt_state"] -= int(maps.read_percpu_value(fd, dtype)["nested"].sum())
+        return skipped
 
     def costs(self) -> list[str]:
         """With kernel_cost: what each program's runs took, by the kernel's own clock."""
@@ -337,10 +358,12 @@ class LiveSource:
     def reseed(self) -> float:
         """Look again who holds what: descriptors are passed on and closed where no probe sees it.
 
-        Sockets that were not known are added, a listener whose owner let go of it passes to its
-        youngest holder. Returns the seconds it took.
+        Sockets that were not known are added; a listener whose owner let go of it passes to the
+        one that called listen() if that still holds it, else to its youngest holder. Returns the
+        seconds it took.
         """
         began = time.monotonic()
+        self.someone_ended = False
         rows = self._rows("tt_iter_files", "holder_row")
         fd, dtype = self._object.map_fd("tt_listeners"), self.layout.dtypes["listener"]
         for cookie in np.unique(rows["cookie"]):
@@ -348,12 +371,15 @@ class LiveSource:
             kept = maps.get(fd, cookie.reshape(1).copy(), dtype)
             if kept is None:
                 continue
-            owner = (holders["pid"] == kept["pid"]) & (holders["start"] == kept["start"])
-            if owner.any():
+            if ((holders["pid"] == kept["pid"]) & (holders["start"] == kept["start"])).any():
                 continue
-            youngest = holders[int(holders["start"].argmax())]
+            opener = (holders["pid"] == kept["opener_pid"]) & (
+                holders["start"] == kept["opener_start"]
+            )
+            youngest = int(holders["start"].argmax())
+            heir = holders[int(opener.argmax()) if opener.any() else youngest]
             for name in ("pid", "start", "cgroup_id"):
-                kept[name] = youngest[name]
+                kept[name] = heir[name]
             maps.put(fd, cookie.reshape(1).copy(), kept.reshape(1))
         return time.monotonic() - began
 

@@ -38,9 +38,8 @@ def needs() -> list[Need]:
         Need("CAP_BPF", "load programs and maps", True),
         Need("CAP_PERFMON", "attach them, read their buffers", True),
     ]
-    if tracefs.is_mounted():
-        listed.append(Need("CAP_DAC_READ_SEARCH", "read tracepoint numbers: the accept hook", True))
-    else:
+    listed.append(Need("CAP_DAC_READ_SEARCH", "read tracepoint numbers: the accept hook", True))
+    if not tracefs.is_mounted():
         listed.append(Need("CAP_SYS_ADMIN", "mount tracefs for itself: the accept hook", True))
     listed += [
         Need("CAP_SYS_ADMIN", "enter other network namespaces for snapshots", False),

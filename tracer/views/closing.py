@@ -25,7 +25,8 @@ def explain_lost(tally: Tally) -> list[str]:
     if room:
         lines.append(f"lost: {room} found a map full; more room for sockets: --sockets N")
     if missed:
-        lines.append(f"lost: {missed} were skipped by the kernel inside another run of the probe")
+        of = ", ".join(sorted(tally.missed))
+        lines.append(f"lost: {missed} were skipped by the kernel inside another run of {of}")
     return lines
 
 
