@@ -5,6 +5,12 @@ The only place that catches TracerError. Heavy modules are imported by the comma
 
 from __future__ import annotations
 
+import signal
+
+# Until a session has its own handlers, Ctrl-C just ends the process: the imports below are most
+# of a start, and a traceback out of them helps nobody.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 import traceback
 

@@ -364,6 +364,7 @@ class LiveSource:
         """
         began = time.monotonic()
         self.someone_ended = False
+        self._sweep_processes()
         rows = self._rows("tt_iter_files", "holder_row")
         fd, dtype = self._object.map_fd("tt_listeners"), self.layout.dtypes["listener"]
         for cookie in np.unique(rows["cookie"]):
@@ -382,6 +383,17 @@ class LiveSource:
                 kept[name] = heir[name]
             maps.put(fd, cookie.reshape(1).copy(), kept.reshape(1))
         return time.monotonic() - began
+
+    def _sweep_processes(self) -> None:
+        """Forget processes that ended without tt_free being told."""
+        for name in ("tt_tasks", "tt_targets"):
+            fd = self._object.map_fd(name)
+            known = maps.keys(fd, np.dtype(np.uint32))
+            if not len(known):
+                continue
+            alive = self._rows("tt_iter_task", "task_row")["pid"]
+            for pid in np.setdiff1d(known, alive):
+                maps.delete(fd, np.array([pid], np.uint32))
 
     # --- end ------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes as C
 import errno
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,12 +81,19 @@ def read_percpu_hash(
     return np.concatenate(keys), np.concatenate(values)
 
 
+def keys(fd: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """All keys of a hash, as they stand while it changes: shape (n,)."""
+    found = []
+    key = np.zeros(1, dtype)
+    following = np.zeros(1, dtype)
+    at: int | None = None
+    while lib().bpf_map_get_next_key(fd, at, following.ctypes.data) == 0:
+        found.append(following.copy())
+        key[:] = following
+        at = key.ctypes.data
+    return np.concatenate(found) if found else np.zeros(0, dtype)
+
+
 def count_entries(fd: int, key_size: int) -> int:
     """Number of entries of a hash."""
-    count = 0
-    key: C.Array[C.c_uint8] | None = None
-    following = (C.c_uint8 * key_size)()
-    while lib().bpf_map_get_next_key(fd, key, following) == 0:
-        count += 1
-        key = (C.c_uint8 * key_size).from_buffer_copy(following)
-    return count
+    return len(keys(fd, np.dtype(f"V{key_size}")))

@@ -15,6 +15,7 @@ from pathlib import Path
 from tracer.errors import NotPermittedError
 
 TRACEFS = Path("/sys/kernel/tracing")
+WHERE = (str(TRACEFS), "/sys/kernel/debug/tracing")  # where libbpf looks
 _CLONE_NEWNS = 0x00020000
 _MS_REC, _MS_PRIVATE = 16384, 1 << 18
 
@@ -22,7 +23,7 @@ _MS_REC, _MS_PRIVATE = 16384, 1 << 18
 def is_mounted() -> bool:
     """Tell whether it is mounted, readable by this process or not."""
     with open("/proc/self/mounts") as mounts:
-        return any(line.split()[2] == "tracefs" for line in mounts)
+        return any(line.split()[1] in WHERE and line.split()[2] == "tracefs" for line in mounts)
 
 
 def reach(work: Callable[[], object]) -> None:
