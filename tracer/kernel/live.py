@@ -31,6 +31,7 @@ from tracer.wire.filters import Filters, mapped, port_bits
 from tracer.wire.layout import Layout, Records, derive
 
 IDLE_PAGES = 64
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 MOST_PAGES = 1024
 # Programs whose skipped runs are lost events. tt_state_nested is not one: it is skipped only in an
 # interrupt of itself, and there tt_state runs.
@@ -192,7 +193,7 @@ class LiveSource:
         fd = self._object.map_fd("tt_targets")
         known: set[int] = set()
         while True:
-            rows = self._rows("tt_iter_task", "task_row")
+            rows = self._processes(wanted)
             targets = rows[np.isin(rows["local_pid"], list(wanted)) & (rows["local_pid"] > 0)]
             missing = wanted - set(targets["local_pid"].tolist())
             if missing and not known:
@@ -209,6 +210,32 @@ class LiveSource:
             for row in rows[np.isin(rows["pid"], list(pids - known))]:
                 maps.put(fd, row["pid"].reshape(1).copy(), row["start"].reshape(1).copy())
             known |= pids
+
+    def _processes(self, wanted: set[int]) -> Records:
+        """Rows of all processes. A kernel may hide one from iterators, though /proc shows it."""
+        rows = self._rows("tt_iter_task", "task_row")
+        hidden = wanted - set(rows["local_pid"].tolist())
+        more = [row for pid in hidden if (row := self._from_proc(pid)) is not None]
+        return np.concatenate([rows, *more])
+
+    def _from_proc(self, pid: int) -> Records | None:
+        """The row of a process from /proc; None where its kernel-wide PID is not known."""
+        if os.stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE:
+            return None
+        try:
+            # pid (comm) state ppid …: comm may hold spaces and brackets
+            comm, _, rest = (
+                Path(f"/proc/{pid}/stat").read_bytes().partition(b"(")[2].rpartition(b")")
+            )
+        except OSError:
+            return None
+        fields = rest.split()
+        row = np.zeros(1, self.layout.dtypes["task_row"])
+        row["pid"] = row["local_pid"] = pid
+        row["ppid"] = row["local_ppid"] = int(fields[1])
+        row["start"] = int(fields[19]) % 2**32
+        row["comm"] = comm
+        return row
 
     # --- while it runs --------------------------------------------------------
 

@@ -100,9 +100,12 @@ def create(path: Path, force: bool) -> int:
 
 
 def _give_to_invoker(fd: int) -> None:
+    """Make a result file its owner's alone; the owner is who called sudo."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    regular = stat.S_ISREG(os.fstat(fd).st_mode)
-    if regular and os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return
+    os.fchmod(fd, 0o600)  # one written over keeps the mode it had
+    if os.geteuid() == 0 and uid.isdigit() and gid.isdigit():
         os.fchown(fd, int(uid), int(gid))
 
 
