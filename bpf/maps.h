@@ -73,6 +73,7 @@ struct tt_turn {
 	__u64 sk;
 	__u32 old;
 	__u32 new;
+	__u64 destroyed; /* the socket that tt_destroy forgot last */
 };
 
 struct {

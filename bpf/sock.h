@@ -65,6 +65,14 @@ tt_inline __u16 tt_read_sport(const struct tcp_sock *tp)
 	return bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 }
 
+/* The cookie, given out on first asking: read where it is, as a call costs more. */
+tt_inline tt_cookie tt_get_cookie(const struct sock *sk)
+{
+	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
+
+	return cookie ? cookie : bpf_get_socket_cookie((void *)sk);
+}
+
 /* The cookie as it stands, for programs that may not ask for one; 0: none yet. */
 tt_inline tt_cookie tt_read_cookie(const struct sock_common *skc)
 {

@@ -155,7 +155,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	bool kept = true;
 
 	head->mono_ns = bpf_ktime_get_ns();
-	head->cookie = bpf_get_socket_cookie((void *)sk);
+	head->cookie = tt_get_cookie(sk);
 	head->kind = TT_KIND_STATE;
 	if (CFG(stream))
 		head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
@@ -308,7 +308,7 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	turn = MAP_GET(tt_turns, &zero);
 	if (!turn || (turn->sk == (__u64)sk && turn->old == (__u32)old && turn->new == (__u32) new))
 		return 0;
-	cookie = bpf_get_socket_cookie((void *)sk);
+	cookie = tt_get_cookie(sk);
 	sock = MAP_GET(tt_socks, &cookie);
 	if (sock && sock->state == new)
 		return 0;
@@ -319,25 +319,36 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	return tt_transition(ctx, sk, old, new, stats);
 }
 
-tt_inline int tt_forget(const struct sock *sk)
-{
-	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
-
-	if (cookie)
-		MAP_DEL(tt_socks, &cookie);
-	return 0;
-}
-
 /* The last that is heard of a full socket; its number can be used again from here on. */
 PROBE_BTF("tcp_destroy_sock")
 int BPF_PROG(tt_destroy, const struct sock *sk)
 {
-	return tt_forget(sk);
+	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
+	struct tt_turn *turn;
+	__u32 zero = 0;
+
+	turn = MAP_GET(tt_turns, &zero);
+	if (turn)
+		turn->destroyed = (__u64)sk;
+	if (cookie)
+		MAP_DEL(tt_socks, &cookie);
+	return 0;
 }
 
 /* For those that the first is skipped for, as with the states; to forget twice is harmless. */
 PROBE_BTF("tcp_destroy_sock")
 int BPF_PROG(tt_destroy_also, const struct sock *sk)
 {
-	return tt_forget(sk);
+	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
+	struct tt_turn *turn;
+	__u32 zero = 0;
+
+	turn = MAP_GET(tt_turns, &zero);
+	if (turn && turn->destroyed == (__u64)sk) {
+		turn->destroyed = 0; /* the next socket may get the same address */
+		return 0;
+	}
+	if (cookie)
+		MAP_DEL(tt_socks, &cookie);
+	return 0;
 }
