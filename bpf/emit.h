@@ -6,11 +6,11 @@
 #include "maps.h"
 #include "sock.h"
 
-tt_inline struct tt_stats *tt_get_stats(void)
+tt_inline struct tt_stats *tt_get_stats(enum tt_slot slot)
 {
-	__u32 zero = 0;
+	__u32 key = slot;
 
-	return MAP_GET(tt_stats, &zero);
+	return MAP_GET(tt_stats, &key);
 }
 
 tt_inline bool tt_is_live(void)

@@ -215,7 +215,18 @@ enum tt_filter {
 	TT_FILTER_MAX = 10,
 };
 
-/* One per CPU. */
+/*
+ * Who counts: one program's increment may be broken into by another's on the
+ * same CPU, so each kind of program has a slot of its own.
+ */
+enum tt_slot {
+	TT_SLOT_STATE = 0,
+	TT_SLOT_NESTED = 1,
+	TT_SLOT_PROCESS = 2, /* programs that run in process context alone */
+	TT_SLOT_MAX = 3,
+};
+
+/* One per slot and CPU. */
 struct tt_stats {
 	__u64 seen[TT_KIND_MAX];	/* before filters */
 	__u64 matched[TT_KIND_MAX];	/* after filters */
@@ -238,7 +249,7 @@ struct tt_count_key {
 	tt_dwell_is_t dwell_is;
 	__u16 bucket;
 	tt_owner_is_t owner_is;
-	__u8 reserved;
+	__u8 slot; /* enum tt_slot */
 };
 
 struct tt_count_value {

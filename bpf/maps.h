@@ -13,10 +13,9 @@
 struct tt_config {
 	__u32 kinds;	     /* bit per enum tt_kind: records wanted */
 	__u32 states;	     /* bit per enum tt_tcp_state, 0: any */
-	__u32 pidns;	     /* inode of the tracer's PID namespace */
-	__u32 pidns_level;   /* its depth, 0: the initial one */
 	__u8 stream;	     /* send records */
-	__u8 count_by_owner; /* keep tt_counts and tt_timewaits */
+	__u8 count_by_owner; /* keep tt_counts */
+	__u8 keep_remains;   /* keep tt_timewaits */
 	__u8 filter_pid;
 	__u8 follow; /* children of targets are targets */
 	__u8 filter_netns;
@@ -25,7 +24,7 @@ struct tt_config {
 	__u8 filter_lport;
 	__u8 filter_rport;
 	__u8 filter_addr;
-	__u8 reserved[6];
+	__u8 reserved[5];
 };
 
 struct tt_portset {
@@ -42,6 +41,9 @@ struct tt_control {
 	__u64 live;
 	tt_mono_ns attached_ns; /* older sockets are told by an age of at least this */
 	__u64 map_full;		/* since then an unknown socket need not be an old one */
+	__u64 seeding;		/* what was there before is being looked at */
+	__u32 pidns;		/* inode of the tracer's PID namespace, */
+	__u32 pidns_level;	/* and its depth: the task iterator, run by it, finds both */
 };
 
 struct tt_control tt_control = {};
@@ -60,7 +62,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, TT_SLOT_MAX);
 	__type(key, __u32);
 	__type(value, struct tt_stats);
 } tt_stats SEC(".maps");

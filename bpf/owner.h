@@ -18,14 +18,14 @@ tt_inline tt_local_pid tt_read_local_pid(const struct task_struct *task)
 	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	const struct pid *pid = BPF_CORE_READ(leader, thread_pid);
 	const struct upid *entry;
-	__u32 level = CFG(pidns_level);
+	__u32 level = tt_control.pidns_level;
 
 	/* a task that is being reaped has none */
 	if (!pid || BPF_CORE_READ(pid, level) < level)
 		return 0;
 	entry = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
 		level * bpf_core_type_size(struct upid);
-	if (BPF_CORE_READ(entry, ns, ns.inum) != CFG(pidns))
+	if (BPF_CORE_READ(entry, ns, ns.inum) != tt_control.pidns)
 		return 0;
 	return BPF_CORE_READ(entry, nr);
 }
@@ -40,15 +40,13 @@ tt_inline bool tt_is_target(tt_pid pid, tt_ticks start)
 	return target && *target == start;
 }
 
-tt_inline void tt_send_task(void *ctx, tt_mono_ns now, const struct task_struct *task,
-			    struct tt_owner *owner, enum tt_task_event event, const char *comm)
+tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
+			    const struct task_struct *task, struct tt_owner *owner,
+			    enum tt_task_event event, const char *comm)
 {
-	struct tt_stats *stats = tt_get_stats();
 	struct tt_large large = {};
 	struct tt_task *record = &large.task;
 
-	if (!stats)
-		return;
 	record->head.kind = TT_KIND_TASK;
 	record->head.mono_ns = now;
 	record->head.pid = owner->pid;
@@ -65,23 +63,28 @@ tt_inline void tt_send_task(void *ctx, tt_mono_ns now, const struct task_struct 
 		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
 	stats->seen[TT_KIND_TASK]++;
 	stats->matched[TT_KIND_TASK]++;
-	tt_send(ctx, tt_large, TT_KIND_TASK, &large, stats);
+	if (!bpf_perf_event_output(ctx, &tt_large, BPF_F_CURRENT_CPU, &large, sizeof(large)))
+		return true;
+	stats->lost_buffer[TT_KIND_TASK]++;
+	return false;
 }
 
 /* Tell of a process once, at the moment it first owns a socket. */
-tt_inline void tt_tell_task(void *ctx, tt_mono_ns now, const struct task_struct *task,
-			    struct tt_owner *owner)
+tt_inline void tt_tell_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
+			    const struct task_struct *task, struct tt_owner *owner)
 {
 	tt_ticks *told = MAP_GET(tt_tasks, &owner->pid);
 
 	if (told && *told == owner->start)
 		return;
-	MAP_PUT(tt_tasks, &owner->pid, &owner->start, BPF_ANY);
-	tt_send_task(ctx, now, task, owner, TT_TASK_SEEN, 0);
+	/* one that found no room is told of again at the next occasion */
+	if (tt_send_task(ctx, stats, now, task, owner, TT_TASK_SEEN, 0))
+		MAP_PUT(tt_tasks, &owner->pid, &owner->start, BPF_ANY);
 }
 
 /* The process that runs now, as an owner. Only where it is known to be acting itself. */
-tt_inline tt_owner_is_t tt_current_owner(void *ctx, tt_mono_ns now, struct tt_owner *owner)
+tt_inline tt_owner_is_t tt_current_owner(void *ctx, struct tt_stats *stats, tt_mono_ns now,
+					 struct tt_owner *owner)
 {
 	const struct task_struct *task = tt_task_btf();
 	unsigned int flags;
@@ -100,15 +103,16 @@ tt_inline tt_owner_is_t tt_current_owner(void *ctx, tt_mono_ns now, struct tt_ow
 	}
 	owner->pid = bpf_get_current_pid_tgid() >> 32;
 	owner->cgroup_id = bpf_get_current_cgroup_id();
-	tt_tell_task(ctx, now, task, owner);
+	tt_tell_task(ctx, stats, now, task, owner);
 	return TT_OWNER_PROCESS;
 }
 
 /* Who closes a socket, as its owner; false if that is only someone cleaning up. */
-tt_inline bool tt_closing_owner(void *ctx, tt_mono_ns now, struct tt_owner *owner)
+tt_inline bool tt_closing_owner(void *ctx, struct tt_stats *stats, tt_mono_ns now,
+				struct tt_owner *owner)
 {
 	return tt_closes_itself(tt_task_btf()) &&
-	       tt_current_owner(ctx, now, owner) == TT_OWNER_PROCESS;
+	       tt_current_owner(ctx, stats, now, owner) == TT_OWNER_PROCESS;
 }
 
 #endif

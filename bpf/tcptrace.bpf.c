@@ -21,6 +21,7 @@ struct tt_wire {
 	enum tt_precision precision;
 	enum tt_task_event task_event;
 	enum tt_filter filter;
+	enum tt_slot slot;
 };
 
 const struct tt_wire *tt_wire;

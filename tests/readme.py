@@ -94,8 +94,9 @@ def fill(text: str, blocks: dict[str, str], table: str) -> str:
     for name, block in blocks.items():
         pattern = rf"<!-- output: {name} -->\n.*?<!-- end -->"
         made = f"<!-- output: {name} -->\n```\n{block}```\n<!-- end -->"
-        text, found = re.subn(pattern, lambda _, made=made: made, text, flags=re.DOTALL)
-        assert found == 1, f"README.md has no block {name}"
+        before, *rest = re.split(pattern, text, flags=re.DOTALL)
+        assert len(rest) == 1, f"README.md has no block {name}"
+        text = before + made + rest[0]
     if table:
         made = f"<!-- bench -->\n{table.rstrip()}\n<!-- end -->"
         text = re.sub(r"<!-- bench -->\n.*?<!-- end -->", lambda _: made, text, flags=re.DOTALL)

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracer.attribution.processes import ProcessTable
 from tracer.errors import TracerError
@@ -40,6 +41,7 @@ class Player:
         self._handlers = {
             "HEAD": self._head,
             "TASK": self._tasks,
+            "HOLD": self._holds,
             "CGRP": self._cgroups,
             "SMAL": self._samples,
             "LARG": self._samples,
@@ -72,11 +74,34 @@ class Player:
         clock = Clock(int(self.head["offset_ns"]), self._utc)  # type: ignore[call-overload]
         self._started_ns = int(self.head["started_ns"])  # type: ignore[call-overload]
         self._offset_ns = clock.offset_ns
-        self.facts = Facts(layout, processes, clock)
+        initial = bool(self.head.get("initial_pids", True))
+        self.facts = Facts(layout, processes, clock, initial_pids=initial)
+        self._holders = np.zeros(0, layout.dtypes["holder_row"])
+        if self._filters is not None:
+            self._check_kept(self._filters)
+            asked = self._filters.describe()
+            self.head["filters"] = dict(self.head["filters"]) | asked  # type: ignore[call-overload]
         self._view.begin(self.facts, self.head)
+
+    def _check_kept(self, filters: Filters) -> None:
+        """Refuse what the recording cannot show. Errors: TracerError."""
+        never = filters.kinds - set(self.head["kinds"])  # type: ignore[call-overload]
+        if never:
+            raise TracerError(
+                f"this recording keeps no {', '.join(sorted(never))} records",
+                "they were not traced",
+            )
+        if self._view.needs_records and not self.head["stream"]:
+            raise TracerError(
+                "this recording keeps counts only, no events",
+                "show it with: tcptrace states -r FILE",
+            )
 
     def _tasks(self, frame: Frame) -> None:
         self.facts.processes.add_rows(self._rows(frame, "task_row"))
+
+    def _holds(self, frame: Frame) -> None:
+        self._holders = self._rows(frame, "holder_row")
 
     def _cgroups(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
@@ -114,6 +139,8 @@ class Player:
             return
         batch = split(small, large, self.facts.layout)
         if self._filters is not None:
+            for task in batch.kinds.get("task", ()):
+                self.facts.processes.add_unseen(task)
             batch = Batch({kind: self._filter(kind, batch.kinds[kind]) for kind in batch.kinds})
         self._view.batch(batch)
 
@@ -126,12 +153,19 @@ class Player:
         self._passed += int(passed.sum())
         return records[passed]
 
-    def _owned(self, records: Records) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _owned(self, records: Records) -> NDArray[np.bool_]:
+        """Records of the processes of --pid, as live: a waiting child also by any holder."""
         assert self._filters is not None
         keys = self.facts.processes.descendants(set(self._filters.pids), self._filters.follow)
-        wanted = np.array([pid << 32 | start for pid, start in keys], np.uint64)
-        have = records["pid"].astype(np.uint64) << np.uint64(32) | records["start"]
-        return np.isin(have, wanted)
+        found: NDArray[np.bool_] = np.isin(_processes(records), _packed(keys))
+        held = self._holders[np.isin(_processes(self._holders), _packed(keys))]
+        names = self.facts.layout.enums
+        waiting = records["owner_is"] == names["owner_is"]["LISTENER"]
+        for column in ("old", "new", "state"):
+            if column in (records.dtype.names or ()):
+                waiting |= records[column] == names["tcp_state"]["LISTEN"]
+        found |= waiting & np.isin(_places(records), _places(held))
+        return found
 
     # --- counts ---------------------------------------------------------------
 
@@ -182,7 +216,25 @@ class Player:
 
     def _final(self) -> Tally:
         self.tally.late = self._small.late + self._large.late
-        if self._filters is not None and self._filters.describe():
+        if self._filters is not None and (self._filters.describe() or self._filters.kinds):
             self.tally.matched = self._passed
             self.tally.refused = dict(self._refused)
         return self.tally
+
+
+def _processes(records: Records) -> NDArray[np.uint64]:
+    """tgid and start time as one number."""
+    packed: NDArray[np.uint64] = records["pid"].astype(np.uint64) << np.uint64(32)
+    packed |= records["start"]
+    return packed
+
+
+def _packed(keys: set[tuple[int, int]]) -> NDArray[np.uint64]:
+    return np.array([pid << 32 | start for pid, start in keys], np.uint64)
+
+
+def _places(records: Records) -> NDArray[np.uint64]:
+    """Namespace and local port as one number."""
+    packed: NDArray[np.uint64] = records["netns"].astype(np.uint64) << np.uint64(16)
+    packed |= records["lport"]
+    return packed

@@ -1,8 +1,7 @@
 """The composition root: a source of frames, a recording perhaps, a player and its view.
 
-    from tracer.session import Session, Settings
-    with Session(Settings(), view) as session:
-        session.run(seconds=10)
+    from tracer.session import Limits, Session, Settings
+    Session(Settings(), view, limits=Limits(seconds=10)).run()
 
 Also the public API for scripts: see examples/.
 """
@@ -54,7 +53,6 @@ class Session:
     show: View
     record: Writer | None = None
     utc: bool = False
-    snapshots: bool = False
     ready: Callable[[], None] = lambda: None
     notice: Callable[[str], None] = lambda text: None
     wake_fd: int | None = None
@@ -119,10 +117,13 @@ class Session:
                 spent = source.reseed()
                 look = now + max(RESEED_S, spent * RESEED_SHARE)
                 soon = now + max(RESEED_SOON_S, spent * RESEED_SHARE)
+                if self.settings.filters.pids and not len(source.targets()) and not limits.stop:
+                    limits.stop = "gone"
+                    self.notice("the processes of --pid have ended")
             if end is not None and now >= end:
                 limits.stop = limits.stop or "duration"
             elif limits.interim or (mark is not None and now >= mark):
-                if mark is not None and limits.interval and now >= mark:
+                while mark is not None and limits.interval and now >= mark:
                     mark += limits.interval
                 limits.interim = False
                 yield from self._snapshot(source)
@@ -156,7 +157,7 @@ class Session:
     def _snapshot(self, source: LiveSource) -> Iterator[Frame]:
         if self.settings.count_by_owner:
             yield Frame("CNTS", source.counts())
-        if self.snapshots:
+        if self.settings.snapshots:
             yield Frame("SOCK", source.sockets())
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
@@ -193,6 +194,7 @@ def _describe(source: LiveSource, settings: Settings) -> dict[str, object]:
         "encoding": source.encoding,
         "started_ns": source.started_ns,
         "offset_ns": time.time_ns() - time.monotonic_ns(),
+        "initial_pids": source.initial_pids,
         "host": platform.node(),
         "kernel": os.uname().release,
         "kinds": sorted(settings.filters.kinds or {"state", "accept"}),

@@ -50,7 +50,7 @@ tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, const struc
 
 tt_inline int tt_accepted(void *ctx, const struct sock *sk)
 {
-	struct tt_stats *stats = tt_get_stats();
+	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
 	struct tt_listener *listener = NULL;
 	struct tt_head head = {};
 	struct tt_owner acceptor;
@@ -62,7 +62,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk)
 	head.mono_ns = bpf_ktime_get_ns();
 	head.kind = TT_KIND_ACCEPT;
 	head.cookie = tt_read_cookie(&sk->__sk_common);
-	head.owner_is = tt_current_owner(ctx, head.mono_ns, &acceptor);
+	head.owner_is = tt_current_owner(ctx, stats, head.mono_ns, &acceptor);
 	head.pid = acceptor.pid;
 	head.start = acceptor.start;
 	head.cgroup_id = acceptor.cgroup_id;
@@ -73,7 +73,18 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk)
 		sock->owner = acceptor;
 		sock->owner_is = head.owner_is;
 		sock->matched = matched;
+		sock->seeded = 0;
 		listener = MAP_GET(tt_listeners, &sock->listener_cookie);
+	} else if (head.cookie) {
+		/* older than the tracer, and its listener not to be told: known from here on */
+		struct tt_sock fresh = {
+			.owner = acceptor,
+			.owner_is = head.owner_is,
+			.matched = matched,
+		};
+
+		bpf_core_read(&fresh.state, 1, (const void *)&sk->__sk_common.skc_state);
+		MAP_PUT(tt_socks, &head.cookie, &fresh, BPF_NOEXIST);
 	}
 	if (tt_is_live()) {
 		if (tt_needs_tuple())

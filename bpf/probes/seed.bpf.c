@@ -7,6 +7,19 @@
 #include "../owner.h"
 #include "../sock.h"
 
+/* The PID namespace of the tracer, who runs the iterator: PIDs are told as it sees them. */
+tt_inline void tt_find_namespace(void)
+{
+	const struct task_struct *self = (void *)bpf_get_current_task();
+	const struct pid *pid = BPF_CORE_READ(self, group_leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	const struct upid *entry = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				   level * bpf_core_type_size(struct upid);
+
+	tt_control.pidns_level = level;
+	tt_control.pidns = BPF_CORE_READ(entry, ns, ns.inum);
+}
+
 /* Processes: rows for --pid and its descendants, and for names. */
 PROBE_ITER("task")
 int tt_iter_task(struct bpf_iter__task *ctx)
@@ -16,6 +29,7 @@ int tt_iter_task(struct bpf_iter__task *ctx)
 
 	if (!task || task->pid != task->tgid)
 		return 0;
+	tt_find_namespace();
 	row.pid = task->tgid;
 	row.ppid = BPF_CORE_READ(task, real_parent, tgid);
 	row.start = tt_read_start(task);
@@ -116,20 +130,23 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	fresh.seeded = 1;
 	sock = MAP_GET(tt_socks, &head.cookie);
 	if (!sock) {
-		if (MAP_PUT(tt_socks, &head.cookie, &fresh, BPF_NOEXIST))
+		if (MAP_PUT(tt_socks, &head.cookie, &fresh, BPF_NOEXIST) &&
+		    !MAP_GET(tt_socks, &head.cookie))
 			tt_control.map_full = 1;
-	} else if (sock->seeded && sock->owner.start > fresh.owner.start) {
+	} else if (sock->owner_is == TT_OWNER_UNKNOWN ||
+		   (sock->seeded && sock->owner.start > fresh.owner.start)) {
 		/* held by several: the oldest made it, the others inherited it */
-		fresh.since_ns = sock->since_ns;
-		fresh.state = sock->state;
-		fresh.seeded = sock->seeded;
-		*sock = fresh;
+		sock->owner = fresh.owner;
+		sock->owner_is = fresh.owner_is;
+		sock->matched = fresh.matched;
+		sock->seeded = 1;
 	}
 	/* its row of the task iterator names it: only its end is left to tell */
 	MAP_PUT(tt_tasks, &fresh.owner.pid, &fresh.owner.start, BPF_NOEXIST);
 	if (state != TT_LISTEN)
 		return 0;
-	tt_hear_port(&head);
+	if (tt_control.seeding)
+		tt_hear_port(&head);
 	listener = MAP_GET(tt_listeners, &head.cookie);
 	if (listener) {
 		listener->matched |= fresh.matched;
@@ -183,7 +200,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	tt_read_tuple(skc, &head, true);
 	state = skc->skc_state;
 	sock = MAP_GET(tt_socks, &head.cookie);
-	if (!sock && !tt_is_live())
+	if (!sock && tt_control.seeding)
 		sock = tt_seed_child(skc, &head);
 	matched = !CFG(filter_pid);
 	row.age_is = TT_DWELL_AT_LEAST;
@@ -209,6 +226,17 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 			row.start = remains->owner.start;
 			row.cgroup_id = remains->owner.cgroup_id;
 			row.owner_is = remains->owner_is;
+		}
+	}
+	if (state == TT_LISTEN) {
+		/* who accepted last, and whether any holder is asked for */
+		struct tt_listener *listener = MAP_GET(tt_listeners, &head.cookie);
+
+		if (listener) {
+			matched = listener->matched;
+			row.pid = listener->owner.pid;
+			row.start = listener->owner.start;
+			row.cgroup_id = listener->owner.cgroup_id;
 		}
 	}
 	row.cookie = head.cookie;

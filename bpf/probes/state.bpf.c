@@ -55,7 +55,8 @@ tt_inline __u16 tt_bucket(__u64 ns)
 	return (log - 2) * 8 + (ns >> (log - 3) & 7);
 }
 
-tt_inline void tt_count_transition(struct tt_stats *stats, const struct tt_state *event)
+tt_inline void tt_count_transition(struct tt_stats *stats, const struct tt_state *event,
+				   enum tt_slot slot)
 {
 	struct tt_count_key key = {
 		.pid = event->head.pid,
@@ -66,6 +67,7 @@ tt_inline void tt_count_transition(struct tt_stats *stats, const struct tt_state
 		.dwell_is = event->dwell_is,
 		.bucket = tt_bucket(event->dwell_ns),
 		.owner_is = event->head.owner_is,
+		.slot = slot,
 	};
 	struct tt_count_value *value = MAP_GET(tt_counts, &key);
 
@@ -144,8 +146,32 @@ tt_inline void tt_inherit(const struct sock *sk, struct tt_sock *child)
 	}
 }
 
+/*
+ * Keep a socket met for the first time. An older one may have been seeded
+ * meanwhile, with its owner: then only what has just happened is put there.
+ */
+tt_inline bool tt_keep_sock(tt_cookie cookie, struct tt_sock *fresh, bool is_new)
+{
+	long error = MAP_PUT(tt_socks, &cookie, fresh, is_new ? BPF_ANY : BPF_NOEXIST);
+	struct tt_sock *seeded;
+
+	if (!error)
+		return true;
+	seeded = MAP_GET(tt_socks, &cookie);
+	if (!seeded) {
+		tt_control.map_full = 1;
+		return false;
+	}
+	seeded->since_ns = fresh->since_ns;
+	seeded->state = fresh->state;
+	fresh->owner = seeded->owner;
+	fresh->owner_is = seeded->owner_is;
+	fresh->matched = seeded->matched;
+	return true;
+}
+
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
-			    struct tt_stats *stats)
+			    struct tt_stats *stats, enum tt_slot slot)
 {
 	struct tt_sock fresh = {};
 	struct tt_sock *sock;
@@ -177,7 +203,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		if (sock && old == TT_CLOSE)
 			fresh.since_ns = sock->since_ns;
 		if (tt_is_opening(old, new)) {
-			fresh.owner_is = tt_current_owner(ctx, head->mono_ns, &fresh.owner);
+			fresh.owner_is = tt_current_owner(ctx, stats, head->mono_ns, &fresh.owner);
 			fresh.matched = tt_is_target(fresh.owner.pid, fresh.owner.start);
 		} else if (old == TT_LISTEN && new == TT_SYN_RECV) {
 			tt_inherit(sk, &fresh);
@@ -188,14 +214,16 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 			*sock = fresh;
 		else
 			sock = &fresh;
-	} else if (tt_is_closing(old, new) && bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
+	}
+	if (tt_is_closing(old, new) && bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
 		/* who closes it holds it now, whoever opened it */
 		struct tt_owner closer;
 
-		if (tt_closing_owner(ctx, head->mono_ns, &closer)) {
+		if (tt_closing_owner(ctx, stats, head->mono_ns, &closer)) {
 			sock->owner = closer;
 			sock->owner_is = TT_OWNER_PROCESS;
 			sock->matched = tt_is_target(closer.pid, closer.start);
+			sock->seeded = 0;
 		}
 	}
 	if (new == TT_LISTEN && old == TT_CLOSE)
@@ -208,7 +236,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 
 			sock->owner = listener->owner;
 			/* the last that held it closes it */
-			if (tt_closing_owner(ctx, head->mono_ns, &closer))
+			if (tt_closing_owner(ctx, stats, head->mono_ns, &closer))
 				sock->owner = closer;
 			sock->matched = listener->matched;
 			MAP_DEL(tt_listeners, &head->cookie);
@@ -233,10 +261,8 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		sock->handshake_us = tp ? tp->srtt_us >> 3 : 0;
 	}
 
-	if (sock == &fresh && MAP_PUT(tt_socks, &head->cookie, &fresh, BPF_ANY)) {
-		tt_control.map_full = 1;
-		kept = false;
-	}
+	if (sock == &fresh)
+		kept = tt_keep_sock(head->cookie, &fresh, old == TT_CLOSE || old == TT_LISTEN);
 
 	if (!tt_is_live())
 		return 0;
@@ -256,11 +282,10 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		stats->lost_map[TT_KIND_STATE]++;
 		return 0;
 	}
-	if (CFG(count_by_owner)) {
-		tt_count_transition(stats, &event);
-		if (event.timewait)
-			tt_keep_remains(head->cookie, sock);
-	}
+	if (CFG(count_by_owner))
+		tt_count_transition(stats, &event, slot);
+	if (CFG(keep_remains) && event.timewait)
+		tt_keep_remains(head->cookie, sock);
 	if (CFG(stream))
 		tt_send(ctx, tt_small, TT_KIND_STATE, &event, stats);
 	return 0;
@@ -275,14 +300,14 @@ int BPF_PROG(tt_state, const struct sock *sk, int old, int new)
 
 	if (sk->sk_protocol != IPPROTO_TCP || old == new)
 		return 0;
-	stats = tt_get_stats();
+	stats = tt_get_stats(TT_SLOT_STATE);
 	turn = MAP_GET(tt_turns, &zero);
 	if (!stats || !turn)
 		return 0;
 	turn->sk = (__u64)sk;
 	turn->old = old;
 	turn->new = new;
-	return tt_transition(ctx, sk, old, new, stats);
+	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_STATE);
 }
 
 /*
@@ -312,11 +337,11 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	sock = MAP_GET(tt_socks, &cookie);
 	if (sock && sock->state == new)
 		return 0;
-	stats = tt_get_stats();
+	stats = tt_get_stats(TT_SLOT_NESTED);
 	if (!stats)
 		return 0;
 	stats->nested++;
-	return tt_transition(ctx, sk, old, new, stats);
+	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_NESTED);
 }
 
 /* The last that is heard of a full socket; its number can be used again from here on. */

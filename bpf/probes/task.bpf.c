@@ -5,16 +5,22 @@
 PROBE_BTF("sched_process_fork")
 int BPF_PROG(tt_fork, struct task_struct *parent, struct task_struct *child)
 {
-	tt_pid pid = parent->tgid;
-	tt_ticks start;
+	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
+	struct tt_owner owner = {};
 
-	if (!CFG(filter_pid) || !CFG(follow) || child->pid != child->tgid)
+	if (child->pid != child->tgid || !stats)
 		return 0;
-	if (!tt_is_target(pid, tt_read_start(parent)))
+	owner.pid = child->tgid;
+	owner.start = child->start_boottime / NSEC_PER_TICK;
+	if (!CFG(filter_pid)) {
+		/* a recording is asked later whose child each was, with or without sockets */
+		owner.cgroup_id = bpf_get_current_cgroup_id();
+		if (CFG(stream) && tt_is_live())
+			tt_tell_task(ctx, stats, bpf_ktime_get_ns(), child, &owner);
 		return 0;
-	pid = child->tgid;
-	start = tt_read_start(child);
-	MAP_PUT(tt_targets, &pid, &start, BPF_ANY);
+	}
+	if (CFG(follow) && tt_is_target(parent->tgid, tt_read_start(parent)))
+		MAP_PUT(tt_targets, &owner.pid, &owner.start, BPF_ANY);
 	return 0;
 }
 
@@ -22,10 +28,11 @@ int BPF_PROG(tt_fork, struct task_struct *parent, struct task_struct *child)
 PROBE_BTF("task_rename")
 int BPF_PROG(tt_rename, struct task_struct *task, const char *comm)
 {
+	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
 	struct tt_owner owner = {};
 	tt_ticks *told;
 
-	if (task->pid != task->tgid)
+	if (task->pid != task->tgid || !stats)
 		return 0;
 	owner.pid = task->tgid;
 	told = MAP_GET(tt_tasks, &owner.pid);
@@ -33,7 +40,7 @@ int BPF_PROG(tt_rename, struct task_struct *task, const char *comm)
 		return 0;
 	owner.start = tt_read_start(task);
 	owner.cgroup_id = bpf_get_current_cgroup_id();
-	tt_send_task(ctx, bpf_ktime_get_ns(), task, &owner, TT_TASK_RENAMED, comm);
+	tt_send_task(ctx, stats, bpf_ktime_get_ns(), task, &owner, TT_TASK_RENAMED, comm);
 	return 0;
 }
 
@@ -45,16 +52,17 @@ int BPF_PROG(tt_rename, struct task_struct *task, const char *comm)
 PROBE_BTF("sched_process_exit")
 int BPF_PROG(tt_exit, struct task_struct *task)
 {
+	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
 	struct tt_owner owner = {};
 	tt_ticks *told;
 
-	if (BPF_CORE_READ(task, signal, live.counter))
+	if (!stats || BPF_CORE_READ(task, signal, live.counter))
 		return 0;
 	owner.pid = task->tgid;
 	owner.start = tt_read_start(task);
 	told = MAP_GET(tt_tasks, &owner.pid);
 	if (told && *told == owner.start)
-		tt_send_task(ctx, bpf_ktime_get_ns(), task, &owner, TT_TASK_EXITED, 0);
+		tt_send_task(ctx, stats, bpf_ktime_get_ns(), task, &owner, TT_TASK_EXITED, 0);
 	return 0;
 }
 

@@ -66,6 +66,11 @@ class ProcessTable:
                 process.exited_ns = int(event["mono_ns"])
             self._keep(key, process)
 
+    def add_unseen(self, event: np.void) -> None:
+        """Take a task record that is the first to tell of its process; leave others for later."""
+        if (int(event["pid"]), int(event["start"])) not in self._processes:
+            self.add_event(event)
+
     def find(self, pid: int, start: int) -> Process | None:
         """The process, if it was ever told of."""
         return self._processes.get((pid, start))

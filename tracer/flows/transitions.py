@@ -70,11 +70,10 @@ class TransitionTable:
 
     def set_counts(self, keys: Records, values: Records) -> None:
         """Replace everything by the kernel's counters: one value a key, CPUs added up."""
-        self._keys = _matrix(keys)
-        self._values = np.stack(
-            [values[name].astype(np.uint64) for name in ("count", "sum_ns", "min_ns", "max_ns")],
-            axis=1,
-        )
+        self._keys, self._values = self._keys[:0], self._values[:0]
+        columns = ("count", "sum_ns", "min_ns", "max_ns")
+        # a key comes once for each program that counts
+        self._merge(_matrix(keys), np.stack([values[c].astype(np.uint64) for c in columns], axis=1))
 
     def add(self, states: Records) -> None:
         """Count a batch of state records."""
@@ -92,6 +91,8 @@ class TransitionTable:
         values = np.concatenate((self._values, values))
         order = np.lexsort(keys.T[::-1])
         keys, values = keys[order], values[order]
+        if not len(keys):
+            return
         first = np.ones(len(keys), np.bool_)
         first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
         starts = np.flatnonzero(first)

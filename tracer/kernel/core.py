@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes as C
 import mmap
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -114,11 +114,6 @@ class CoreObject:
             link = self._links[name] = check_pointer(attached, f"cannot attach {name}")
         descriptor = self._lib.bpf_iter_create(self._lib.bpf_link__fd(link))
         return check(descriptor, f"cannot start {name}")
-
-    @property
-    def attached(self) -> Mapping[str, int]:
-        """Links by program name."""
-        return self._links
 
     def detach(self) -> None:
         """Take every program off its hook; maps stay readable."""

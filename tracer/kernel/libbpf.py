@@ -21,11 +21,6 @@ BPF_TRACE_FEXIT = 25
 BPF_TRACE_ITER = 28
 BPF_STATS_RUN_TIME = 0
 
-# union bpf_attr commands of bpf(2), include/uapi/linux/bpf.h
-BPF_PROG_GET_FD_BY_ID = 13
-BPF_OBJ_GET_INFO_BY_FD = 15
-SYS_BPF = {"x86_64": 321, "aarch64": 280}
-
 PrintFn = C.CFUNCTYPE(C.c_int, C.c_int, C.c_char_p, C.c_void_p)
 
 
@@ -105,7 +100,6 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_object__next_program": (_POINTER, [_POINTER, _POINTER]),
     "bpf_map__fd": (C.c_int, [_POINTER]),
     "bpf_map__set_max_entries": (C.c_int, [_POINTER, C.c_uint32]),
-    "bpf_map__max_entries": (C.c_uint32, [_POINTER]),
     "bpf_map__initial_value": (_POINTER, [_POINTER, C.POINTER(C.c_size_t)]),
     "bpf_program__name": (C.c_char_p, [_POINTER]),
     "bpf_program__set_autoload": (C.c_int, [_POINTER, C.c_bool]),

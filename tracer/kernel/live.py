@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.errors import TracerError
+from tracer.errors import TracerError, UsageError
 from tracer.kernel import iterators, maps, preflight, tracefs
 from tracer.kernel.core import CoreObject
 from tracer.kernel.features import choose
@@ -31,7 +31,7 @@ from tracer.wire.filters import Filters, mapped, port_bits
 from tracer.wire.layout import Layout, Records, derive
 
 IDLE_PAGES = 64
-INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+MOST_FILTERS = 1024  # bpf/maps.h: tt_addrs, tt_netns_set
 MOST_PAGES = 1024
 # Programs whose skipped runs are lost events. tt_state_nested is not one: it is skipped only in an
 # interrupt of itself, and there tt_state runs.
@@ -56,6 +56,7 @@ class Settings:
     buffer_pages: int = 0  # 0: as many as BUFFER_BYTES allow, at most MOST_PAGES
     sockets: int = 131072
     kernel_cost: bool = False
+    snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
 
 
 class LiveSource:
@@ -90,15 +91,17 @@ class LiveSource:
         programs = self._choose()
         bpf.choose([*programs, *OWNERS.rungs[0].programs, *SOCKETS.rungs[0].programs])
         bpf.resize("tt_socks", settings.sockets)
+        if not settings.snapshots:
+            bpf.resize("tt_timewaits", 1)
         if not settings.count_by_owner:
             bpf.resize("tt_counts", 1)
-            bpf.resize("tt_timewaits", 1)
+        else:
+            bpf.resize("tt_counts", self._count_entries())
         self._write_config()
         bpf.load()
         self._write_filter_maps()
         self._open_buffers()
         self._control = bpf.variable("tt_control", self.layout.dtypes["control"])
-        self._control["attached_ns"] = time.monotonic_ns()
         self._programs = programs
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
@@ -106,14 +109,22 @@ class LiveSource:
             tracefs.reach(lambda: bpf.attach_all(programs))
         else:
             bpf.attach_all(programs)
+        self._control["attached_ns"] = time.monotonic_ns()
         self.task_rows = self._find_targets()
+        self._control["seeding"] = 1
         self.holder_rows = self._rows("tt_iter_files", "holder_row")
         # what waits in the queues of the listeners found: seeded by the pass itself
         self._pass_over(set(self.holder_rows["netns"].tolist()))
         self.started_ns = time.monotonic_ns()
+        self._control["seeding"] = 0
         # what was skipped while the programs were attached one after the other
         self._skipped_before = self._skipped()
         self._control["live"] = 1
+
+    def _count_entries(self) -> int:
+        """Half an entry a socket, as each takes 32 bytes on every CPU: 128 MB at most."""
+        room = (128 << 20) // (32 * maps.possible_cpus())
+        return max(16384, min(self.settings.sockets // 2, room))
 
     def _choose(self) -> list[str]:
         """Programs to attach. Where a subject has several rungs, this kernel is asked by trying."""
@@ -143,7 +154,13 @@ class LiveSource:
             pages = min(pages, IDLE_PAGES)
         for tag, (name, record) in wanted.items():
             size = self.layout.dtypes[record].itemsize
-            self._buffers[tag] = PerfBuffers(self._object.map_fd(name), pages, size)
+            opened = PerfBuffers(self._object.map_fd(name), pages, size)
+            self._buffers[tag] = opened
+            if opened.pages < pages:
+                self._tell_once(
+                    f"buffers of {opened.pages} pages, not {pages}: the mlock limit without"
+                    " CAP_IPC_LOCK"
+                )
 
     def _write_config(self) -> None:
         filters, layout = self.settings.filters, self.layout
@@ -152,10 +169,9 @@ class LiveSource:
         wanted = filters.kinds or {"state", "accept"}
         config["kinds"] = sum(1 << kinds[kind.upper()] for kind in wanted)
         config["states"] = sum(1 << state for state in filters.states)
-        config["pidns"] = os.stat("/proc/self/ns/pid").st_ino
-        config["pidns_level"] = _pid_namespace_level()
         config["stream"] = self.settings.stream
         config["count_by_owner"] = self.settings.count_by_owner
+        config["keep_remains"] = self.settings.snapshots
         config["filter_pid"] = bool(filters.pids)
         config["follow"] = filters.follow
         config["filter_netns"] = bool(filters.netns)
@@ -172,12 +188,18 @@ class LiveSource:
                 ports["bits"][0] = port_bits(ranges)
 
     def _write_filter_maps(self) -> None:
+        filters = self.settings.filters
         one = np.ones(1, np.uint8)
+        for name, wanted in (("--netns", filters.netns), ("--addr", filters.addrs)):
+            if len(wanted) > MOST_FILTERS:
+                raise UsageError(
+                    f"{name} takes at most {MOST_FILTERS}", "give blocks that hold more"
+                )
         netns = self._object.map_fd("tt_netns_set")
-        for inode in self.settings.filters.netns:
+        for inode in filters.netns:
             maps.put(netns, np.array([inode], np.uint32), one)
         addrs = self._object.map_fd("tt_addrs")
-        for network in self.settings.filters.addrs:
+        for network in filters.addrs:
             key = np.zeros(1, self.layout.dtypes["addr_key"])
             prefix, length = mapped(network)
             key["addr"], key["prefixlen"] = np.frombuffer(prefix, np.uint8), length
@@ -220,7 +242,7 @@ class LiveSource:
 
     def _from_proc(self, pid: int) -> Records | None:
         """The row of a process from /proc; None where its kernel-wide PID is not known."""
-        if os.stat("/proc/self/ns/pid").st_ino != INITIAL_PID_NAMESPACE:
+        if not self.initial_pids:
             return None
         try:
             # pid (comm) state ppid …: comm may hold spaces and brackets
@@ -247,7 +269,9 @@ class LiveSource:
         for buffers in self._buffers.values():
             for fd in buffers.fds:
                 poll.register(fd, select.POLLIN)
-        poll.poll(timeout * 1000)
+        for fd, _ in poll.poll(timeout * 1000):
+            if fd == wake_fd:
+                os.read(fd, 4096)  # each signal's number: only its coming matters
 
     def drain(self) -> Iterator[tuple[str, list[Chunk]]]:
         """What came since the last call: (frame tag, runs of whole samples)."""
@@ -280,11 +304,16 @@ class LiveSource:
         ended = records["event"] == self.layout.enums["task_event"]["EXITED"]
         self.someone_ended |= bool((tasks & ended).any())
 
+    def _read_stats(self) -> Records:
+        slots = self.layout.enums["slot"]["MAX"]
+        fd = self._object.map_fd("tt_stats")
+        return maps.read_percpu_array(fd, self.layout.dtypes["stats"], slots)
+
     def stats(self) -> Records | None:
         """Counters, summed over the CPUs: shape (1,); None if they stand as they stood."""
         dtype = self.layout.dtypes["stats"]
-        per_cpu = maps.read_percpu_value(self._object.map_fd("tt_stats"), dtype)
-        words: NDArray[np.uint64] = per_cpu.view(np.uint64).reshape(len(per_cpu), -1).sum(axis=0)
+        parts = self._read_stats()
+        words: NDArray[np.uint64] = parts.view(np.uint64).reshape(len(parts), -1).sum(axis=0)
         if self._last_stats is not None and (words == self._last_stats).all():
             return None
         self._last_stats = words
@@ -311,8 +340,7 @@ class LiveSource:
         }
         if any(skipped.values()):
             # read after the skips: one taken up in between makes this smaller, never larger
-            fd, dtype = self._object.map_fd("tt_stats"), self.layout.dtypes["stats"]
-            skipped["tt_state"] -= int(maps.read_percpu_value(fd, dtype)["nested"].sum())
+            skipped["tt_state"] -= int(self._read_stats()["nested"].sum())
         return skipped
 
     def costs(self) -> list[str]:
@@ -393,23 +421,41 @@ class LiveSource:
         self.someone_ended = False
         self._sweep_processes()
         rows = self._rows("tt_iter_files", "holder_row")
-        fd, dtype = self._object.map_fd("tt_listeners"), self.layout.dtypes["listener"]
-        for cookie in np.unique(rows["cookie"]):
-            holders = rows[rows["cookie"] == cookie]
-            kept = maps.get(fd, cookie.reshape(1).copy(), dtype)
-            if kept is None:
-                continue
-            if ((holders["pid"] == kept["pid"]) & (holders["start"] == kept["start"])).any():
-                continue
-            opener = (holders["pid"] == kept["opener_pid"]) & (
-                holders["start"] == kept["opener_start"]
-            )
-            youngest = int(holders["start"].argmax())
-            heir = holders[int(opener.argmax()) if opener.any() else youngest]
-            for name in ("pid", "start", "cgroup_id"):
-                kept[name] = heir[name]
-            maps.put(fd, cookie.reshape(1).copy(), kept.reshape(1))
+        self._settle_listeners(rows)
+        for buffers in self._buffers.values():
+            buffers.add_cpus()
         return time.monotonic() - began
+
+    def _settle_listeners(self, rows: Records) -> None:
+        """Give listeners that were let go of to an heir, and forget targets that let go."""
+        fd, dtype = self._object.map_fd("tt_listeners"), self.layout.dtypes["listener"]
+        targets = self.targets()
+        for cookie in np.unique(rows["cookie"]):
+            key = cookie.reshape(1).copy()
+            holders = rows[rows["cookie"] == cookie]
+            found = maps.get(fd, key, dtype)
+            if found is None:
+                continue
+            kept = found.copy()
+            if self.settings.filters.pids:
+                kept["matched"] = bool(np.isin(holders["pid"], targets).any())
+            if not _holds(holders, kept["pid"], kept["start"]).any():
+                opener = _holds(holders, kept["opener_pid"], kept["opener_start"])
+                heir = holders[int((opener if opener.any() else holders["start"]).argmax())]
+                for name in ("pid", "start", "cgroup_id"):
+                    kept[name] = heir[name]
+            # an accept meanwhile has made another owner: that one stands
+            if kept != found and maps.get(fd, key, dtype) == found:
+                maps.replace(fd, key, kept)
+
+    @property
+    def initial_pids(self) -> bool:
+        """Whether PIDs are those of the initial PID namespace."""
+        return int(self._control["pidns_level"][0]) == 0
+
+    def targets(self) -> NDArray[np.uint32]:
+        """tgids of the processes of --pid and below that still live."""
+        return maps.keys(self._object.map_fd("tt_targets"), np.dtype(np.uint32))
 
     def _sweep_processes(self) -> None:
         """Forget processes that ended without tt_free being told."""
@@ -431,10 +477,6 @@ class LiveSource:
         time.sleep(0.001)  # a run that had passed the gate takes microseconds to end
         return ended
 
-    def detach(self) -> None:
-        """Take the programs off their hooks; what they counted stays readable."""
-        self._object.detach()
-
     def close(self) -> None:
         """Leave nothing behind."""
         self._object.detach()
@@ -453,6 +495,11 @@ def _default_pages() -> int:
     return pages
 
 
+def _holds(holders: Records, pid: Records, start: Records) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (holders["pid"] == pid) & (holders["start"] == start)
+    return found
+
+
 def _descendants(rows: Records, pids: set[int]) -> set[int]:
     children: dict[int, list[int]] = {}
     for pid, ppid in zip(rows["pid"].tolist(), rows["ppid"].tolist(), strict=True):
@@ -464,16 +511,3 @@ def _descendants(rows: Records, pids: set[int]) -> set[int]:
                 found.add(child)
                 todo.append(child)
     return found
-
-
-def _pid_namespace_level() -> int:
-    """Depth of this process's PID namespace: how many PIDs NSpid lists, less one.
-
-    /proc may be mounted in a nested namespace itself; then the kernel's level differs, and the
-    namespace's inode (checked beside it) says so.
-    """
-    with open("/proc/self/status") as status:
-        for line in status:
-            if line.startswith("NSpid:"):
-                return len(line.split()) - 2
-    return 0

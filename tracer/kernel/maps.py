@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes as C
 import errno
 from functools import cache
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from tracer.kernel.libbpf import check, lib
 from tracer.wire.layout import Records
 
+_BPF_EXIST = 2
+
 
 @cache
 def possible_cpus() -> int:
@@ -22,7 +25,18 @@ def possible_cpus() -> int:
 
 def put(fd: int, key: NDArray[np.generic], value: NDArray[np.generic]) -> None:
     """Insert or replace one entry. Errors: OSError, E2BIG or ENOSPC when the map is full."""
-    check(lib().bpf_map_update_elem(fd, key.ctypes.data, value.ctypes.data, 0), "map update")
+    put_flags(fd, key, value, 0)
+
+
+def replace(fd: int, key: NDArray[np.generic], value: NDArray[np.generic]) -> None:
+    """Change an entry that is still there; one that has gone stays gone."""
+    with contextlib.suppress(FileNotFoundError):
+        put_flags(fd, key, value, _BPF_EXIST)
+
+
+def put_flags(fd: int, key: NDArray[np.generic], value: NDArray[np.generic], flags: int) -> None:
+    """Update with the kernel's own flags. Errors: OSError."""
+    check(lib().bpf_map_update_elem(fd, key.ctypes.data, value.ctypes.data, flags), "map update")
 
 
 def get(fd: int, key: NDArray[np.generic], dtype: np.dtype[np.void]) -> Records | None:
@@ -38,13 +52,13 @@ def delete(fd: int, key: NDArray[np.generic]) -> None:
     lib().bpf_map_delete_elem(fd, key.ctypes.data)
 
 
-def read_percpu_value(fd: int, dtype: np.dtype[np.void]) -> Records:
-    """The first value of a per-CPU array: shape (CPUs,)."""
-    key = C.c_uint32(0)
-    stride = (dtype.itemsize + 7) // 8 * 8
-    raw = np.zeros(possible_cpus() * stride, np.uint8)
-    check(lib().bpf_map_lookup_elem(fd, C.byref(key), raw.ctypes.data), "map read")
-    return raw.reshape(-1, stride)[:, : dtype.itemsize].copy().view(dtype)[:, 0]
+def read_percpu_array(fd: int, dtype: np.dtype[np.void], entries: int) -> Records:
+    """All values of a per-CPU array: shape (entries * CPUs,). The item's size divides by 8."""
+    raw = np.zeros((entries, possible_cpus() * dtype.itemsize), np.uint8)
+    for index in range(entries):
+        key = C.c_uint32(index)
+        check(lib().bpf_map_lookup_elem(fd, C.byref(key), raw[index].ctypes.data), "map read")
+    return raw.reshape(-1, dtype.itemsize).view(dtype)[:, 0]
 
 
 def read_percpu_hash(

@@ -153,30 +153,32 @@ class PerfBuffers:
         self.pages = pages
         self._map_fd = map_fd
         self._buffers: dict[int, PerfBuffer] = {}
-        self.add_cpus()
+        while not self._open_all():
+            self.close()
+            self.pages //= 2
 
-    def add_cpus(self) -> list[PerfBuffer]:
-        """Open buffers for CPUs that have come since; returns the new ones."""
-        added = []
+    def _open_all(self) -> bool:
+        """Open a buffer for each CPU, all of one size; False if that is more than is allowed.
+
+        Errors: NotPermittedError, TracerError.
+        """
+        try:
+            self.add_cpus()
+        except OSError as error:
+            if error.errno in (errno.EPERM, errno.ENOMEM) and self.pages > 1:
+                return False
+            if error.errno in (errno.EPERM, errno.EACCES):
+                raise NotPermittedError(
+                    f"perf buffers: {error.strerror}", "CAP_PERFMON or CAP_IPC_LOCK is needed"
+                ) from error
+            raise TracerError(f"perf buffers: {error.strerror}") from error
+        return True
+
+    def add_cpus(self) -> None:
+        """Open buffers for CPUs that have come. Errors: OSError."""
         for cpu in online_cpus():
             if cpu not in self._buffers:
-                self._buffers[cpu] = self._try(cpu)
-                added.append(self._buffers[cpu])
-        return added
-
-    def _try(self, cpu: int) -> PerfBuffer:
-        while True:
-            try:
-                return PerfBuffer(cpu, self._map_fd, self.pages, self.record)
-            except OSError as error:
-                if error.errno in (errno.EPERM, errno.ENOMEM) and self.pages > 1:
-                    self.pages //= 2
-                    continue
-                if error.errno in (errno.EPERM, errno.EACCES):
-                    raise NotPermittedError(
-                        f"perf_event_open: {error.strerror}", "CAP_PERFMON is needed"
-                    ) from error
-                raise TracerError(f"perf buffer for CPU {cpu}: {error.strerror}") from error
+                self._buffers[cpu] = PerfBuffer(cpu, self._map_fd, self.pages, self.record)
 
     @property
     def fds(self) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from pathlib import Path
 
 from tracer.errors import NotPermittedError, UnsupportedError
 from tracer.kernel import tracefs
-from tracer.kernel.features import BTF
+from tracer.kernel.features import BTF, choose
+from tracer.probes import ACCEPT
 
 # include/uapi/linux/capability.h
 CAPABILITIES = {
@@ -38,9 +38,17 @@ def needs() -> list[Need]:
         Need("CAP_BPF", "load programs and maps", True),
         Need("CAP_PERFMON", "attach them, read their buffers", True),
     ]
-    listed.append(Need("CAP_DAC_READ_SEARCH", "read tracepoint numbers: the accept hook", True))
-    if not tracefs.is_mounted():
-        listed.append(Need("CAP_SYS_ADMIN", "mount tracefs for itself: the accept hook", True))
+    if not (BTF.exists() and {"CAP_BPF", "CAP_PERFMON"} <= effective() | _implied()):
+        by_tracepoint = True  # cannot be tried: the worst case
+    else:
+        rung = choose(ACCEPT).rung
+        by_tracepoint = rung is not None and rung.how == "tracepoint"
+    if by_tracepoint:
+        purpose = "read tracepoint numbers: the accept hook"
+        listed.append(Need("CAP_DAC_READ_SEARCH", purpose, True))
+        if not tracefs.is_mounted():
+            purpose = "mount tracefs for itself: the accept hook"
+            listed.append(Need("CAP_SYS_ADMIN", purpose, True))
     listed += [
         Need("CAP_SYS_ADMIN", "enter other network namespaces for snapshots", False),
         Need("CAP_SYS_PTRACE", "find the namespaces of other users' processes", False),
@@ -57,12 +65,14 @@ def effective(proc: Path = Path("/proc")) -> set[str]:
     return {name for name, bit in CAPABILITIES.items() if bits >> bit & 1}
 
 
+def _implied() -> set[str]:
+    """CAP_SYS_ADMIN implies both of those that were split off from it in v5.8."""
+    return {"CAP_BPF", "CAP_PERFMON"} if "CAP_SYS_ADMIN" in effective() else set()
+
+
 def check(accept_hook: bool = True) -> None:
     """Refuse to start where it cannot work. Errors: UnsupportedError, NotPermittedError."""
-    have = effective()
-    # CAP_SYS_ADMIN implies both since they were split off from it in v5.8
-    if "CAP_SYS_ADMIN" in have:
-        have |= {"CAP_BPF", "CAP_PERFMON"}
+    have = effective() | _implied()
     missing = [
         need
         for need in needs()
@@ -86,8 +96,3 @@ def _sudo_line() -> str:
     if command.name == "__main__.py":
         return shlex.join(["sudo", sys.executable, "-m", "tracer", *sys.argv[1:]])
     return shlex.join(["sudo", name, *sys.argv[1:]])
-
-
-def is_root() -> bool:
-    """Whether the effective user is root."""
-    return os.geteuid() == 0

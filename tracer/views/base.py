@@ -11,10 +11,12 @@ from tracer.wire.layout import Records
 class View:
     """Shows a session, live or recorded. Every call is about a whole batch, never one event.
 
-    One that looks at no records sets `wants_records` to False, and none are sorted for it.
+    One that looks at no records sets `wants_records` to False, and none are sorted for it; one
+    that has nothing to show without them sets `needs_records`.
     """
 
     wants_records = True
+    needs_records = False
 
     def begin(self, facts: Facts, head: dict[str, object]) -> None:
         """The session begins; `facts` grow while it goes on."""

@@ -30,6 +30,7 @@ class Facts:
     processes: ProcessTable
     clock: Clock
     cgroups: dict[int, str] = field(default_factory=dict)
+    initial_pids: bool = True
 
     def __post_init__(self) -> None:
         names = self.layout.names
@@ -38,6 +39,10 @@ class Facts:
         self.kinds = {value: name.lower() for value, name in names["kind"].items()}
         self.precisions = {value: name.lower() for value, name in names["precision"].items()}
         self.exact = self.layout.enums["dwell_is"]["EXACT"]
+
+    def seen_as(self, tgid: int) -> int | None:
+        """A PID as the tracer's PID namespace has it; in the initial one that is the same."""
+        return tgid if self.initial_pids else self.processes.local(tgid)
 
     def process(self, pid: int, start: int) -> Process | None:
         """The process, if it is known."""
@@ -70,7 +75,7 @@ def _pid(row: Row, facts: Facts) -> int | None:
     if not row.pid:
         return None
     process = facts.process(row.pid, row.start)
-    return process.pid if process else facts.processes.local(row.pid)
+    return process.pid if process else facts.seen_as(row.pid)
 
 
 def _comm(row: Row, facts: Facts) -> str | None:
@@ -111,7 +116,7 @@ HEAD: dict[str, Column] = {
     "pid": _pid,
     "comm": _comm,
     "owner_is": owner_is,
-    "oncpu_pid": lambda row, facts: facts.processes.local(row.oncpu_pid) or row.oncpu_pid,
+    "oncpu_pid": lambda row, facts: facts.seen_as(row.oncpu_pid),
     "family": lambda row, facts: row.family,
     "laddr": lambda row, facts: address(row.laddr),
     "lport": lambda row, facts: row.lport or None,

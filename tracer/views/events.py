@@ -13,11 +13,14 @@ from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import EVENTS, Facts, csv_header, document, rows
 from tracer.views.output import Notices, Output
+from tracer.views.text import escape
 from tracer.wire.batch import Batch
 
 
 class EventView(View):
     """Shows every record. `form` is table, json or csv; after `count` it calls `enough`."""
+
+    needs_records = True
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class EventView(View):
     def _csv(self, values: dict[str, object]) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="")
-        writer.writerow([_plain(values.get(name)) for name in csv_header(self._kinds)])
+        writer.writerow([_cell(values.get(name)) for name in csv_header(self._kinds)])
         return text.getvalue()
 
     def lost(self, lost: list[Lost]) -> None:
@@ -112,11 +115,15 @@ def _json(values: dict[str, object]) -> str:
     return json.dumps(values, separators=(",", ":"), ensure_ascii=True)
 
 
-def _plain(value: object) -> object:
-    return "" if value is None else value
+def _cell(value: object) -> object:
+    """A value as CSV shows it: a row stays one line, whatever a process calls itself."""
+    if value is None:
+        return ""
+    return escape(value) if isinstance(value, str) else value
 
 
 def _scope(facts: Facts, head: dict[str, object]) -> str:
     filters = " ".join(dict(head["filters"]).values()) or "none"  # type: ignore[call-overload]
     moment = facts.clock.date(int(head["started_ns"]))  # type: ignore[call-overload]
-    return f"events  {head['host']}  {head['kernel']}  {moment}  filter: {filters}"
+    where = escape(f"{head['host']}  {head['kernel']}")
+    return f"events  {where}  {moment}  filter: {escape(filters)}"

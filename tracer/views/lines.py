@@ -30,7 +30,7 @@ def owner(row: Row, facts: Facts) -> str:
     if process is None:
         if how in ("kernel", "unknown"):
             return "(kernel)" if how == "kernel" else "-"
-        return f"[{row.pid}]"
+        return f"[{facts.seen_as(row.pid) or '-'}]"
     name = f"{escape(process.comm)}[{process.pid or '-'}]"
     return name if how == "process" else f"{name} ({how})"
 

@@ -80,10 +80,6 @@ class StatesView(View):
         """Take the latest pass over the sockets."""
         self._sockets = rows
 
-    def progress(self, tally: Tally, span_ns: int) -> None:
-        """How far it is."""
-        self._notices.progress(f"gathering: {tally.seen} seen in {duration(span_ns)}")
-
     def notice(self, text: str) -> None:
         """Something about the session."""
         self._notices.say(text)
@@ -141,7 +137,7 @@ class StatesView(View):
         head = self._head
         filters = " ".join(dict(head["filters"]).values())  # type: ignore[call-overload]
         spaces = f"{len(head['netns'])} netns" if head["netns"] else "all netns"  # type: ignore[arg-type]
-        where = f"{head['host']}  {head['kernel']}  {filters or spaces}"
+        where = escape(f"{head['host']}  {head['kernel']}  {filters or spaces}")
         probes = dict(head["attached"])["state"]  # type: ignore[call-overload]
         until = self._facts.clock.date(now_ns)
         return f"states  {where}  {duration(span_ns)} to {until}  probes: {probes}"
@@ -243,7 +239,9 @@ class StatesView(View):
         values = {**document, **now}  # type: ignore[dict-item]
         text = io.StringIO()
         cells = [values.get(name, 0) for name in self._csv_header()]
-        csv.writer(text, lineterminator="").writerow(["" if c is None else c for c in cells])
+        csv.writer(text, lineterminator="").writerow(
+            ["" if c is None else escape(c) if isinstance(c, str) else c for c in cells]
+        )
         return text.getvalue()
 
 

@@ -51,6 +51,8 @@ class Filters:
             found["ADDR"] = "--addr " + ",".join(str(a) for a in self.addrs)
         if self.states:
             found["STATE"] = "--state " + typed.get("state", ",".join(map(str, self.states)))
+        if self.kinds:
+            found["KIND"] = "--kind " + ",".join(sorted(self.kinds))
         if self.pids:
             found["PID"] = "--pid " + ",".join(map(str, self.pids))
         return found

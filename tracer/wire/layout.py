@@ -41,6 +41,7 @@ ENUMS = {
     "precision": ("tt_precision", "TT_PRECISION_"),
     "task_event": ("tt_task_event", "TT_TASK_"),
     "filter": ("tt_filter", "TT_FILTER_"),
+    "slot": ("tt_slot", "TT_SLOT_"),
 }
 
 
