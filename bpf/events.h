@@ -161,7 +161,7 @@ struct tt_task_row {
 	tt_ticks start;
 	tt_local_pid local_pid;
 	tt_local_pid local_ppid;
-	__u32 kthread;
+	__u32 ended; /* its last thread is gone; it may still be waited for */
 	tt_comm comm;
 };
 

@@ -58,7 +58,7 @@ tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
 	record->local_pid = tt_read_local_pid(task);
 	record->local_ppid = tt_read_local_pid(BPF_CORE_READ(task, group_leader, real_parent));
 	if (comm)
-		bpf_probe_read_kernel(record->comm, sizeof(record->comm), comm);
+		bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), comm);
 	else
 		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
 	stats->seen[TT_KIND_TASK]++;

@@ -117,7 +117,7 @@ class Session:
                 spent = source.reseed()
                 look = now + max(RESEED_S, spent * RESEED_SHARE)
                 soon = now + max(RESEED_SOON_S, spent * RESEED_SHARE)
-                if self.settings.filters.pids and not len(source.targets()) and not limits.stop:
+                if self.settings.filters.pids and source.all_ended and not limits.stop:
                     limits.stop = "gone"
                     self.notice("the processes of --pid have ended")
             if end is not None and now >= end:

@@ -36,7 +36,7 @@ int tt_iter_task(struct bpf_iter__task *ctx)
 	row.local_pid = tt_read_local_pid(task);
 	row.local_ppid = tt_read_local_pid(BPF_CORE_READ(task, real_parent));
 	row.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	row.kthread = !!(task->flags & PF_KTHREAD);
+	row.ended = !BPF_CORE_READ(task, signal, live.counter);
 	BPF_CORE_READ_INTO(&row.comm, task, comm);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;

@@ -97,4 +97,4 @@ class ProcessTable:
 
 
 def _text(comm: bytes) -> str:
-    return comm.decode("utf-8", "replace")
+    return comm.partition(b"\0")[0].decode("utf-8", "replace")

@@ -75,6 +75,7 @@ class LiveSource:
         self._programs: list[str] = []
         self.notices: list[str] = []
         self._skipped_before: dict[str, int] = {}
+        self.all_ended = False  # the processes of --pid, as of the last look
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
         self.rungs: dict[str, str] = {}
         self._object = CoreObject(OBJECT, types, self.layout)
@@ -459,14 +460,17 @@ class LiveSource:
 
     def _sweep_processes(self) -> None:
         """Forget processes that ended without tt_free being told."""
-        for name in ("tt_tasks", "tt_targets"):
-            fd = self._object.map_fd(name)
-            known = maps.keys(fd, np.dtype(np.uint32))
-            if not len(known):
-                continue
-            alive = self._rows("tt_iter_task", "task_row")["pid"]
-            for pid in np.setdiff1d(known, alive):
-                maps.delete(fd, np.array([pid], np.uint32))
+        # the keys first: a process that comes afterwards is in neither list
+        known = {
+            name: maps.keys(self._object.map_fd(name), np.dtype(np.uint32))
+            for name in ("tt_tasks", "tt_targets")
+        }
+        rows = self._processes(set(self.settings.filters.pids))
+        for name, pids in known.items():
+            for pid in np.setdiff1d(pids, rows["pid"]):
+                maps.delete(self._object.map_fd(name), np.array([pid], np.uint32))
+        living = rows["pid"][rows["ended"] == 0]
+        self.all_ended = not np.isin(known["tt_targets"], living).any()
 
     # --- end ------------------------------------------------------------------
 
