@@ -37,13 +37,13 @@ lint: .venv/.dev $(OBJECT) ## ruff, mypy --strict, clang-format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@clang-format --dry-run -Werror $(BPF_SOURCES) $(wildcard tests/*/*.c tests/*/*.h)
+	@clang-format --dry-run -Werror $(shell git ls-files '*.c' '*.h')
 
 .PHONY: format
 format: .venv/.dev ## Bring all sources into form
 	@$(BIN)/ruff check --fix -q . || true
 	@$(BIN)/ruff format -q .
-	@clang-format -i $(BPF_SOURCES) $(wildcard tests/*/*.c tests/*/*.h)
+	@clang-format -i $(shell git ls-files '*.c' '*.h')
 
 .PHONY: bench
 bench: .venv/.dev $(OBJECT) ## Measure the cost beside an untraced run; a quiet machine, minutes

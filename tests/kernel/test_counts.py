@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import Namespace, Record, Tracer, namespace, states, wait_until
+from tests.hidden import hidden_events
 from tests.programs.driver import Process, Program
 from tests.programs.places import (
     ADDRESS,
@@ -110,7 +111,7 @@ def test_the_table_of_states_counts_what_the_kernel_counts(ns: Namespace) -> Non
 def test_counts_stay_exact_when_every_cpu_is_busy_with_connections(ns: Namespace) -> None:
     """Packets are then taken in the middle of what processes do, also of what the tracer does."""
     count = 40009
-    with Tracer("states", "--netns", ns.name) as tracer:
+    with hidden_events(PORT) as hidden, Tracer("states", "--netns", ns.name) as tracer:
         client, server = flood(ns, count)
         wait_until(lambda: not mini_sockets(ns, "last-ack"), "every connection to end")
         told = summed(tracer.stop())
@@ -120,7 +121,8 @@ def test_counts_stay_exact_when_every_cpu_is_busy_with_connections(ns: Namespace
     expected += each([*CLIENT_LIFE[:2], *closed], client, count)
     expected += each(["CLOSE LISTEN", "LISTEN CLOSE"], server, 1)
     assert counted == (count, count, 0)
-    assert told == expected, tracer.stderr
+    # a kernel may keep BPF off its first process; what happens in that one's time it hides
+    assert told in hidden.views(expected, lambda key: key[0]), (told, expected, hidden.steps)
     assert tracer.counts["lost"] == 0, tracer.stderr
 
 

@@ -21,7 +21,8 @@ from statistics import median
 import pytest
 
 from tests.harness import COMMAND, ROOT, Namespace, Tracer, namespace, states, wait_until
-from tests.kernel.test_leaks import Ending, map_info
+from tests.kernel.bpf_objects import map_info
+from tests.kernel.endings import Ending
 from tracer.kernel.libbpf import lib, program_info
 
 pytestmark = pytest.mark.kernel

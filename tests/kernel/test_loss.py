@@ -1,7 +1,8 @@
 """What is lost is counted: records received and records lost are what the kernel counted.
 
 The kernel's counters are read from outside, through the id of the tracer's map; how many
-connections there were, the program that made them knows.
+connections there were, the program that made them knows. A kernel may keep BPF off its first
+process; what it counts is then all but exactly the transitions that it hid so.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy as np
 import pytest
 
 from tests.harness import ROOT, Namespace, Record, Tracer, namespace, wait_until
-from tests.kernel.test_leaks import Ending, TracerMap, sockets_in_use
-from tracer.kernel.maps import read_percpu_value
+from tests.hidden import Hidden, hidden_events
+from tests.kernel.bpf_objects import TracerMap
+from tests.kernel.endings import PORT, Ending, sockets_in_use
+from tracer.kernel.maps import read_percpu_array
 from tracer.wire.layout import Records, load
 
 pytestmark = pytest.mark.kernel
@@ -52,7 +55,7 @@ def kernel_stats(tracer: Tracer) -> Records:
     stats = TracerMap(tracer.process.pid, "tt_stats")
     try:
         dtype = LAYOUT.dtypes["stats"]
-        per_cpu = read_percpu_value(stats.fd, dtype)
+        per_cpu = read_percpu_array(stats.fd, dtype, 3)
     finally:
         stats.close()
     words: Records = per_cpu.view(np.uint64).reshape(len(per_cpu), -1).sum(axis=0).view(dtype)[0]
@@ -98,6 +101,11 @@ def connect(space: Namespace, count: int = CONNECTIONS) -> None:
     assert space.counters()["TcpPassiveOpens"] == count
 
 
+def possible(whole: Steps, hidden: Hidden) -> list[Steps]:
+    """What can be counted of so many transitions, by what the kernel hid meanwhile."""
+    return hidden.views(whole, " ".join)
+
+
 @contextmanager
 def stopped(tracer: Tracer) -> Iterator[None]:
     """Nobody reads the buffers meanwhile."""
@@ -113,12 +121,12 @@ def stopped(tracer: Tracer) -> Iterator[None]:
 
 def test_a_stopped_reader_with_small_buffers_loses_what_the_kernel_counts() -> None:
     with namespace() as space, Tracer("events", "--netns", space.name, "--buffer-pages", "1") as t:
-        with stopped(t):
+        with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         stats = kernel_stats(t)
         records = t.stop()
     steps, got = kernel_steps(stats), received(records)
-    assert steps == EXPECTED
+    assert steps in possible(EXPECTED, hidden)
     assert lost(records, "buffer", "state") > 0
     assert sum(steps.values()) == matched(stats, "state")
     assert got.total() + lost(records, "buffer", "state") == steps.total()
@@ -139,45 +147,51 @@ def test_accepts_received_and_lost_are_all_accepts() -> None:
 
 def test_lost_records_add_up_to_the_closing_line() -> None:
     with namespace() as space, Tracer("events", "--netns", space.name, "--buffer-pages", "1") as t:
-        with stopped(t):
+        with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         stats = kernel_stats(t)
         records = t.stop()
     assert lost_in_all(records) == t.counts["lost"]
     assert lost_in_all(records, "buffer") == lost_in_buffers(stats) > 0
-    assert t.counts["matched"] == EXPECTED.total() + CONNECTIONS
+    steps = kernel_steps(stats)
+    assert steps in possible(EXPECTED, hidden)
+    assert t.counts["matched"] == steps.total() + CONNECTIONS
 
 
 def test_a_reader_that_lost_gets_all_that_comes_after() -> None:
     after = 2  # fits even the smallest buffers
     with namespace() as space, Tracer("events", "--netns", space.name, "--buffer-pages", "1") as t:
-        with stopped(t):
+        with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         first = lost_in_buffers(kernel_stats(t))
         wait_until(lambda: lost_in_all(t.so_far(), "buffer") == first, "the loss to be told")
         before = kernel_stats(t)
-        with Ending(space, "close", after) as ending:
-            assert ending.finish().endings == after
-        wait_until(lambda: sockets_in_use(space) == 0, "all sockets to be gone")
+        with hidden_events(PORT) as hidden_after:
+            with Ending(space, "close", after) as ending:
+                assert ending.finish().endings == after
+            wait_until(lambda: sockets_in_use(space) == 0, "all sockets to be gone")
         stats = kernel_stats(t)
         records = t.stop()
     grown = kernel_steps(stats) - kernel_steps(before)
-    assert grown == Counter(dict.fromkeys(STEPS, after)) + Counter(
+    more = Counter(dict.fromkeys(STEPS, after)) + Counter(
         {("CLOSE", "LISTEN"): 2, ("LISTEN", "CLOSE"): 2}
     )
+    assert kernel_steps(before) in possible(EXPECTED, hidden)
+    assert grown in possible(more, hidden_after)
     assert lost_in_all(records, "buffer") == first
     assert received(records).total() + lost(records, "buffer", "state") == (
-        EXPECTED.total() + grown.total()
+        kernel_steps(before).total() + grown.total()
     )
 
 
 def test_with_its_own_buffers_a_stopped_reader_loses_nothing() -> None:
     with namespace() as space, Tracer("events", "--netns", space.name) as t:
-        with stopped(t):
+        with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         steps = kernel_steps(kernel_stats(t))
         records = t.stop()
-    assert received(records) == steps == EXPECTED
+    assert received(records) == steps
+    assert steps in possible(EXPECTED, hidden)
     assert sum(r["kind"] == "accept" for r in records) == CONNECTIONS
     # the third cause, runs that the kernel skips, is counted for the whole machine
     assert lost_in_all(records, "buffer", "map") == 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Record, Tracer, states
+from tests.harness import Record, Tracer, states, wait_until
 from tests.programs.driver import Process, Program
 from tests.programs.reading import (
     CHILD_BIRTH,
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.kernel
 SERVER, CLIENT = "tt-master", "tt-client"
 ONE_CALL = len(CLIENT_LIFE) + len(CHILD_LIFE)
 ADDRESS = "127.0.0.1"
+Owned = list[tuple[str, int | None, str]]  # what owners() gives
 
 
 def call(client: Program, acceptor: Process, port: int) -> int:
@@ -134,18 +137,75 @@ def check_own(records: list[Record], worker: Program, port: int, peers: list[int
     return cookie
 
 
+def ticks_now() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") // 10**9
+
+
+def start_of(pid: int) -> int:
+    """When a process began, in ticks: those of one tick are of the same age."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def connect_until_inherited(tracer: Tracer, client: Program, port: int, heir: Process) -> list[int]:
+    """Connect until a child belongs to the heir, and thrice more; nobody accepts yet.
+
+    Nothing is called when a descriptor is closed: who holds a listener is looked at now and then.
+    """
+    made: list[int] = []
+
+    def belongs_to() -> int | None:
+        made.extend(client.do("hold", address=ADDRESS, port=port, count=1)["ports"])
+        child = {"old": "SYN_RECV", "lport": port, "rport": made[-1]}
+        found = wait_until(lambda: states(tracer.so_far(), **child), f"the child of {made[-1]}")
+        pid: int | None = found[0]["pid"]
+        return pid
+
+    wait_until(lambda: belongs_to() == heir.pid, "the listener to be inherited", 10)
+    assert [belongs_to() for _ in range(3)] == [heir.pid] * 3
+    return made
+
+
+def end_calls(tracer: Tracer, client: Program, acceptor: Process, made: list[int]) -> None:
+    """Accept all that wait; then the client closes first."""
+
+    def closed() -> bool:
+        ended = states(tracer.so_far(), old="ESTABLISHED", new="CLOSE_WAIT")
+        return set(made) <= {record["rport"] for record in ended}
+
+    assert acceptor.do("accept_waiting", listener="l")["peers"] == made
+    client.do("let_go")
+    wait_until(closed, "the client's ends to arrive")
+    acceptor.do("let_go")
+
+
+def check_inherited(
+    records: list[Record], port: int, made: list[int], former: Owned, heir: Process
+) -> list[list[Record]]:
+    """Children belong to the one, and from some time on to the other alone; returns them all."""
+    children = [life(records, port, local) for local in made]
+    born = [owners(child)[: len(CHILD_BIRTH)] for child in children]
+    before = born.index(owned(CHILD_BIRTH, heir.pid, "listener"))
+    assert born[:before] == [former] * before
+    assert born[before:] == [born[before]] * (len(born) - before)
+    assert len(born) - before == 1 + 3
+    return children
+
+
 def test_a_listener_that_its_opener_let_go_belongs_to_its_youngest_holder() -> None:
     with Program(SERVER) as master, Program(CLIENT) as client:
         port = master.do("bind", name="l", address=ADDRESS)["port"]
         with Tracer("events", "--port", str(port)) as tracer:
-            master.do("listen", name="l")
-            workers = [master.fork(), master.fork()]
+            master.do("listen", name="l", backlog=1000)
+            workers = [master.fork()]
+            wait_until(lambda: ticks_now() > start_of(workers[0].pid), "the next tick")
+            workers.append(master.fork())
             master.do("close", name="l")
-            local = call(client, workers[0], port)
-            records = stop_after(tracer, 1 + ONE_CALL)
-    child = life(records, port, local)
-    before = owned(CHILD_BIRTH, workers[1].pid, "listener")
-    assert owners(child) == before + owned(["accept", *CHILD_END], workers[0].pid)
+            made = connect_until_inherited(tracer, client, port, workers[1])
+            end_calls(tracer, client, workers[0], made)
+            records = stop_after(tracer, 1 + len(made) * ONE_CALL)
+    former = owned(CHILD_BIRTH, master.pid, "listener")
+    for child in check_inherited(records, port, made, former, workers[1]):
+        assert owners(child)[2:] == owned(["accept", *CHILD_END], workers[0].pid)
 
 
 def test_a_worker_that_was_killed_owns_the_listener_no_longer() -> None:
@@ -153,7 +213,7 @@ def test_a_worker_that_was_killed_owns_the_listener_no_longer() -> None:
     with Program(SERVER) as master, Program(CLIENT) as client:
         port = master.do("bind", name="l", address=ADDRESS)["port"]
         with Tracer("events", "--port", str(port)) as tracer:
-            master.do("listen", name="l")
+            master.do("listen", name="l", backlog=1000)
             worker = master.fork()
             call(client, worker, port)
             client.do("connect", name="c", address=ADDRESS, port=port)
@@ -161,11 +221,12 @@ def test_a_worker_that_was_killed_owns_the_listener_no_longer() -> None:
             worker.kill()
             assert client.do("receive", name="c")["bytes"] == 0
             client.do("close", name="c")
-            local = call(client, master, port)
-            records = stop_after(tracer, 1 + 3 * ONE_CALL)
-    before = owned(CHILD_BIRTH, master.pid, "listener")
-    after = owned(["accept", *CHILD_END], master.pid)
-    assert owners(life(records, port, local)) == before + after
+            made = connect_until_inherited(tracer, client, port, master)
+            end_calls(tracer, client, master, made)
+            records = stop_after(tracer, 1 + (2 + len(made)) * ONE_CALL)
+    former = owned(CHILD_BIRTH, worker.pid, "exited")
+    for child in check_inherited(records, port, made, former, master):
+        assert owners(child)[2:] == owned(["accept", *CHILD_END], master.pid)
 
 
 def test_the_last_holder_closes_a_listener_as_its_owner() -> None:

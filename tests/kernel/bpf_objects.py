@@ -1,0 +1,70 @@
+"""A tracer's maps, from outside: by their ids, which are beside its descriptors in /proc."""
+
+from __future__ import annotations
+
+import ctypes as C
+import os
+import re
+from pathlib import Path
+
+from tracer.kernel.libbpf import check, lib
+
+
+class MapInfo(C.Structure):
+    """The leading members of struct bpf_map_info, include/uapi/linux/bpf.h."""
+
+    _fields_ = [
+        ("type", C.c_uint32),
+        ("id", C.c_uint32),
+        ("key_size", C.c_uint32),
+        ("value_size", C.c_uint32),
+        ("max_entries", C.c_uint32),
+        ("map_flags", C.c_uint32),
+        ("name", C.c_char * 16),
+    ]
+
+
+def map_info(fd: int) -> MapInfo:
+    """What the kernel tells of a map."""
+    info, length = MapInfo(), C.c_uint32(C.sizeof(MapInfo))
+    check(lib().bpf_obj_get_info_by_fd(fd, C.byref(info), C.byref(length)), "map info")
+    return info
+
+
+class TracerMap:
+    """A map of a running tracer, by name: its id is beside the tracer's descriptor in /proc."""
+
+    def __init__(self, pid: int, name: str) -> None:
+        for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
+            found = re.search(r"^map_id:\s+(\d+)", entry.read_text(), re.MULTILINE)
+            if not found:
+                continue
+            self.fd = check(lib().bpf_map_get_fd_by_id(C.c_uint32(int(found[1]))), name)
+            info = map_info(self.fd)
+            if info.name.decode() == name:
+                self._value_size = info.value_size
+                self._key_size = info.key_size
+                return
+            os.close(self.fd)
+        raise AssertionError(f"process {pid} has no map {name}")
+
+    def keys(self) -> set[int]:
+        """Keys of a hash, which are numbers."""
+        found = []
+        key: C.Array[C.c_uint8] | None = None
+        following = (C.c_uint8 * self._key_size)()
+        while lib().bpf_map_get_next_key(self.fd, key, following) == 0:
+            key = (C.c_uint8 * self._key_size).from_buffer_copy(following)
+            found.append(int.from_bytes(key, "little"))
+        return set(found)
+
+    def value(self, key: int) -> bytes | None:
+        """Value of one key, None if it has gone."""
+        value = (C.c_uint8 * self._value_size)()
+        number = (C.c_uint8 * self._key_size).from_buffer_copy(key.to_bytes(8, "little"))
+        if lib().bpf_map_lookup_elem(self.fd, number, value) < 0:
+            return None
+        return bytes(value)
+
+    def close(self) -> None:
+        os.close(self.fd)
