@@ -80,8 +80,8 @@ endef
 RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 	libbpf1=/usr/share/doc/libbpf1 python3-venv=/usr/share/doc/python3-venv \
 	linux-libc-dev=/usr/include/linux/bpf.h
-DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip tcpdump=/usr/bin/tcpdump \
-	jq=/usr/bin/jq libcap2-bin=/usr/sbin/capsh tmux=/usr/bin/tmux
+DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
+	jq=/usr/bin/jq bpftool=/usr/sbin/bpftool
 
 .venv/.tools:
 	$(call packages,$(RUN_PACKAGES))

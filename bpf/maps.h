@@ -24,7 +24,9 @@ struct tt_config {
 	__u8 filter_lport;
 	__u8 filter_rport;
 	__u8 filter_addr;
-	__u8 reserved[5];
+	__u8 tell_forks; /* tell of every process: a recording is asked later whose child each was
+			  */
+	__u8 reserved[4];
 };
 
 struct tt_portset {

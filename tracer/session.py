@@ -115,6 +115,7 @@ class Session:
             now = time.monotonic()
             if now >= look or (source.someone_ended and now >= soon):
                 spent = source.reseed()
+                yield Frame("TASK", source.task_rows)  # an heir may have made no record yet
                 look = now + max(RESEED_S, spent * RESEED_SHARE)
                 soon = now + max(RESEED_SOON_S, spent * RESEED_SHARE)
                 if self.settings.filters.pids and source.all_ended and not limits.stop:

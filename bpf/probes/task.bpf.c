@@ -13,9 +13,8 @@ int BPF_PROG(tt_fork, struct task_struct *parent, struct task_struct *child)
 	owner.pid = child->tgid;
 	owner.start = child->start_boottime / NSEC_PER_TICK;
 	if (!CFG(filter_pid)) {
-		/* a recording is asked later whose child each was, with or without sockets */
 		owner.cgroup_id = bpf_get_current_cgroup_id();
-		if (CFG(stream) && tt_is_live())
+		if (CFG(tell_forks) && tt_is_live())
 			tt_tell_task(ctx, stats, bpf_ktime_get_ns(), child, &owner);
 		return 0;
 	}

@@ -122,12 +122,14 @@ def test_every_line_of_json_is_a_record_to_jq(talk: Talk, command: str) -> None:
 def test_every_row_of_csv_has_a_cell_for_every_column(
     room: Namespace, tmp_path: Path, command: str
 ) -> None:
+    """A name that would break a row is escaped as in every other form, then quoted as CSV is."""
     with Tracer(command, "--netns", room.name, "-f", "csv", json=False) as tracer:
         converse(room, 3, name='a,"b"\nc')
     header, *rows = csv.reader(io.StringIO(tracer.stdout, newline=""))
     assert {len(row) for row in rows} == {len(header)}
     assert len(set(header)) == len(header)
-    assert 'a,"b"\nc' in {row[header.index("comm")] for row in rows}
+    assert len(tracer.stdout.splitlines()) == len(rows) + 1
+    assert 'a,"b"\\x0ac' in {row[header.index("comm")] for row in rows}
 
 
 def test_json_csv_and_the_table_tell_of_the_same_records(room: Namespace, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command line is read as INTERFACE.md says; nothing here traces or needs root."""
+"""Filters and options mean the same wherever they stand; nothing here traces or needs root."""
 
 from __future__ import annotations
 

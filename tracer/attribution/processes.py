@@ -40,7 +40,10 @@ class ProcessTable:
         for pid, start, local, parent, cgroup, comm in zip(
             *(rows[column].tolist() for column in columns), strict=True
         ):
-            self._keep((pid, start), Process(local or None, _text(comm), parent or None, cgroup))
+            if (pid, start) not in self._processes:  # what events told of one is newer
+                self._keep(
+                    (pid, start), Process(local or None, _text(comm), parent or None, cgroup)
+                )
 
     def _keep(self, key: Key, process: Process) -> None:
         self._processes[key] = process

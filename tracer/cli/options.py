@@ -64,7 +64,7 @@ color = _option("--color", default="auto", metavar="WHEN", help="auto (default),
 
 common = _group(
     _option("-q", "--quiet", is_flag=True, help="No notices, no closing line."),
-    _option("-v", "--verbose", is_flag=True, help="More on what is done; tracebacks."),
+    _option("-v", "--verbose", is_flag=True, help="Tracebacks."),
 )
 tracing = _group(
     _option("--buffer-pages", metavar="N", help="Pages of each buffer per CPU, a power of two."),

@@ -191,6 +191,7 @@ class Command:
             stream=self.stream,
             count_by_owner=self.count_by_owner,
             snapshots=self.snapshots,
+            tell_forks=self.stream and bool(given.get("keep")),
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,
             kernel_cost=bool(given.get("kernel_cost")),

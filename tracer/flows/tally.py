@@ -22,6 +22,7 @@ class Tally:
     lost_buffer: dict[str, int] = field(default_factory=dict)
     lost_map: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+    lost_names: int = 0  # records that name processes: no events, and told again when they can be
 
     @property
     def lost(self) -> int:
@@ -40,13 +41,14 @@ class Tally:
             for name, value in filters.items()
             if name not in ("NONE", "MAX") and stats["refused"][value]
         }
+        self.lost_names = int(stats["lost_buffer"][kinds[_INTERNAL]])
         new = []
         for why, column, kept in (
             ("buffer", "lost_buffer", self.lost_buffer),
             ("map", "lost_map", self.lost_map),
         ):
             for name, value in kinds.items():
-                if name == "MAX":
+                if name in ("MAX", _INTERNAL):
                     continue
                 total = int(stats[column][value])
                 if total > kept.get(name.lower(), 0):

@@ -56,6 +56,7 @@ class Settings:
     buffer_pages: int = 0  # 0: as many as BUFFER_BYTES allow, at most MOST_PAGES
     sockets: int = 131072
     kernel_cost: bool = False
+    tell_forks: bool = False  # of every process, with sockets or without: for a recording
     snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
 
 
@@ -172,6 +173,7 @@ class LiveSource:
         config["states"] = sum(1 << state for state in filters.states)
         config["stream"] = self.settings.stream
         config["count_by_owner"] = self.settings.count_by_owner
+        config["tell_forks"] = self.settings.tell_forks
         config["keep_remains"] = self.settings.snapshots
         config["filter_pid"] = bool(filters.pids)
         config["follow"] = filters.follow
@@ -465,7 +467,7 @@ class LiveSource:
             name: maps.keys(self._object.map_fd(name), np.dtype(np.uint32))
             for name in ("tt_tasks", "tt_targets")
         }
-        rows = self._processes(set(self.settings.filters.pids))
+        rows = self.task_rows = self._processes(set(self.settings.filters.pids))
         for name, pids in known.items():
             for pid in np.setdiff1d(pids, rows["pid"]):
                 maps.delete(self._object.map_fd(name), np.array([pid], np.uint32))

@@ -24,6 +24,8 @@ def explain_lost(tally: Tally) -> list[str]:
         lines.append(f"lost: {buffer} found the buffer full; larger ones: --buffer-pages N")
     if room:
         lines.append(f"lost: {room} found a map full; more room for sockets: --sockets N")
+    if tally.lost_names:
+        lines.append(f"{tally.lost_names} records that name processes found the buffer full")
     if missed:
         of = ", ".join(sorted(tally.missed))
         lines.append(f"lost: {missed} were skipped by the kernel inside another run of {of}")

@@ -1,7 +1,7 @@
 """What a record says, column by column: the one place for names, order and units of all exports.
 
-INTERFACE.md is the contract. A column is a name and a function of (row, facts); JSON, CSV and the
-event lines all read these.
+Scripts depend on them: columns are added, never renamed. A column is a name and a function of
+(row, facts); JSON, CSV and the event lines all read these.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ LOST = ("ts", "mono_ns", "kind", "count", "why", "of")
 
 
 def document(kind: str, row: Row, facts: Facts) -> dict[str, object]:
-    """One record as INTERFACE.md has it, in its order."""
+    """One record by column name, in the order of all exports."""
     return {name: column(row, facts) for name, column in EVENTS[kind].items()}
 
 

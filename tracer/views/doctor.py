@@ -69,7 +69,7 @@ def lines(report: Report) -> list[str]:
 
 
 def documents(report: Report) -> list[dict[str, object]]:
-    """`probe` records, as INTERFACE.md has them, and one `capability` record each."""
+    """A `probe` record for each subject, a `capability` record for each capability."""
     found: list[dict[str, object]] = [{"kind": "probe", **asdict(p)} for p in report.probes]
     found += [{"kind": "capability", **asdict(c)} for c in report.capabilities]
     return found

@@ -2,7 +2,7 @@
 
 Each CPU's buffer is in order; together they are not, and a record may be stamped before and sent
 after another CPU's drain. So a record is passed on only when it is older than the start of the
-drain before the last one: by then all that is older has come (KERNEL-FACTS; tried with 626,502
+drain before the last one: by then all that is older has come (tried with 626,502
 records). One that comes later all the same is passed on, and counted as late.
 """
 
