@@ -74,8 +74,9 @@ def matched(stats: Records, kind: str) -> int:
 
 
 def lost_in_buffers(stats: Records) -> int:
-    """Of all kinds, the task records that nobody asked to see too."""
-    return int(stats["lost_buffer"].sum())
+    """Of events: records that only name processes are told apart."""
+    events = [LAYOUT.enums["kind"][kind] for kind in ("STATE", "ACCEPT")]
+    return int(stats["lost_buffer"][..., events].sum())
 
 
 def received(records: list[Record]) -> Steps:
