@@ -112,7 +112,10 @@ def test_install_links_and_uninstall_takes_away(tmp_path: Path) -> None:
 def test_the_second_setup_installs_and_builds_nothing() -> None:
     subprocess.run(["make", "-s", "setup"], check=True, capture_output=True, cwd=ROOT)
     again = subprocess.run(
-        ["make", "--question", "setup"], capture_output=True, text=True, cwd=ROOT
+        ["make", "--no-print-directory", "--question", "setup"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     assert (again.returncode, again.stdout) == (0, ""), again.stdout
 
