@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ def _names(text: str) -> list[str]:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two rounds of each, for the tests")
+    parser.add_argument(
+        "--pairs", type=int, metavar="N", help="at most so many pairs of rounds (60)"
+    )
     parser.add_argument(
         "--only", type=_names, default=list(SUITE), metavar="NAME,…", help=", ".join(SUITE)
     )
@@ -58,7 +62,10 @@ def main() -> None:
         sys.exit("the bench needs root and a working .venv/bin/tcptrace: make setup")
     command = shlex.join(["python", "-m", "tests.bench", *sys.argv[1:]])
     facts = [machine.describe(), f"again: `{command}`"]
-    results = _measure(given.only, QUICK if given.quick else FULL)
+    effort = QUICK if given.quick else FULL
+    if given.pairs:
+        effort = replace(effort, most_pairs=given.pairs)
+    results = _measure(given.only, effort)
     rows = [row.raw() for result in results.values() for row in result.rows]
     rounds = {name: result.rounds for name, result in results.items()}
     kept: dict[str, Any] = {"facts": facts, "rows": rows, "rounds": rounds}
