@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes as C
 import mmap
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -117,9 +118,16 @@ class CoreObject:
 
     def detach(self) -> None:
         """Take every program off its hook; maps stay readable."""
-        while self._links:
-            _, link = self._links.popitem()
-            self._lib.bpf_link__destroy(link)
+        # each waits for the kernel to have left the program: together, not one after the other
+        workers = [
+            threading.Thread(target=self._lib.bpf_link__destroy, args=(link,))
+            for link in self._links.values()
+        ]
+        self._links.clear()
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
 
     def close(self) -> None:
         """Detach and free everything."""
