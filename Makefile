@@ -10,7 +10,7 @@ ARGS ?=
 PREFIX ?= /usr/local
 CLANG ?= clang
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
-CFLAGS_BPF := -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -target bpf \
+CFLAGS_BPF := -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -target bpf -mcpu=v3 \
 	-D__TARGET_ARCH_$(ARCH) -I/usr/include/$(shell gcc -dumpmachine)
 
 BPF_SOURCES := $(wildcard bpf/*.h bpf/*.c bpf/probes/*.c)

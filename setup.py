@@ -36,7 +36,7 @@ def compile_object() -> None:
     machine = platform.machine()
     command = [
         *("clang", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"),
-        *("-target", "bpf", f"-D__TARGET_ARCH_{ARCHITECTURES[machine]}"),
+        *("-target", "bpf", "-mcpu=v3", f"-D__TARGET_ARCH_{ARCHITECTURES[machine]}"),
         f"-I/usr/include/{machine}-linux-gnu",
         *("-c", str(HERE / "bpf" / "tcptrace.bpf.c"), "-o", str(OBJECT)),
     ]

@@ -31,9 +31,14 @@ tt_inline bool tt_in_addrs(const __u8 *addr)
 	return MAP_GET(tt_addrs, &key) != NULL;
 }
 
-/* Counting alone, with no filter that looks at them, needs no addresses. */
-tt_inline bool tt_needs_tuple(void)
+/*
+ * Counting alone, with no filter that looks at them, needs no addresses; nor
+ * does what --pid refuses, which is asked first.
+ */
+tt_inline bool tt_needs_tuple(bool matched)
 {
+	if (CFG(filter_pid) && !matched)
+		return false;
 	return CFG(stream) || CFG(family) || CFG(filter_netns) || CFG(filter_port) ||
 	       CFG(filter_lport) || CFG(filter_rport) || CFG(filter_addr);
 }
@@ -44,6 +49,8 @@ tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_
 {
 	if (!(CFG(kinds) & 1U << kind))
 		return TT_FILTER_KIND;
+	if (CFG(filter_pid) && !matched)
+		return TT_FILTER_PID;
 	if (CFG(family) && head->family != CFG(family))
 		return TT_FILTER_FAMILY;
 	if (CFG(filter_netns) && !MAP_GET(tt_netns_set, &head->netns))
@@ -59,8 +66,6 @@ tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_
 		return TT_FILTER_ADDR;
 	if (CFG(states) && !(CFG(states) & states))
 		return TT_FILTER_STATE;
-	if (CFG(filter_pid) && !matched)
-		return TT_FILTER_PID;
 	return TT_FILTER_NONE;
 }
 

@@ -249,7 +249,7 @@ struct tt_count_key {
 	tt_dwell_is_t dwell_is;
 	__u16 bucket;
 	tt_owner_is_t owner_is;
-	__u8 slot; /* enum tt_slot */
+	__u8 slot; /* enum tt_slot, times 2, plus the turn */
 };
 
 struct tt_count_value {

@@ -61,6 +61,10 @@ struct sock_common {
 	atomic64_t skc_cookie;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct socket {
 	struct sock *sk;
 };
@@ -87,6 +91,7 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 srtt_us;
 	int linger2;
+	struct list_head tsorted_sent_queue;
 };
 
 struct kernfs_node {

@@ -44,6 +44,7 @@ struct tt_control {
 	tt_mono_ns attached_ns; /* older sockets are told by an age of at least this */
 	__u64 map_full;		/* since then an unknown socket need not be an old one */
 	__u64 seeding;		/* what was there before is being looked at */
+	__u64 turn;		/* which of the two turns counts now */
 	__u32 pidns;		/* inode of the tracer's PID namespace, */
 	__u32 pidns_level;	/* and its depth: the task iterator, run by it, finds both */
 };
@@ -87,7 +88,30 @@ struct {
 	__type(value, struct tt_turn);
 } tt_turns SEC(".maps");
 
-/* Preallocated: no allocation in a probe, and no eviction of live sockets. */
+/*
+ * Transitions by owner and dwell, counted in two turns: while one is filled,
+ * user space takes the other away. Each CPU and program has TT_TALLIES places in
+ * a turn; a key that finds its place taken by another is in tt_counts, a
+ * preallocated hash, as is one of a CPU that there is no room for.
+ */
+#define TT_TALLIES 1024
+#define TT_TURNS 2
+#define TT_COUNTING_SLOTS TT_SLOT_PROCESS /* those before it count transitions */
+
+struct tt_tally {
+	struct tt_count_key key;
+	struct tt_count_value value;
+	__u64 reserved[2]; /* a cache line */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TT_TALLIES);
+	__type(key, __u32);
+	__type(value, struct tt_tally);
+} tt_tallies SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 16384);
@@ -102,18 +126,35 @@ struct tt_owner {
 	tt_ticks start;
 };
 
-/* From the first transition, or the seed, to tcp_destroy_sock(). */
+/*
+ * From the first transition, or the seed, to tcp_destroy_sock(). One cache line;
+ * bpf/socks.h says where it lies.
+ */
 struct tt_sock {
+	tt_cookie cookie; /* 0: nobody's */
 	struct tt_owner owner;
 	tt_mono_ns since_ns; /* when it entered `state`, 0: before tracing */
 	tt_mono_ns established_ns;
 	tt_cookie listener_cookie;
 	tt_us handshake_us;
-	tt_tcp_state_t state;
+	tt_tcp_state_t state; /* 0: seeded, and not heard of since */
 	tt_owner_is_t owner_is;
 	__u8 matched; /* a target answers for it */
 	__u8 seeded;
+	__u32 crowd; /* of a place: how many of its sockets are in tt_socks instead */
+	__u32 reserved;
 };
+
+/* In user space's reach as memory, not by a system call a socket. */
+#define TT_PLACES 65536
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TT_PLACES);
+	__type(key, __u32);
+	__type(value, struct tt_sock);
+} tt_places SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -141,22 +182,6 @@ struct {
 	__type(key, tt_cookie);
 	__type(value, struct tt_listener);
 } tt_listeners SEC(".maps");
-
-/*
- * Which listener a child comes from: the kernel copies this with the socket
- * (BPF_F_CLONE), so it tells SO_REUSEPORT twins apart. On listeners alone.
- */
-struct tt_origin {
-	tt_cookie listener_cookie;
-	struct tt_owner owner;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct tt_origin);
-} tt_origins SEC(".maps");
 
 /* Seeded listeners by port: whose queue an older child is in. Several: nobody knows. */
 struct tt_port_key {

@@ -57,12 +57,20 @@ tt_inline void tt_read_tuple(const struct sock_common *skc, struct tt_head *head
 }
 
 /*
- * tcp_set_state(TCP_CLOSE) gives an unbound client's port back, and clears
- * skc_num, before the tracepoint fires; inet_sport keeps it.
+ * The tuple of a socket on its way to state `new`. tcp_set_state(TCP_CLOSE)
+ * gives an unbound client's port back, and clears skc_num, before the
+ * tracepoint fires; inet_sport keeps it.
  */
-tt_inline __u16 tt_read_sport(const struct tcp_sock *tp)
+tt_inline void tt_read_full_tuple(const struct sock *sk, int new, struct tt_head *head)
 {
-	return bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	const struct tcp_sock *tp;
+
+	tt_read_tuple(&sk->__sk_common, head, true);
+	if (new != TT_CLOSE || head->lport)
+		return;
+	tp = bpf_skc_to_tcp_sock((void *)sk);
+	if (tp)
+		head->lport = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 }
 
 /* The cookie, given out on first asking: read where it is, as a call costs more. */
@@ -83,6 +91,28 @@ tt_inline tt_cookie tt_read_cookie(const struct sock_common *skc)
 }
 
 /*
+ * The cookie of the listener that a child was cloned from; to be asked at its
+ * LISTEN->SYN_RECV alone. inet_csk_clone_lock() copies the listener's tcp_sock
+ * as it is and tells of the new state before tcp_create_openreq_child() makes
+ * the copy's lists its own. The head of an empty list points to itself: in the
+ * copy it still points into the listener. tsorted_sent_queue, which is empty
+ * while a socket listens, is there since Linux commit e2080072ed2d ("tcp: new
+ * list for sent but unacked skbs for RACK recovery") (in v4.15).
+ */
+tt_inline tt_cookie tt_read_listener_cookie(const struct sock *child)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)child);
+	const void *head;
+
+	if (!tp)
+		return 0;
+	head = tp->tsorted_sent_queue.next;
+	head -= bpf_core_field_offset(struct tcp_sock, tsorted_sent_queue);
+	/* struct tcp_sock begins with its struct sock_common */
+	return tt_read_cookie(head);
+}
+
+/*
  * Which mini-socket takes over when a full socket in FIN_WAIT2 or CLOSING goes
  * to CLOSE; 0: none. tcp_time_wait() has two callers' kinds (net/ipv4/tcp.c,
  * tcp_input.c): tcp_fin() and the last ACK of CLOSING, after the peer's FIN
@@ -90,8 +120,9 @@ tt_inline tt_cookie tt_read_cookie(const struct sock_common *skc)
  * (SOCK_DEAD) whose own FIN was answered: FIN_WAIT2. The rest is no handing
  * over: an error, TCP_LINGER2 below 0, tcp_disconnect().
  */
-tt_inline __u8 tt_read_timewait(const struct sock *sk, const struct tcp_sock *tp, int old)
+tt_inline __u8 tt_read_timewait(const struct sock *sk, int old)
 {
+	const struct tcp_sock *tp;
 	unsigned long flags;
 
 	if (old != TT_FIN_WAIT2 && old != TT_CLOSING)
@@ -101,9 +132,10 @@ tt_inline __u8 tt_read_timewait(const struct sock *sk, const struct tcp_sock *tp
 	flags = sk->__sk_common.skc_flags;
 	if (flags & (1UL << SOCK_DONE))
 		return TT_TIME_WAIT;
-	if (old == TT_FIN_WAIT2 && (flags & (1UL << SOCK_DEAD)) && tp && tp->linger2 >= 0)
-		return TT_FIN_WAIT2;
-	return TT_NONE;
+	if (old != TT_FIN_WAIT2 || !(flags & (1UL << SOCK_DEAD)))
+		return TT_NONE;
+	tp = bpf_skc_to_tcp_sock((void *)sk);
+	return tp && tp->linger2 >= 0 ? TT_FIN_WAIT2 : TT_NONE;
 }
 
 #endif

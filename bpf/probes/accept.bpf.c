@@ -9,6 +9,7 @@
 #include "../emit.h"
 #include "../owner.h"
 #include "../sock.h"
+#include "../socks.h"
 
 /* What a record says of the listener, while it still listens. */
 tt_inline void tt_describe_listener(struct tt_accept *event, const struct tt_listener *listener)
@@ -68,26 +69,22 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk)
 	head.cgroup_id = acceptor.cgroup_id;
 	head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	matched = tt_is_target(acceptor.pid, acceptor.start);
-	sock = MAP_GET(tt_socks, &head.cookie);
+	/* one older than the tracer, whose listener is not to be told, is known from here on */
+	sock = tt_find_sock(head.cookie);
+	if (!sock)
+		sock = tt_add_sock(head.cookie);
 	if (sock) {
 		sock->owner = acceptor;
 		sock->owner_is = head.owner_is;
 		sock->matched = matched;
 		sock->seeded = 0;
-		listener = MAP_GET(tt_listeners, &sock->listener_cookie);
-	} else if (head.cookie) {
-		/* older than the tracer, and its listener not to be told: known from here on */
-		struct tt_sock fresh = {
-			.owner = acceptor,
-			.owner_is = head.owner_is,
-			.matched = matched,
-		};
-
-		bpf_core_read(&fresh.state, 1, (const void *)&sk->__sk_common.skc_state);
-		MAP_PUT(tt_socks, &head.cookie, &fresh, BPF_NOEXIST);
+		if (!sock->state)
+			bpf_core_read(&sock->state, 1, &sk->__sk_common.skc_state);
+		if (sock->listener_cookie)
+			listener = MAP_GET(tt_listeners, &sock->listener_cookie);
 	}
 	if (tt_is_live()) {
-		if (tt_needs_tuple())
+		if (tt_needs_tuple(matched))
 			tt_read_tuple(&sk->__sk_common, &head, false);
 		if (tt_admit(stats, TT_KIND_ACCEPT, &head, sock ? 1U << (sock->state & 15) : 0,
 			     matched) &&

@@ -6,6 +6,7 @@
 #include "../emit.h"
 #include "../owner.h"
 #include "../sock.h"
+#include "../socks.h"
 
 /* The PID namespace of the tracer, who runs the iterator: PIDs are told as it sees them. */
 tt_inline void tt_find_namespace(void)
@@ -63,8 +64,8 @@ tt_inline struct tt_sock *tt_seed_child(struct sock_common *skc, const struct tt
 {
 	struct tt_port_key key = {.netns = head->netns, .port = head->lport};
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(skc);
-	struct tt_sock child = {.seeded = 1};
 	struct tt_listener *listener;
+	struct tt_sock *child;
 	tt_cookie *heard;
 	struct sock *sk;
 
@@ -79,13 +80,16 @@ tt_inline struct tt_sock *tt_seed_child(struct sock_common *skc, const struct tt
 	listener = MAP_GET(tt_listeners, heard);
 	if (!listener)
 		return NULL;
-	child.owner = listener->owner;
-	child.owner_is = TT_OWNER_LISTENER;
-	child.listener_cookie = *heard;
-	child.matched = listener->matched;
-	child.state = skc->skc_state;
-	MAP_PUT(tt_socks, &head->cookie, &child, BPF_NOEXIST);
-	return MAP_GET(tt_socks, &head->cookie);
+	child = tt_add_sock(head->cookie);
+	if (!child || child->owner_is != TT_OWNER_UNKNOWN)
+		return child;
+	child->owner = listener->owner;
+	child->owner_is = TT_OWNER_LISTENER;
+	child->listener_cookie = *heard;
+	child->matched = listener->matched;
+	child->state = skc->skc_state;
+	child->seeded = 1;
+	return child;
 }
 
 /*
@@ -99,13 +103,13 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct tt_head head = {};
-	struct tt_sock fresh = {};
+	struct tt_owner owner = {};
 	struct tt_sock *sock;
 	struct tt_listener *listener;
 	struct tt_holder_row row = {};
-	struct tt_origin *origin;
 	struct socket *socket;
 	struct sock *sk;
+	bool matched;
 	__u8 state;
 
 	if (!task || !file)
@@ -121,63 +125,55 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	state = sk->__sk_common.skc_state;
 	head.cookie = bpf_get_socket_cookie(sk);
 	tt_read_tuple(&sk->__sk_common, &head, true);
-	fresh.owner.pid = task->tgid;
-	fresh.owner.start = tt_read_start(task);
-	fresh.owner.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	fresh.owner_is = TT_OWNER_PROCESS;
-	fresh.matched = tt_is_target(fresh.owner.pid, fresh.owner.start);
-	fresh.state = state;
-	fresh.seeded = 1;
-	sock = MAP_GET(tt_socks, &head.cookie);
+	owner.pid = task->tgid;
+	owner.start = tt_read_start(task);
+	owner.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	matched = tt_is_target(owner.pid, owner.start);
+	sock = tt_find_sock(head.cookie);
+	if (!sock)
+		sock = tt_add_sock(head.cookie);
 	if (!sock) {
-		if (MAP_PUT(tt_socks, &head.cookie, &fresh, BPF_NOEXIST) &&
-		    !MAP_GET(tt_socks, &head.cookie))
-			tt_control.map_full = 1;
+		tt_control.map_full = 1;
 	} else if (sock->owner_is == TT_OWNER_UNKNOWN ||
-		   (sock->seeded && sock->owner.start > fresh.owner.start)) {
+		   (sock->seeded && sock->owner.start > owner.start)) {
 		/* held by several: the oldest made it, the others inherited it */
-		sock->owner = fresh.owner;
-		sock->owner_is = fresh.owner_is;
-		sock->matched = fresh.matched;
+		sock->owner = owner;
+		sock->owner_is = TT_OWNER_PROCESS;
+		sock->matched = matched;
 		sock->seeded = 1;
 	}
 	/* its row of the task iterator names it: only its end is left to tell */
-	MAP_PUT(tt_tasks, &fresh.owner.pid, &fresh.owner.start, BPF_NOEXIST);
+	MAP_PUT(tt_tasks, &owner.pid, &owner.start, BPF_NOEXIST);
 	if (state != TT_LISTEN)
 		return 0;
 	if (tt_control.seeding)
 		tt_hear_port(&head);
 	listener = MAP_GET(tt_listeners, &head.cookie);
 	if (listener) {
-		listener->matched |= fresh.matched;
+		listener->matched |= matched;
 	} else {
 		struct tt_listener opened = {
-			.owner = fresh.owner,
-			.opener_pid = fresh.owner.pid,
-			.opener_start = fresh.owner.start,
+			.owner = owner,
+			.opener_pid = owner.pid,
+			.opener_start = owner.start,
 			.sk = (__u64)sk,
 			.netns = head.netns,
 			.port = head.lport,
 			.family = head.family,
-			.matched = fresh.matched,
+			.matched = matched,
 		};
 
 		__builtin_memcpy(opened.addr, head.laddr, sizeof(opened.addr));
 		MAP_PUT(tt_listeners, &head.cookie, &opened, BPF_NOEXIST);
 	}
-	origin = bpf_sk_storage_get(&tt_origins, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (origin && !origin->listener_cookie) {
-		origin->listener_cookie = head.cookie;
-		origin->owner = fresh.owner;
-	}
 	row.cookie = head.cookie;
-	row.cgroup_id = fresh.owner.cgroup_id;
+	row.cgroup_id = owner.cgroup_id;
 	__builtin_memcpy(row.laddr, head.laddr, sizeof(row.laddr));
 	row.lport = head.lport;
 	row.netns = head.netns;
 	row.family = head.family;
-	row.pid = fresh.owner.pid;
-	row.start = fresh.owner.start;
+	row.pid = owner.pid;
+	row.start = owner.start;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }
@@ -199,7 +195,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	head.cookie = bpf_get_socket_cookie(skc);
 	tt_read_tuple(skc, &head, true);
 	state = skc->skc_state;
-	sock = MAP_GET(tt_socks, &head.cookie);
+	sock = tt_find_sock(head.cookie);
 	if (!sock && tt_control.seeding)
 		sock = tt_seed_child(skc, &head);
 	matched = !CFG(filter_pid);

@@ -22,7 +22,7 @@ def empty() -> Path:
     """Build empty.bpf.c and return the object."""
     machine = subprocess.run(["gcc", "-dumpmachine"], check=True, capture_output=True, text=True)
     include = f"-I/usr/include/{machine.stdout.strip()}"
-    flags = ["-g", "-Wno-unused-parameter", "-target", "bpf", include, "-c"]
+    flags = ["-g", "-Wno-unused-parameter", "-target", "bpf", "-mcpu=v3", include, "-c"]
     return _build(HERE / "empty.bpf.c", BUILD / "empty.bpf.o", ["clang", *WARNINGS, *flags])
 
 

@@ -46,6 +46,10 @@ class CoreObject:
         """Set a map's number of entries, before `load`."""
         check(self._lib.bpf_map__set_max_entries(self._map(name), entries), f"size of {name}")
 
+    def entries(self, name: str) -> int:
+        """A map's number of entries."""
+        return int(self._lib.bpf_map__max_entries(self._map(name)))
+
     def setting(self, name: str, dtype: np.dtype[np.void]) -> Records:
         """Return a constant as a one-element array to write to, before `load`."""
         section, offset, _ = self._types.symbols[name]
@@ -61,6 +65,12 @@ class CoreObject:
         section, offset, _ = self._types.symbols[name]
         memory = mmap.mmap(self.map_fd(section), offset + dtype.itemsize)
         return np.frombuffer(memory, dtype, 1, offset)
+
+    def array(self, name: str, dtype: np.dtype[np.void]) -> Records:
+        """Return an array map as an array over the kernel's own memory, after `load`."""
+        entries = self.entries(name)
+        memory = mmap.mmap(self.map_fd(name), entries * dtype.itemsize)
+        return np.frombuffer(memory, dtype, entries)
 
     def load(self) -> None:
         """Have the kernel check and load what was chosen."""

@@ -99,6 +99,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_object__find_program_by_name": (_POINTER, [_POINTER, C.c_char_p]),
     "bpf_object__next_program": (_POINTER, [_POINTER, _POINTER]),
     "bpf_map__fd": (C.c_int, [_POINTER]),
+    "bpf_map__max_entries": (C.c_uint32, [_POINTER]),
     "bpf_map__set_max_entries": (C.c_int, [_POINTER, C.c_uint32]),
     "bpf_map__initial_value": (_POINTER, [_POINTER, C.POINTER(C.c_size_t)]),
     "bpf_program__name": (C.c_char_p, [_POINTER]),
@@ -169,6 +170,9 @@ def program_info(fd: int) -> ProgInfo:
     return info
 
 
+LONGEST_MESSAGE = 1 << 20
+
+
 class Messages:
     """libbpf's own warnings, kept for -v and for error reports instead of printed."""
 
@@ -180,8 +184,11 @@ class Messages:
 
     def _keep(self, level: int, text: bytes, arguments: int) -> int:
         if level == 0:
-            buffer = C.create_string_buffer(4096)
-            self._libc.vsnprintf(buffer, C.c_size_t(4096), text, C.c_void_p(arguments))
+            # the verifier's log may be long, and its end is what matters
+            buffer = C.create_string_buffer(LONGEST_MESSAGE)
+            self._libc.vsnprintf(
+                buffer, C.c_size_t(LONGEST_MESSAGE), text, C.c_void_p(arguments)
+            )
             self.lines += buffer.value.decode(errors="replace").splitlines()
             del self.lines[:-200]
         return 0

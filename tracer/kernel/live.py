@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tracer.errors import TracerError, UsageError
 from tracer.kernel import iterators, maps, preflight, tracefs
 from tracer.kernel.core import CoreObject
+from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.features import choose
 from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib, program_info
 from tracer.kernel.perf import SAMPLE_OFFSET, Chunk, PerfBuffers, online_cpus, sample_size
@@ -95,15 +96,17 @@ class LiveSource:
         bpf.resize("tt_socks", settings.sockets)
         if not settings.snapshots:
             bpf.resize("tt_timewaits", 1)
-        if not settings.count_by_owner:
-            bpf.resize("tt_counts", 1)
+        if settings.count_by_owner:
+            make_room(bpf, self.layout)
         else:
-            bpf.resize("tt_counts", self._count_entries())
+            bpf.resize("tt_counts", 1)
         self._write_config()
         bpf.load()
         self._write_filter_maps()
         self._open_buffers()
         self._control = bpf.variable("tt_control", self.layout.dtypes["control"])
+        if settings.count_by_owner:
+            self._counts = OwnerCounts(bpf, self.layout, self._control)
         self._programs = programs
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
@@ -122,11 +125,6 @@ class LiveSource:
         # what was skipped while the programs were attached one after the other
         self._skipped_before = self._skipped()
         self._control["live"] = 1
-
-    def _count_entries(self) -> int:
-        """Half an entry a socket, as each takes 32 bytes on every CPU: 128 MB at most."""
-        room = (128 << 20) // (32 * maps.possible_cpus())
-        return max(16384, min(self.settings.sockets // 2, room))
 
     def _choose(self) -> list[str]:
         """Programs to attach. Where a subject has several rungs, this kernel is asked by trying."""
@@ -359,21 +357,8 @@ class LiveSource:
         return lines
 
     def counts(self) -> Records:
-        """Transitions by owner and dwell: pairs of key and value, summed over the CPUs."""
-        dtypes = self.layout.dtypes
-        fd = self._object.map_fd("tt_counts")
-        keys, values = maps.read_percpu_hash(fd, dtypes["count_key"], dtypes["count_value"])
-        pairs = np.zeros(
-            len(keys), np.dtype([("key", keys.dtype), ("value", dtypes["count_value"])])
-        )
-        pairs["key"] = keys
-        total = pairs["value"]
-        used = values["count"] > 0
-        total["count"] = values["count"].sum(axis=1)
-        total["sum_ns"] = values["sum_ns"].sum(axis=1)
-        total["min_ns"] = np.where(used, values["min_ns"], np.uint64(2**64 - 1)).min(axis=1)
-        total["max_ns"] = values["max_ns"].max(axis=1)
-        return pairs
+        """Transitions by owner and dwell since the session's begin: pairs of key and value."""
+        return self._counts.take()
 
     def sockets(self) -> Records:
         """Every TCP socket of every namespace that is asked for, with its owner."""
@@ -425,6 +410,8 @@ class LiveSource:
         self._sweep_processes()
         rows = self._rows("tt_iter_files", "holder_row")
         self._settle_listeners(rows)
+        if self.settings.count_by_owner:
+            self._counts.take()  # or the kernel's tables fill up with what has passed
         for buffers in self._buffers.values():
             buffers.add_cpus()
         return time.monotonic() - began
@@ -480,7 +467,7 @@ class LiveSource:
         """Send and count nothing more; returns the moment. The programs stay attached."""
         self._control["live"] = 0
         ended = time.monotonic_ns()
-        time.sleep(0.001)  # a run that had passed the gate takes microseconds to end
+        await_programs()  # those that had passed the gate
         return ended
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ OTHERS = {
     "control": "tt_control",
     "count_key": "tt_count_key",
     "count_value": "tt_count_value",
+    "tally": "tt_tally",
     "sock": "tt_sock",
     "listener": "tt_listener",
     "addr_key": "tt_addr_key",
