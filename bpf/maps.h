@@ -24,9 +24,9 @@ struct tt_config {
 	__u8 filter_lport;
 	__u8 filter_rport;
 	__u8 filter_addr;
-	__u8 tell_forks; /* tell of every process: a recording is asked later whose child each was
-			  */
-	__u8 reserved[4];
+	__u8 tell_forks;  /* tell of every process: a recording is asked later whose child each was
+			   */
+	__u32 last_place; /* of tt_places: their number, a power of two, less one */
 };
 
 struct tt_portset {
@@ -146,12 +146,10 @@ struct tt_sock {
 };
 
 /* In user space's reach as memory, not by a system call a socket. */
-#define TT_PLACES 65536
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, TT_PLACES);
+	__uint(max_entries, 65536);
 	__type(key, __u32);
 	__type(value, struct tt_sock);
 } tt_places SEC(".maps");

@@ -13,7 +13,7 @@
 
 tt_inline struct tt_sock *tt_get_place(tt_cookie cookie)
 {
-	__u32 place = cookie & (TT_PLACES - 1);
+	__u32 place = cookie & CFG(last_place);
 
 	return MAP_GET(tt_places, &place);
 }

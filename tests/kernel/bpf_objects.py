@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ctypes as C
+import mmap
 import os
 import re
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tracer.kernel.libbpf import check, lib
 
@@ -44,6 +48,7 @@ class TracerMap:
             if info.name.decode() == name:
                 self._value_size = info.value_size
                 self._key_size = info.key_size
+                self._entries = info.max_entries
                 return
             os.close(self.fd)
         raise AssertionError(f"process {pid} has no map {name}")
@@ -65,6 +70,11 @@ class TracerMap:
         if lib().bpf_map_lookup_elem(self.fd, number, value) < 0:
             return None
         return bytes(value)
+
+    def array(self, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+        """A copy of an array map that can be mapped into memory."""
+        with mmap.mmap(self.fd, self._entries * dtype.itemsize, prot=mmap.PROT_READ) as memory:
+            return np.frombuffer(memory, dtype).copy()
 
     def close(self) -> None:
         os.close(self.fd)

@@ -94,7 +94,7 @@ class Workload:
         self.run = Run()
         self._spaces, self._layout, self._hidden = spaces, layout, hidden
         pid = tracer.process.pid
-        names = ("tt_socks", "tt_listeners", "tt_tasks", "tt_targets", "tt_stats")
+        names = ("tt_socks", "tt_places", "tt_listeners", "tt_tasks", "tt_targets", "tt_stats")
         self._maps = {name: TracerMap(pid, name) for name in names}
 
     def ways(self, left_last: ExitStack) -> None:
@@ -125,12 +125,17 @@ class Workload:
                 run.endings[way] = ending.finish()
 
     def _sockets_of(self, pid: int) -> int:
-        owners = [self._sock(cookie)["pid"] for cookie in self.keys("tt_socks")]
-        return owners.count(pid)
+        places = self._maps["tt_places"].array(self._layout.dtypes["sock"])
+        crowded = [self._sock(cookie)["pid"] for cookie in self._maps["tt_socks"].keys()]
+        return int((places["pid"] == pid).sum()) + crowded.count(pid)
 
     def _sock(self, cookie: int) -> np.void:
         """A socket's struct tt_sock; all zero if it has gone meanwhile."""
         dtype = self._layout.dtypes["sock"]
+        places = self._maps["tt_places"].array(dtype)
+        place: np.void = places[cookie % len(places)]
+        if place["cookie"] == cookie:
+            return place
         value = self._maps["tt_socks"].value(cookie) or bytes(dtype.itemsize)
         sock: np.void = np.frombuffer(value, dtype)[0]
         return sock
@@ -184,7 +189,14 @@ class Workload:
         return found
 
     def keys(self, name: str) -> set[int]:
+        if name == "tt_socks":
+            return self._socks()
         return self._maps[name].keys()
+
+    def _socks(self) -> set[int]:
+        """Cookies of all sockets kept: those in their places, and those whose place is taken."""
+        places = self._maps["tt_places"].array(self._layout.dtypes["sock"])
+        return self._maps["tt_socks"].keys() | set(places["cookie"][places["cookie"] > 0].tolist())
 
     def close(self) -> None:
         for one in self._maps.values():

@@ -94,6 +94,8 @@ class LiveSource:
         programs = self._choose()
         bpf.choose([*programs, *OWNERS.rungs[0].programs, *SOCKETS.rungs[0].programs])
         bpf.resize("tt_socks", settings.sockets)
+        self._places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
+        bpf.resize("tt_places", self._places)
         if not settings.snapshots:
             bpf.resize("tt_timewaits", 1)
         if settings.count_by_owner:
@@ -172,6 +174,7 @@ class LiveSource:
         config["stream"] = self.settings.stream
         config["count_by_owner"] = self.settings.count_by_owner
         config["tell_forks"] = self.settings.tell_forks
+        config["last_place"] = self._places - 1
         config["keep_remains"] = self.settings.snapshots
         config["filter_pid"] = bool(filters.pids)
         config["follow"] = filters.follow
