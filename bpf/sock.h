@@ -23,11 +23,24 @@ tt_inline void tt_map_v4(__u8 *addr, __be32 v4)
 	word[3] = v4;
 }
 
-/* Addresses, ports, family of the packets and namespace of any kind of TCP socket. */
+/*
+ * Ask for it early in a program: to check a pointer taken through a trusted one,
+ * the verifier searches the kernel's types, on every road that leads there.
+ */
+tt_inline tt_netns tt_read_netns(const struct sock_common *skc, const bool trusted)
+{
+	struct net *net;
+	tt_netns inode;
+
+	READ(trusted, net, skc, skc_net.net);
+	READ(trusted, inode, net, ns.inum);
+	return inode;
+}
+
+/* Addresses, ports and family of the packets of any kind of TCP socket. */
 tt_inline void tt_read_tuple(const struct sock_common *skc, struct tt_head *head,
 			     const bool trusted)
 {
-	struct net *net;
 	__u16 family, lport;
 	__be16 rport;
 
@@ -52,8 +65,6 @@ tt_inline void tt_read_tuple(const struct sock_common *skc, struct tt_head *head
 		tt_map_v4(head->raddr, remote);
 		head->family = 4;
 	}
-	READ(trusted, net, skc, skc_net.net);
-	READ(trusted, head->netns, net, ns.inum);
 }
 
 /*

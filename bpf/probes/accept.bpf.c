@@ -84,8 +84,10 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk)
 			listener = MAP_GET(tt_listeners, &sock->listener_cookie);
 	}
 	if (tt_is_live()) {
-		if (tt_needs_tuple(matched))
+		if (tt_needs_tuple(matched)) {
+			head.netns = tt_read_netns(&sk->__sk_common, false);
 			tt_read_tuple(&sk->__sk_common, &head, false);
+		}
 		if (tt_admit(stats, TT_KIND_ACCEPT, &head, sock ? 1U << (sock->state & 15) : 0,
 			     matched) &&
 		    CFG(stream))

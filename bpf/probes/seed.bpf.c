@@ -124,6 +124,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 		return 0;
 	state = sk->__sk_common.skc_state;
 	head.cookie = bpf_get_socket_cookie(sk);
+	head.netns = tt_read_netns(&sk->__sk_common, true);
 	tt_read_tuple(&sk->__sk_common, &head, true);
 	owner.pid = task->tgid;
 	owner.start = tt_read_start(task);
@@ -193,6 +194,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 		return 0;
 	head.kind = TT_KIND_STATE;
 	head.cookie = bpf_get_socket_cookie(skc);
+	head.netns = tt_read_netns(skc, true);
 	tt_read_tuple(skc, &head, true);
 	state = skc->skc_state;
 	sock = tt_find_sock(head.cookie);

@@ -40,7 +40,7 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 }
 
 /* A listener is remembered by its cookie. */
-tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie,
+tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netns netns,
 				const struct tt_owner *owner, bool matched)
 {
 	struct tt_head head = {};
@@ -49,11 +49,11 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie,
 		.opener_pid = owner->pid,
 		.opener_start = owner->start,
 		.sk = (__u64)sk,
+		.netns = netns,
 		.matched = matched,
 	};
 
 	tt_read_tuple(&sk->__sk_common, &head, true);
-	listener.netns = head.netns;
 	listener.port = head.lport;
 	listener.family = head.family;
 	__builtin_memcpy(listener.addr, head.laddr, sizeof(listener.addr));
@@ -131,6 +131,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 
 	head->mono_ns = bpf_ktime_get_ns();
 	head->cookie = tt_get_cookie(sk);
+	head->netns = tt_read_netns(&sk->__sk_common, true);
 	head->kind = TT_KIND_STATE;
 	event.old = old;
 	event.new = new;
@@ -151,7 +152,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	}
 	tt_settle_owner(ctx, sk, old, new, head->mono_ns, sock, stats);
 	if (new == TT_LISTEN && old == TT_CLOSE)
-		tt_open_listener(sk, head->cookie, &sock->owner, sock->matched);
+		tt_open_listener(sk, head->cookie, head->netns, &sock->owner, sock->matched);
 	if (old == TT_LISTEN && new == TT_CLOSE)
 		tt_close_listener(ctx, head->cookie, head->mono_ns, sock, stats);
 

@@ -126,7 +126,8 @@ class Workload:
 
     def _sockets_of(self, pid: int) -> int:
         places = self._maps["tt_places"].array(self._layout.dtypes["sock"])
-        crowded = [self._sock(cookie)["pid"] for cookie in self._maps["tt_socks"].keys()]
+        others = self._maps["tt_socks"].keys()
+        crowded = [self._sock(cookie)["pid"] for cookie in others]
         return int((places["pid"] == pid).sum()) + crowded.count(pid)
 
     def _sock(self, cookie: int) -> np.void:

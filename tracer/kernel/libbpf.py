@@ -186,9 +186,7 @@ class Messages:
         if level == 0:
             # the verifier's log may be long, and its end is what matters
             buffer = C.create_string_buffer(LONGEST_MESSAGE)
-            self._libc.vsnprintf(
-                buffer, C.c_size_t(LONGEST_MESSAGE), text, C.c_void_p(arguments)
-            )
+            self._libc.vsnprintf(buffer, C.c_size_t(LONGEST_MESSAGE), text, C.c_void_p(arguments))
             self.lines += buffer.value.decode(errors="replace").splitlines()
             del self.lines[:-200]
         return 0
