@@ -64,6 +64,36 @@ tt_inline long tt_current_call(const struct task_struct *task)
 #endif
 }
 
+/* An argument of the system call a task is in, as it was entered with; 0 where it cannot be asked.
+ */
+tt_inline unsigned long tt_call_argument(const struct task_struct *task, const int number)
+{
+	const void *regs;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return 0;
+	regs = (const void *)bpf_task_pt_regs((void *)task);
+#if defined(__TARGET_ARCH_x86)
+	return number ? ((const struct pt_regs___x86 *)regs)->si
+		      : ((const struct pt_regs___x86 *)regs)->di;
+#else
+	return number ? ((const struct pt_regs___arm64 *)regs)->regs[1]
+		      : ((const struct pt_regs___arm64 *)regs)->orig_x0;
+#endif
+}
+
+/* Whether the task that runs is in connect(). */
+tt_inline bool tt_is_connecting(void)
+{
+	const struct task_struct *task = tt_task_btf();
+
+#if defined(__TARGET_ARCH_x86)
+	return task && tt_current_call(task) == 42;
+#else
+	return task && tt_current_call(task) == 203;
+#endif
+}
+
 /*
  * Whether a task that runs a socket's close does so on its own account. One
  * that only looked (read /proc/PID/fdinfo, listed /proc/PID/fd) may be the last

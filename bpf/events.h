@@ -33,7 +33,9 @@ enum tt_kind {
 	TT_KIND_ACCEPT = 2,
 	TT_KIND_TASK = 3,
 	TT_KIND_LOST = 4, /* made in user space from the counters below */
-	TT_KIND_MAX = 5,
+	TT_KIND_HANDSHAKE = 5,
+	TT_KIND_SYN_DROP = 6,
+	TT_KIND_MAX = 7,
 };
 
 enum tt_owner_is {
@@ -71,6 +73,55 @@ enum tt_precision {
 	TT_PRECISION_FIRST_IO = 1,
 };
 
+enum tt_role {
+	TT_ROLE_UNKNOWN = 0,
+	TT_ROLE_ACTIVE = 1,
+	TT_ROLE_PASSIVE = 2,
+};
+
+/* How an attempt to connect ended. */
+enum tt_outcome {
+	TT_OUTCOME_UNKNOWN = 0,
+	TT_OUTCOME_OK = 1,
+	TT_OUTCOME_REFUSED = 2,
+	TT_OUTCOME_RESET = 3,
+	TT_OUTCOME_TIMEOUT = 4, /* the kernel gave up */
+	TT_OUTCOME_GAVE_UP = 5, /* the application closed it, a SYN unanswered for a full RTO */
+	TT_OUTCOME_UNREACHABLE = 6,
+	TT_OUTCOME_NO_PORT = 7, /* EADDRNOTAVAIL */
+	TT_OUTCOME_DENIED = 8,	/* EPERM, EACCES */
+	TT_OUTCOME_ABORTED = 9, /* closed before an answer was due */
+	TT_OUTCOME_SYN_ACK_TIMEOUT = 10,
+	TT_OUTCOME_QUEUE_FULL = 11,
+};
+
+enum tt_latency_from {
+	TT_FROM_NONE = 0,
+	TT_FROM_SYN = 1,
+	TT_FROM_SYNACK = 2,
+};
+
+enum tt_cause {
+	TT_CAUSE_OTHER = 0,
+	TT_CAUSE_ACCEPT_QUEUE_FULL = 1,
+	TT_CAUSE_SYN_QUEUE_FULL = 2,
+	TT_CAUSE_SYN_QUEUE_RESERVE = 3, /* last quarter of tcp_max_syn_backlog, cookies off */
+	TT_CAUSE_MEMORY = 4,
+	TT_CAUSE_ROUTE = 5,
+	TT_CAUSE_LSM = 6,
+	TT_CAUSE_MAX = 7,
+};
+
+enum tt_stage {
+	TT_STAGE_SYN = 1,
+	TT_STAGE_ACK = 2,
+};
+
+enum tt_answer {
+	TT_ANSWER_NONE = 0,
+	TT_ANSWER_RST = 1,
+};
+
 enum tt_task_event {
 	TT_TASK_SEEN = 1,
 	TT_TASK_RENAMED = 2,
@@ -83,6 +134,12 @@ typedef __u8 tt_tcp_state_t;
 typedef __u8 tt_dwell_is_t;
 typedef __u8 tt_precision_t;
 typedef __u8 tt_task_event_t;
+typedef __u8 tt_role_t;
+typedef __u8 tt_outcome_t;
+typedef __u8 tt_latency_from_t;
+typedef __u8 tt_cause_t;
+typedef __u8 tt_stage_t;
+typedef __u8 tt_answer_t;
 typedef __u8 tt_family; /* 4 or 6, of the packets */
 
 /* What every record starts with: 80 bytes. */
@@ -130,8 +187,44 @@ struct tt_accept {
 	tt_port listener_port;
 	tt_family listener_family;
 	tt_precision_t precision;
-	tt_tcp_state_t state; /* of the socket, as it was taken */
+	tt_tcp_state_t state; /* of the socket, as it was taken; of one that failed: LISTEN */
 	__u8 reserved[3];
+};
+
+/* An attempt to connect that has ended, well or not. */
+struct tt_handshake {
+	struct tt_head head;
+	tt_cookie listener_cookie; /* passive */
+	tt_ns latency_ns;
+	tt_us rtt_us;	   /* 0: not measured */
+	tt_count syn_sent; /* SYNs, or SYN-ACKs */
+	tt_count syn_retransmits;
+	tt_errno error;
+	tt_role_t role;
+	tt_outcome_t outcome;
+	tt_latency_from_t latency_from;
+	__u8 syncookie;
+	__u32 reserved;
+};
+
+/* A SYN, or the ACK that would have finished a handshake, that a listener threw away. */
+struct tt_syn_drop {
+	struct tt_head head; /* the owner is the listener's */
+	tt_addr listener_addr;
+	tt_cookie listener_cookie; /* 0: not to be told */
+	tt_pid listener_pid;
+	tt_ticks listener_start;
+	tt_count accept_queue;
+	tt_count accept_queue_max;
+	tt_count syn_queue;
+	tt_count syn_queue_max;
+	tt_count count; /* packets that this record stands for */
+	tt_port listener_port;
+	tt_family listener_family;
+	tt_cause_t cause;
+	tt_stage_t stage;
+	tt_answer_t answer;
+	__u8 reserved[2];
 };
 
 struct tt_task {
@@ -147,6 +240,8 @@ struct tt_task {
 struct tt_large {
 	union {
 		struct tt_accept accept;
+		struct tt_handshake handshake;
+		struct tt_syn_drop syn_drop;
 		struct tt_task task;
 	};
 };
@@ -194,7 +289,46 @@ struct tt_sock_row {
 	tt_owner_is_t owner_is;
 	tt_family family;
 	tt_dwell_is_t age_is;
-	__u32 matched; /* by the filters of this session */
+	tt_cookie listener_cookie;
+	tt_ns waiting_ns; /* finished, and not accepted for so long; 0: not waiting */
+	__u32 matched;	  /* by the filters of this session */
+	__u32 reserved;
+};
+
+/* iter/tcp: one listening socket, and one that has closed since the last look */
+struct tt_listener_row {
+	tt_cookie cookie;
+	tt_cgroup cgroup_id; /* of the owner */
+	tt_addr addr;
+	tt_pid pid; /* the owner */
+	tt_ticks start;
+	tt_netns netns;
+	tt_port port;
+	tt_family family;
+	__u8 matched; /* by the filters of this session */
+	tt_count accept_queue;
+	tt_count accept_queue_max;
+	tt_count syn_queue;
+	tt_count syn_queue_max;
+	tt_count accept_queue_peak;
+	tt_count syn_queue_peak;
+	__u64 finished; /* handshakes, put into its accept queue */
+	__u64 accepts;
+	__u64 reset_in_queue;
+	__u64 never_accepted; /* waited when it closed */
+	__u64 overflows;
+	__u64 cookies_sent;
+	__u64 drops[TT_CAUSE_MAX];
+	tt_ns full_ns;		  /* with more than its accept queue's limit waiting */
+	tt_mono_ns opened_ns;	  /* 0: before tracing */
+	tt_mono_ns closed_ns;	  /* 0: it listens */
+	tt_count somaxconn;	  /* of its namespace */
+	tt_count max_syn_backlog; /* likewise */
+	__u8 syncookies;	  /* likewise */
+	__u8 reuseport;
+	__u8 defer_accept; /* seconds */
+	__u8 fastopen;
+	__u8 reserved[4];
 };
 
 /* --- counters (map reads) ------------------------------------------------ */

@@ -32,13 +32,36 @@ struct ns_common {
 	unsigned int inum;
 };
 
-struct net {
-	struct ns_common ns;
-};
+struct net;
 
 typedef struct {
 	struct net *net;
 } possible_net_t;
+
+struct netns_core {
+	int sysctl_somaxconn;
+};
+
+struct netns_ipv4 {
+	__u8 sysctl_tcp_syncookies;
+	int sysctl_max_syn_backlog;
+};
+
+struct fastopen_queue {
+	int max_qlen;
+};
+
+struct request_sock_queue {
+	__u8 rskq_defer_accept;
+	atomic_t qlen;
+	struct fastopen_queue fastopenq;
+};
+
+struct net {
+	struct ns_common ns;
+	struct netns_core core;
+	struct netns_ipv4 ipv4;
+};
 
 struct in6_addr {
 	union {
@@ -54,6 +77,7 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned char skc_reuseport : 1;
 	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
@@ -85,13 +109,28 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	struct request_sock_queue icsk_accept_queue;
 };
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 srtt_us;
+	__u32 total_retrans;
 	int linger2;
 	struct list_head tsorted_sent_queue;
+};
+
+struct request_sock {
+	struct sock_common __req_common;
+};
+
+struct inet_request_sock {
+	struct request_sock req;
+};
+
+struct tcp_request_sock {
+	struct inet_request_sock req;
+	__u64 snt_synack;
 };
 
 struct kernfs_node {
@@ -141,10 +180,14 @@ struct files_struct {
 /* what a system call was entered with; the name before ___ is the kernel's */
 struct pt_regs___x86 {
 	unsigned long orig_ax;
+	unsigned long di;
+	unsigned long si;
 };
 
 struct pt_regs___arm64 {
 	int syscallno;
+	__u64 regs[31];
+	__u64 orig_x0;
 };
 
 struct signal_struct {
@@ -204,6 +247,27 @@ struct proto_accept_arg {
 #define AF_INET6 10
 #define S_IFMT 0xf000
 #define S_IFSOCK 0xc000
+#define EPERM 1
+#define EINTR 4
+#define ENOMEM 12
+#define EACCES 13
+#define ENFILE 23
+#define EMFILE 24
+#define EADDRNOTAVAIL 99
+#define ENETDOWN 100
+#define ENETUNREACH 101
+#define ECONNABORTED 103
+#define ECONNRESET 104
+#define ENOBUFS 105
+#define EISCONN 106
+#define ETIMEDOUT 110
+#define ECONNREFUSED 111
+#define EHOSTDOWN 112
+#define EHOSTUNREACH 113
+#define EALREADY 114
+#define EINPROGRESS 115
+#define ERESTARTSYS 512
+#define ERESTART_RESTARTBLOCK 516
 #define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000	  /* include/linux/sched.h, unchanged since v2.6 */
 #define NSEC_PER_TICK 10000000ULL /* USER_HZ is 100 on x86 and arm64 */

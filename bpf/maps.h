@@ -24,8 +24,11 @@ struct tt_config {
 	__u8 filter_lport;
 	__u8 filter_rport;
 	__u8 filter_addr;
-	__u8 tell_forks;  /* tell of every process: a recording is asked later whose child each was
-			   */
+	__u8 listen_stats; /* count what happens in the queues of each listener */
+	__u8 connect_exit; /* connect()'s end is seen: what it says need not be guessed */
+	__u8 tell_forks;   /* tell of every process: a recording is asked later whose child each was
+			    */
+	__u8 reserved[2];
 	__u32 last_place; /* of tt_places: their number, a power of two, less one */
 };
 
@@ -88,6 +91,14 @@ struct {
 	__type(value, struct tt_turn);
 } tt_turns SEC(".maps");
 
+/* Where a large record is made that has no room on a program's stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TT_SLOT_MAX);
+	__type(key, __u32);
+	__type(value, struct tt_large);
+} tt_scratch SEC(".maps");
+
 /*
  * Transitions by owner and dwell, counted in two turns: while one is filled,
  * user space takes the other away. Each CPU and program has TT_TALLIES places in
@@ -133,17 +144,22 @@ struct tt_owner {
 struct tt_sock {
 	tt_cookie cookie; /* 0: nobody's */
 	struct tt_owner owner;
-	tt_mono_ns since_ns; /* when it entered `state`, 0: before tracing */
-	tt_mono_ns established_ns;
+	tt_mono_ns since_ns;	   /* when it entered `state`, 0: before tracing */
+	tt_mono_ns established_ns; /* while it connects: when that began */
 	tt_cookie listener_cookie;
 	tt_us handshake_us;
 	tt_tcp_state_t state; /* 0: seeded, and not heard of since */
 	tt_owner_is_t owner_is;
 	__u8 matched; /* a target answers for it */
 	__u8 seeded;
+	__u8 is;	 /* TT_SOCK_ bits */
+	__u8 told_error; /* how its last attempt to connect ended; connect() will say so too */
+	__u16 reserved;
 	__u32 crowd; /* of a place: how many of its sockets are in tt_socks instead */
-	__u32 reserved;
 };
+
+#define TT_SOCK_CONNECTING 1
+#define TT_SOCK_WAITING 2 /* finished, and not accepted yet */
 
 /* In user space's reach as memory, not by a system call a socket. */
 struct {
@@ -172,6 +188,22 @@ struct tt_listener {
 	tt_port port;
 	tt_family family;
 	__u8 matched; /* a target holds it */
+	/* what follows is kept with listen_stats alone */
+	tt_mono_ns opened_ns; /* 0: before tracing */
+	tt_mono_ns closed_ns; /* 0: it listens; else user space forgets it at its next look */
+	tt_mono_ns full_since_ns;
+	tt_ns full_ns;
+	__u64 finished;
+	__u64 accepts;
+	__u64 reset_in_queue;
+	__u64 never_accepted;
+	__u64 overflows;
+	__u64 cookies_sent;
+	__u64 drops[TT_CAUSE_MAX];
+	tt_count accept_queue_peak;
+	tt_count accept_queue_max;
+	tt_count syn_queue_peak;
+	__u32 reserved;
 };
 
 struct {

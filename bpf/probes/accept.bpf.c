@@ -7,6 +7,8 @@
  * returned. The second costs every system call of the machine some 33 ns.
  */
 #include "../emit.h"
+#include "../files.h"
+#include "../listeners.h"
 #include "../owner.h"
 #include "../sock.h"
 #include "../socks.h"
@@ -14,18 +16,13 @@
 /* What a record says of the listener, while it still listens. */
 tt_inline void tt_describe_listener(struct tt_accept *event, const struct tt_listener *listener)
 {
-	const struct sock *sk = (const struct sock *)listener->sk;
-
 	event->listener_pid = listener->owner.pid;
 	event->listener_start = listener->owner.start;
 	event->listener_port = listener->port;
 	event->listener_family = listener->family;
 	__builtin_memcpy(event->listener_addr, listener->addr, sizeof(event->listener_addr));
-	/* the pointer may be stale by now: believe it only if it still is that socket */
-	if (sk && tt_read_cookie(&sk->__sk_common) == event->listener_cookie) {
-		bpf_core_read(&event->accept_queue, sizeof(__u32), &sk->sk_ack_backlog);
-		bpf_core_read(&event->accept_queue_max, sizeof(__u32), &sk->sk_max_ack_backlog);
-	}
+	tt_read_queue(listener, event->listener_cookie, &event->accept_queue,
+		      &event->accept_queue_max);
 }
 
 tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, const struct tt_sock *sock,
@@ -80,8 +77,13 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk)
 		sock->seeded = 0;
 		if (!sock->state)
 			bpf_core_read(&sock->state, 1, &sk->__sk_common.skc_state);
+		sock->is &= ~TT_SOCK_WAITING;
 		if (sock->listener_cookie)
 			listener = MAP_GET(tt_listeners, &sock->listener_cookie);
+		if (CFG(listen_stats) && listener) {
+			__sync_fetch_and_add(&listener->accepts, 1);
+			tt_look_at_queue(listener, sock->listener_cookie, head.mono_ns);
+		}
 	}
 	if (tt_is_live()) {
 		if (tt_needs_tuple(matched)) {
@@ -112,35 +114,68 @@ int tt_accept_fexit(__u64 *ctx)
 	return protocol == IPPROTO_TCP ? tt_accepted(ctx, sk) : 0;
 }
 
-/* From a new descriptor of the current task to its TCP socket, or NULL. */
-tt_inline const struct sock *tt_sock_of_fd(long fd)
+/* accept() that took nothing, for want of descriptors or memory: told with the listener. */
+tt_inline int tt_accept_failed(void *ctx, const struct sock *sk, int error)
 {
-	const struct task_struct *task = tt_task_btf();
-	struct file **fds;
-	struct file *file = NULL;
-	const struct socket *socket;
-	const struct sock *sk;
+	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
+	struct tt_listener *listener;
+	struct tt_large large = {};
+	struct tt_accept *event = &large.accept;
+	struct tt_head *head = &event->head;
+	struct tt_owner caller;
+	bool matched;
 
-	if (task)
-		fds = task->files->fdt->fd;
-	else
-		fds = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), files, fdt, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), fds + fd);
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(socket, sk);
-	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return NULL;
-	return sk;
+	if (!stats || !tt_is_live())
+		return 0;
+	head->mono_ns = bpf_ktime_get_ns();
+	head->kind = TT_KIND_ACCEPT;
+	head->owner_is = tt_current_owner(ctx, stats, head->mono_ns, &caller);
+	head->pid = caller.pid;
+	head->start = caller.start;
+	head->cgroup_id = caller.cgroup_id;
+	head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+	matched = tt_is_target(caller.pid, caller.start);
+	head->cookie = tt_read_cookie(&sk->__sk_common);
+	head->netns = tt_read_netns(&sk->__sk_common, false);
+	tt_read_tuple(&sk->__sk_common, head, false);
+	event->error = error;
+	event->state = TT_LISTEN;
+	event->listener_cookie = head->cookie;
+	listener = MAP_GET(tt_listeners, &head->cookie);
+	if (listener)
+		tt_describe_listener(event, listener);
+	if (tt_admit(stats, TT_KIND_ACCEPT, head, 1U << TT_LISTEN, matched) && CFG(stream))
+		tt_send(ctx, tt_large, TT_KIND_ACCEPT, &large, stats);
+	return 0;
+}
+
+/* Not failures: nothing to take, a signal, no listener at all, or an address to write it to. */
+tt_inline bool tt_is_accept_failure(long error)
+{
+	switch (error) {
+	case ENFILE:
+	case EMFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case ECONNABORTED:
+	case EPERM:
+		return true;
+	default:
+		return false;
+	}
 }
 
 tt_inline int tt_accept_returned(struct trace_event_raw_sys_exit *ctx)
 {
+	const struct task_struct *task = tt_task_btf();
 	const struct sock *sk;
 
-	if (ctx->ret < 0)
-		return 0;
+	if (ctx->ret < 0) {
+		if (!tt_is_accept_failure(-ctx->ret) || !task)
+			return 0;
+		sk = tt_sock_of_fd(tt_call_argument(task, 0));
+		return sk ? tt_accept_failed(ctx, sk, -ctx->ret) : 0;
+	}
 	sk = tt_sock_of_fd(ctx->ret);
 	return sk ? tt_accepted(ctx, sk) : 0;
 }

@@ -179,6 +179,75 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/* What is kept of a listener, and its queues as they stand. */
+tt_inline void tt_fill_listener(struct tt_listener_row *row, const struct tt_listener *listener)
+{
+	row->matched = listener->matched;
+	row->pid = listener->owner.pid;
+	row->start = listener->owner.start;
+	row->cgroup_id = listener->owner.cgroup_id;
+	row->finished = listener->finished;
+	row->accepts = listener->accepts;
+	row->reset_in_queue = listener->reset_in_queue;
+	row->never_accepted = listener->never_accepted;
+	row->overflows = listener->overflows;
+	row->cookies_sent = listener->cookies_sent;
+	__builtin_memcpy(row->drops, listener->drops, sizeof(row->drops));
+	row->accept_queue_peak = listener->accept_queue_peak;
+	row->syn_queue_peak = listener->syn_queue_peak;
+	row->full_ns = listener->full_ns;
+	row->opened_ns = listener->opened_ns;
+	if (listener->full_since_ns)
+		row->full_ns += bpf_ktime_get_ns() - listener->full_since_ns;
+}
+
+/* Every listening socket of the namespace of the thread that made the iterator. */
+PROBE_ITER("tcp")
+int tt_iter_listeners(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct tt_listener_row row = {};
+	struct tt_listener *listener;
+	struct tt_head head = {};
+	struct tcp_sock *tp;
+	struct net *net;
+
+	if (!skc || skc->skc_state != TT_LISTEN)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return 0;
+	head.kind = TT_KIND_STATE;
+	head.cookie = bpf_get_socket_cookie(skc);
+	head.netns = tt_read_netns(skc, true);
+	tt_read_tuple(skc, &head, true);
+	row.cookie = head.cookie;
+	row.netns = head.netns;
+	row.port = head.lport;
+	row.family = head.family;
+	__builtin_memcpy(row.addr, head.laddr, sizeof(row.addr));
+	row.matched = !CFG(filter_pid);
+	listener = MAP_GET(tt_listeners, &row.cookie);
+	if (listener)
+		tt_fill_listener(&row, listener);
+	row.accept_queue = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
+	row.accept_queue_max = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
+	row.syn_queue = tp->inet_conn.icsk_accept_queue.qlen.counter;
+	row.syn_queue_max = row.accept_queue_max; /* inet_csk_reqsk_queue_is_full() */
+	row.defer_accept = tp->inet_conn.icsk_accept_queue.rskq_defer_accept;
+	row.fastopen = tp->inet_conn.icsk_accept_queue.fastopenq.max_qlen > 0;
+	row.reuseport = BPF_CORE_READ_BITFIELD_PROBED(skc, skc_reuseport);
+	bpf_core_read(&net, sizeof(net), &skc->skc_net.net);
+	bpf_core_read(&row.somaxconn, sizeof(row.somaxconn), &net->core.sysctl_somaxconn);
+	bpf_core_read(&row.max_syn_backlog, sizeof(row.max_syn_backlog),
+		      &net->ipv4.sysctl_max_syn_backlog);
+	bpf_core_read(&row.syncookies, 1, &net->ipv4.sysctl_tcp_syncookies);
+	row.matched =
+		tt_refused_by(TT_KIND_STATE, &head, 1U << TT_LISTEN, row.matched) == TT_FILTER_NONE;
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}
+
 /* Every TCP socket of the namespace of the thread that made the iterator. */
 PROBE_ITER("tcp")
 int tt_iter_tcp(struct bpf_iter__tcp *ctx)
@@ -208,6 +277,9 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 		row.start = sock->owner.start;
 		row.cgroup_id = sock->owner.cgroup_id;
 		row.owner_is = sock->owner_is;
+		row.listener_cookie = sock->listener_cookie;
+		if (sock->is & TT_SOCK_WAITING && sock->established_ns)
+			row.waiting_ns = bpf_ktime_get_ns() - sock->established_ns;
 		if (sock->since_ns) {
 			row.age_is = TT_DWELL_EXACT;
 			row.age_ns = bpf_ktime_get_ns() - sock->since_ns;

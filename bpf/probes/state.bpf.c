@@ -9,6 +9,8 @@
  */
 #include "../counts.h"
 #include "../emit.h"
+#include "../handshake.h"
+#include "../listeners.h"
 #include "../owner.h"
 #include "../sock.h"
 #include "../socks.h"
@@ -41,7 +43,7 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 
 /* A listener is remembered by its cookie. */
 tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netns netns,
-				const struct tt_owner *owner, bool matched)
+				tt_mono_ns now, const struct tt_owner *owner, bool matched)
 {
 	struct tt_head head = {};
 	struct tt_listener listener = {
@@ -51,6 +53,7 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 		.sk = (__u64)sk,
 		.netns = netns,
 		.matched = matched,
+		.opened_ns = now,
 	};
 
 	tt_read_tuple(&sk->__sk_common, &head, true);
@@ -92,6 +95,10 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 	if (tt_is_opening(old, new)) {
 		sock->owner_is = tt_current_owner(ctx, stats, now, &sock->owner);
 		sock->matched = tt_is_target(sock->owner.pid, sock->owner.start);
+		if (new == TT_SYN_SENT) {
+			sock->is = TT_SOCK_CONNECTING;
+			sock->established_ns = now;
+		}
 	} else if (old == TT_LISTEN && new == TT_SYN_RECV) {
 		tt_inherit(sk, sock);
 	} else if (tt_is_closing(old, new) && bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
@@ -118,7 +125,15 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 	if (tt_closing_owner(ctx, stats, now, &closer))
 		sock->owner = closer;
 	sock->matched = listener->matched;
-	MAP_DEL(tt_listeners, &cookie);
+	if (!CFG(listen_stats)) {
+		MAP_DEL(tt_listeners, &cookie);
+		return;
+	}
+	/* its children end after it, and what it counted is read once more */
+	listener->closed_ns = now;
+	if (listener->full_since_ns)
+		listener->full_ns += now - listener->full_since_ns;
+	listener->full_since_ns = 0;
 }
 
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
@@ -152,7 +167,8 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	}
 	tt_settle_owner(ctx, sk, old, new, head->mono_ns, sock, stats);
 	if (new == TT_LISTEN && old == TT_CLOSE)
-		tt_open_listener(sk, head->cookie, head->netns, &sock->owner, sock->matched);
+		tt_open_listener(sk, head->cookie, head->netns, head->mono_ns, &sock->owner,
+				 sock->matched);
 	if (old == TT_LISTEN && new == TT_CLOSE)
 		tt_close_listener(ctx, head->cookie, head->mono_ns, sock, stats);
 
@@ -169,12 +185,15 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	}
 	sock->since_ns = head->mono_ns;
 	sock->state = new;
-	if (old == TT_SYN_RECV && new == TT_ESTABLISHED) {
+	if (old == TT_SYN_RECV && new == TT_ESTABLISHED && !(sock->is & TT_SOCK_CONNECTING)) {
 		const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
 
 		sock->established_ns = head->mono_ns;
 		sock->handshake_us = tp ? tp->srtt_us >> 3 : 0;
+		tt_enqueued(sock, head->mono_ns);
 	}
+	if (new == TT_CLOSE && sock->is &TT_SOCK_WAITING)
+		tt_ended_waiting(sock);
 
 	if (!tt_is_live())
 		return 0;
@@ -186,6 +205,8 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		event.timewait = tt_read_timewait(sk, old);
 	if (tt_needs_tuple(sock->matched))
 		tt_read_full_tuple(sk, new, head);
+	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
+		tt_tell_handshake(ctx, sk, old, new, head, sock, stats, slot);
 	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event.timewait,
 		      sock->matched))
 		return 0;

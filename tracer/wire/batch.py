@@ -95,7 +95,7 @@ def split(small: Records | None, large: Records | None, layout: Layout) -> Batch
     kinds: dict[str, Records] = {}
     if large is not None:
         tags = layout.enums["kind"]
-        for name in ("task", "accept"):
+        for name in ("task", "handshake", "accept", "syn_drop"):
             chosen = large[large["kind"] == tags[name.upper()]]
             if len(chosen):
                 kinds[name] = _as(chosen, layout.dtypes[name])

@@ -18,8 +18,19 @@ from tracer.wire import btf
 
 Records = NDArray[np.void]
 
-EVENTS = {"state": "tt_state", "accept": "tt_accept", "task": "tt_task"}
-ROWS = {"task_row": "tt_task_row", "holder_row": "tt_holder_row", "sock_row": "tt_sock_row"}
+EVENTS = {
+    "state": "tt_state",
+    "accept": "tt_accept",
+    "handshake": "tt_handshake",
+    "syn_drop": "tt_syn_drop",
+    "task": "tt_task",
+}
+ROWS = {
+    "task_row": "tt_task_row",
+    "holder_row": "tt_holder_row",
+    "sock_row": "tt_sock_row",
+    "listener_row": "tt_listener_row",
+}
 OTHERS = {
     "head": "tt_head",
     "large": "tt_large",
@@ -41,6 +52,12 @@ ENUMS = {
     "dwell_is": ("tt_dwell_is", "TT_DWELL_"),
     "precision": ("tt_precision", "TT_PRECISION_"),
     "task_event": ("tt_task_event", "TT_TASK_"),
+    "role": ("tt_role", "TT_ROLE_"),
+    "outcome": ("tt_outcome", "TT_OUTCOME_"),
+    "latency_from": ("tt_latency_from", "TT_FROM_"),
+    "cause": ("tt_cause", "TT_CAUSE_"),
+    "stage": ("tt_stage", "TT_STAGE_"),
+    "answer": ("tt_answer", "TT_ANSWER_"),
     "filter": ("tt_filter", "TT_FILTER_"),
     "slot": ("tt_slot", "TT_SLOT_"),
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* From a descriptor to its socket, in the process that holds it. */
+#ifndef TT_FILES_H
+#define TT_FILES_H
+
+#include "compat.h"
+
+/* The TCP socket behind a descriptor of the current task, or NULL. */
+tt_inline const struct sock *tt_sock_of_fd(long fd)
+{
+	const struct task_struct *task = tt_task_btf();
+	struct file **fds;
+	struct file *file = NULL;
+	const struct socket *socket;
+	const struct sock *sk;
+
+	if (task)
+		fds = task->files->fdt->fd;
+	else
+		fds = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), files, fdt, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), fds + fd);
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	sk = BPF_CORE_READ(socket, sk);
+	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return NULL;
+	return sk;
+}
+
+#endif

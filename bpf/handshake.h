@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* How an attempt to connect ended: told where the state changes, see probes/state.bpf.c. */
+#ifndef TT_HANDSHAKE_H
+#define TT_HANDSHAKE_H
+
+#include "emit.h"
+#include "owner.h"
+#include "sock.h"
+
+#define TT_FIRST_RTO_NS 1000000000ULL /* TCP_TIMEOUT_INIT, include/net/tcp.h */
+
+tt_inline tt_outcome_t tt_outcome_of(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return TT_OUTCOME_REFUSED;
+	case ECONNRESET:
+		return TT_OUTCOME_RESET;
+	case ETIMEDOUT:
+		return TT_OUTCOME_TIMEOUT;
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+		return TT_OUTCOME_UNREACHABLE;
+	case EADDRNOTAVAIL:
+		return TT_OUTCOME_NO_PORT;
+	case EPERM:
+	case EACCES:
+		return TT_OUTCOME_DENIED;
+	default:
+		return TT_OUTCOME_UNKNOWN;
+	}
+}
+
+/* Closed with no error of the kernel's: by the application, or by connect() itself. */
+tt_inline tt_outcome_t tt_given_up(const struct sock *sk, const struct tt_handshake *event)
+{
+	if (!event->head.lport)
+		return TT_OUTCOME_NO_PORT;
+	if (event->syn_retransmits || event->latency_ns >= TT_FIRST_RTO_NS)
+		return TT_OUTCOME_GAVE_UP;
+	return TT_OUTCOME_ABORTED;
+}
+
+/*
+ * An active attempt that ends; false if it has not ended, or if the end of
+ * connect() will tell of it, which knows the error.
+ */
+tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, int new,
+			     struct tt_sock *sock, struct tt_handshake *event)
+{
+	int error = sk->sk_err;
+
+	if (new == TT_SYN_RECV)
+		return false; /* simultaneous open */
+	event->role = TT_ROLE_ACTIVE;
+	/* how long one that is older than the tracer took is not known */
+	if (sock->is & TT_SOCK_CONNECTING) {
+		event->latency_ns = event->head.mono_ns - sock->established_ns;
+		event->latency_from = TT_FROM_SYN;
+	}
+	event->syn_retransmits = tp->total_retrans;
+	event->syn_sent = event->head.lport ? tp->total_retrans + 1 : 0;
+	sock->is &= ~TT_SOCK_CONNECTING;
+	if (new == TT_ESTABLISHED) {
+		event->outcome = TT_OUTCOME_OK;
+		event->rtt_us = tp->srtt_us >> 3;
+		return true;
+	}
+	if (!error) {
+		if (CFG(connect_exit) && !event->head.lport && tt_is_connecting())
+			return false;
+		event->outcome = tt_given_up(sk, event);
+		return true;
+	}
+	event->error = error;
+	event->outcome = tt_outcome_of(error);
+	sock->told_error = error;
+	return true;
+}
+
+/* A child of a listener: finished, or gone before. */
+tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, int new,
+			      const struct tt_sock *sock, struct tt_handshake *event)
+{
+	event->role = TT_ROLE_PASSIVE;
+	event->listener_cookie = sock->listener_cookie;
+	event->syn_retransmits = tp->total_retrans;
+	event->syn_sent = tp->total_retrans + 1;
+	if (new == TT_ESTABLISHED) {
+		event->outcome = TT_OUTCOME_OK;
+		event->rtt_us = tp->srtt_us >> 3;
+		event->latency_ns = (tt_ns)event->rtt_us * 1000;
+		event->latency_from = event->rtt_us ? TT_FROM_SYNACK : TT_FROM_NONE;
+		return true;
+	}
+	/* a duplicate, made on two CPUs at once and thrown away on one, has no error */
+	if (!sk->sk_err)
+		return false;
+	event->error = sk->sk_err;
+	event->outcome = tt_outcome_of(sk->sk_err);
+	return true;
+}
+
+tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk, int old, int new,
+				 const struct tt_head *head, struct tt_sock *sock,
+				 struct tt_stats *stats, enum tt_slot slot)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+	__u32 key = slot;
+	struct tt_large *large = MAP_GET(tt_scratch, &key);
+	struct tt_handshake *event;
+	bool ended;
+
+	if (!large || !tp)
+		return;
+	__builtin_memset(large, 0, sizeof(*large));
+	event = &large->handshake;
+	event->head = *head;
+	event->head.kind = TT_KIND_HANDSHAKE;
+	if (sock->is & TT_SOCK_CONNECTING || old == TT_SYN_SENT)
+		ended = tt_end_active(sk, tp, new, sock, event);
+	else
+		ended = tt_end_passive(sk, tp, new, sock, event);
+	if (!ended ||
+	    !tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, 1U << old | 1U << new, sock->matched))
+		return;
+	if (CFG(stream)) {
+		event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, large, stats);
+	}
+}
+
+#endif

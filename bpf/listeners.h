@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What happens in the queues of a listener, counted where it happens, so that no peak is missed. */
+#ifndef TT_LISTENERS_H
+#define TT_LISTENERS_H
+
+#include "maps.h"
+#include "sock.h"
+
+tt_inline void tt_raise(tt_count *peak, tt_count depth)
+{
+	tt_count before = *peak;
+
+	/* another CPU may raise it at the same moment: once more, then it is as good */
+	if (depth > before && __sync_val_compare_and_swap(peak, before, depth) != before) {
+		before = *peak;
+		if (depth > before)
+			__sync_val_compare_and_swap(peak, before, depth);
+	}
+}
+
+/* The queue's depth after a change. A queue of max is full with max + 1 in it. */
+tt_inline void tt_note_depth(struct tt_listener *listener, tt_count depth, tt_count max,
+			     tt_mono_ns now)
+{
+	listener->accept_queue_max = max;
+	tt_raise(&listener->accept_queue_peak, depth);
+	if (depth > max) {
+		if (!listener->full_since_ns)
+			listener->full_since_ns = now;
+	} else if (listener->full_since_ns) {
+		listener->full_ns += now - listener->full_since_ns;
+		listener->full_since_ns = 0;
+	}
+}
+
+/* The queue as it stands; false if the pointer is another socket's by now. */
+tt_inline bool tt_read_queue(const struct tt_listener *listener, tt_cookie cookie, tt_count *depth,
+			     tt_count *max)
+{
+	const struct sock *sk = (const struct sock *)listener->sk;
+
+	if (!sk || tt_read_cookie(&sk->__sk_common) != cookie)
+		return false;
+	bpf_core_read(depth, sizeof(*depth), &sk->sk_ack_backlog);
+	bpf_core_read(max, sizeof(*max), &sk->sk_max_ack_backlog);
+	return true;
+}
+
+tt_inline void tt_look_at_queue(struct tt_listener *listener, tt_cookie cookie, tt_mono_ns now)
+{
+	tt_count depth = 0, max = 0;
+
+	if (tt_read_queue(listener, cookie, &depth, &max))
+		tt_note_depth(listener, depth, max, now);
+}
+
+/* A child finished its handshake: it waits in the queue. */
+tt_inline void tt_enqueued(struct tt_sock *child, tt_mono_ns now)
+{
+	struct tt_listener *listener;
+
+	child->is |= TT_SOCK_WAITING;
+	if (!CFG(listen_stats))
+		return;
+	listener = MAP_GET(tt_listeners, &child->listener_cookie);
+	if (!listener)
+		return;
+	__sync_fetch_and_add(&listener->finished, 1);
+	tt_look_at_queue(listener, child->listener_cookie, now);
+}
+
+/* A child that waits comes to its end: reset by its peer, or closed with its listener. */
+tt_inline void tt_ended_waiting(struct tt_sock *child)
+{
+	struct tt_listener *listener;
+
+	if (!CFG(listen_stats))
+		return;
+	listener = MAP_GET(tt_listeners, &child->listener_cookie);
+	if (!listener)
+		return;
+	if (listener->closed_ns)
+		__sync_fetch_and_add(&listener->never_accepted, 1);
+	else
+		__sync_fetch_and_add(&listener->reset_in_queue, 1);
+}
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Attempts to connect that end before a SYN is sent: no route, not permitted,
+ * no free port. They make no transition, or none that says why, so the end of
+ * connect() is looked at. All others are told where the state changes.
+ *
+ * Attach: the exit of connect; on kernels where the accept hook stands on such
+ * an exit the price on every system call is paid already.
+ */
+#include "../emit.h"
+#include "../files.h"
+#include "../handshake.h"
+#include "../owner.h"
+#include "../sock.h"
+#include "../socks.h"
+
+struct sockaddr_in {
+	__u16 family;
+	__be16 port;
+	__be32 addr;
+};
+
+struct sockaddr_in6 {
+	__u16 family;
+	__be16 port;
+	__u32 flowinfo;
+	__u8 addr[16];
+};
+
+/* Not an end: it goes on, is done already, or was interrupted. */
+tt_inline bool tt_is_connect_end(long error)
+{
+	return error > 0 && error != EINPROGRESS && error != EALREADY && error != EISCONN &&
+	       error != EINTR && !(error >= ERESTARTSYS && error <= ERESTART_RESTARTBLOCK);
+}
+
+/* Where it was to go: what the application asked for, as the socket was not told of it. */
+tt_inline void tt_read_wanted(const void *where, struct tt_head *head)
+{
+	struct sockaddr_in6 six = {};
+	struct sockaddr_in four = {};
+
+	if (bpf_probe_read_user(&four, sizeof(four), where))
+		return;
+	head->rport = bpf_ntohs(four.port);
+	if (four.family == AF_INET) {
+		tt_map_v4(head->raddr, four.addr);
+	} else if (four.family == AF_INET6 && !bpf_probe_read_user(&six, sizeof(six), where)) {
+		__builtin_memcpy(head->raddr, six.addr, sizeof(head->raddr));
+	}
+	head->family = tt_is_v4mapped(head->raddr) ? 4 : 6;
+}
+
+PROBE_TRACEPOINT("syscalls/sys_exit_connect")
+int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	const struct task_struct *task = tt_task_btf();
+	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
+	struct tt_large large = {};
+	struct tt_handshake *event = &large.handshake;
+	struct tt_head *head = &event->head;
+	struct tt_owner caller;
+	const struct sock *sk;
+	struct tt_sock *sock;
+	bool matched;
+
+	if (!tt_is_connect_end(-ctx->ret) || !task || !stats || !tt_is_live())
+		return 0;
+	sk = tt_sock_of_fd(tt_call_argument(task, 0));
+	if (!sk)
+		return 0;
+	head->cookie = tt_read_cookie(&sk->__sk_common);
+	sock = tt_find_sock(head->cookie);
+	if (sock && sock->told_error == -ctx->ret) {
+		/* told already: this is how the application hears of it */
+		sock->told_error = 0;
+		return 0;
+	}
+	head->mono_ns = bpf_ktime_get_ns();
+	head->kind = TT_KIND_HANDSHAKE;
+	head->owner_is = tt_current_owner(ctx, stats, head->mono_ns, &caller);
+	head->pid = caller.pid;
+	head->start = caller.start;
+	head->cgroup_id = caller.cgroup_id;
+	head->oncpu_pid = head->pid;
+	matched = tt_is_target(caller.pid, caller.start);
+	head->netns = tt_read_netns(&sk->__sk_common, false);
+	tt_read_tuple(&sk->__sk_common, head, false);
+	tt_read_wanted((const void *)tt_call_argument(task, 1), head);
+	event->role = TT_ROLE_ACTIVE;
+	event->error = -ctx->ret;
+	event->outcome = tt_outcome_of(-ctx->ret);
+	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, 1U << TT_CLOSE, matched) && CFG(stream))
+		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &large, stats);
+	return 0;
+}
