@@ -91,6 +91,14 @@ struct {
 	__type(value, struct tt_turn);
 } tt_turns SEC(".maps");
 
+/* A socket for which there is no room, while it is looked at. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TT_SLOT_MAX);
+	__type(key, __u32);
+	__type(value, struct tt_sock);
+} tt_spares SEC(".maps");
+
 /* Where a large record is made that has no room on a program's stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -48,6 +48,7 @@ class Player:
             "STAT": self._stats,
             "CNTS": self._counts,
             "SOCK": self._sockets,
+            "LSTN": self._listeners,
             "MISS": self._missed,
             "TICK": self._tick,
             "MARK": self._mark,
@@ -200,6 +201,10 @@ class Player:
             asked = replace(self._filters, kinds=frozenset())
             rows = rows[refuse(asked, rows, self.facts.layout, self._owned)[0]]
         self._view.sockets(rows)
+
+    def _listeners(self, frame: Frame) -> None:
+        rows = self._rows(frame, "listener_row")
+        self._view.listeners(rows[rows["matched"] > 0])
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])

@@ -160,6 +160,8 @@ class Session:
             yield Frame("CNTS", source.counts())
         if self.settings.snapshots:
             yield Frame("SOCK", source.sockets())
+        if self.settings.listen_stats:
+            yield Frame("LSTN", source.listeners())
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
         """Stop sending first: then what was counted and what was sent agree."""
@@ -198,7 +200,7 @@ def _describe(source: LiveSource, settings: Settings) -> dict[str, object]:
         "initial_pids": source.initial_pids,
         "host": platform.node(),
         "kernel": os.uname().release,
-        "kinds": sorted(settings.filters.kinds or {"state", "accept"}),
+        "kinds": sorted(settings.wanted),
         "filters": settings.filters.describe(),
         "stream": settings.stream,
         "attached": source.rungs,

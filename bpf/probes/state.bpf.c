@@ -139,8 +139,9 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 			    struct tt_stats *stats, enum tt_slot slot)
 {
-	struct tt_sock unkept = {};
 	struct tt_sock *sock;
+	__u32 spare = slot;
+	bool kept = true;
 	struct tt_state event = {};
 	struct tt_head *head = &event.head;
 
@@ -156,7 +157,11 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		sock = tt_add_sock(head->cookie);
 		if (!sock) {
 			tt_control.map_full = 1;
-			sock = &unkept;
+			kept = false;
+			sock = MAP_GET(tt_spares, &spare);
+			if (!sock)
+				return 0;
+			__builtin_memset(sock, 0, sizeof(*sock));
 		}
 	} else if (old == TT_CLOSE) {
 		/* its next life */
@@ -213,7 +218,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	tt_count_seen(stats, old, new);
 	if (event.timewait)
 		stats->timewait[event.timewait == TT_FIN_WAIT2]++;
-	if (sock == &unkept) {
+	if (!kept) {
 		/* its owner and its past are unknown: told as lost, not sent half known */
 		stats->lost_map[TT_KIND_STATE]++;
 		return 0;

@@ -45,7 +45,7 @@ filters = _group(
     ),
 )
 kind = _option(
-    "--kind", multiple=True, metavar="KIND,…", help="Kinds of records: state, accept, all."
+    "--kind", multiple=True, metavar="KIND,…", help="Kinds: state, accept, handshake, all."
 )
 
 duration = _option("-d", "--duration", metavar="TIME", help="End after this long: 30, 200ms, 5m.")

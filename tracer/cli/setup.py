@@ -135,6 +135,8 @@ class Command:
     stream: bool = True
     count_by_owner: bool = False
     snapshots: bool = False
+    kinds: frozenset[str] = Settings.kinds
+    listen_stats: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -191,6 +193,8 @@ class Command:
             stream=self.stream,
             count_by_owner=self.count_by_owner,
             snapshots=self.snapshots,
+            kinds=self.kinds,
+            listen_stats=self.listen_stats,
             tell_forks=self.stream and bool(given.get("keep")),
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,

@@ -29,6 +29,12 @@ def states(**given: Any) -> None:
     from tracer.cli.setup import Command
     from tracer.views.states import StatesView
 
-    command = Command(given, stream=False, count_by_owner=True, snapshots=True)
+    command = Command(
+        given,
+        stream=False,
+        count_by_owner=True,
+        snapshots=True,
+        kinds=frozenset({"state", "accept"}),
+    )
     show = StatesView(command.output, command.notices, command.form)
     command.run(show)

@@ -38,7 +38,7 @@ _SPELLINGS = {re.sub("[^A-Z0-9]", "", name): name for name in STATES} | {
     "FINWAIT": "FIN_WAIT1",
     "SYNRECEIVED": "SYN_RECV",
 }
-KINDS = ("state", "accept")
+KINDS = ("state", "accept", "handshake", "syn_drop")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

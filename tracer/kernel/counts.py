@@ -83,7 +83,8 @@ class OwnerCounts:
             maps.delete(self._hash, key.reshape(1).copy())
         flat = values.ravel()
         pairs = self._paired(keys.repeat(values.shape[1]), flat)
-        return pairs[flat["count"] > 0]
+        used: Records = pairs[flat["count"] > 0]
+        return used
 
     def _paired(self, keys: Records, values: Records) -> Records:
         pairs = np.zeros(len(keys), self._pairs.dtype)

@@ -25,7 +25,17 @@ from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.features import choose
 from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib, program_info
 from tracer.kernel.perf import SAMPLE_OFFSET, Chunk, PerfBuffers, online_cpus, sample_size
-from tracer.probes import ACCEPT, OWNERS, SOCKETS, STATE, TASK, Rung
+from tracer.probes import (
+    ACCEPT,
+    HANDSHAKE,
+    LISTENERS,
+    OWNERS,
+    SOCKETS,
+    STATE,
+    TASK,
+    Rung,
+    Subject,
+)
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
 from tracer.wire.filters import Filters, mapped, port_bits
@@ -41,6 +51,7 @@ MAKERS = {
     "tt_accept_fexit",
     "tt_accept4_exit",
     "tt_accept_exit",
+    "tt_connect_exit",
 }
 BUFFER_BYTES = 256 << 20  # for all CPUs and both buffers
 OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
@@ -59,6 +70,13 @@ class Settings:
     kernel_cost: bool = False
     tell_forks: bool = False  # of every process, with sockets or without: for a recording
     snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
+    kinds: frozenset[str] = frozenset({"state", "accept", "handshake"})  # unless --kind asks
+    listen_stats: bool = False  # count what happens in the queues of each listener
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Kinds of records to make."""
+        return self.filters.kinds or self.kinds
 
 
 class LiveSource:
@@ -92,7 +110,8 @@ class LiveSource:
     def _set_up(self) -> None:
         settings, bpf = self.settings, self._object
         programs = self._choose()
-        bpf.choose([*programs, *OWNERS.rungs[0].programs, *SOCKETS.rungs[0].programs])
+        looks = (OWNERS, SOCKETS, LISTENERS)
+        bpf.choose([*programs, *(name for look in looks for name in look.rungs[0].programs)])
         bpf.resize("tt_socks", settings.sockets)
         self._places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
         bpf.resize("tt_places", self._places)
@@ -131,21 +150,30 @@ class LiveSource:
     def _choose(self) -> list[str]:
         """Programs to attach. Where a subject has several rungs, this kernel is asked by trying."""
         programs: list[str] = []
-        for subject in (STATE, TASK, ACCEPT):
+        subjects = [STATE, TASK, ACCEPT]
+        if "handshake" in self.settings.wanted:
+            subjects.append(HANDSHAKE)
+        costs: dict[str, list[str]] = {}
+        for subject in subjects:
             rung: Rung | None = subject.rungs[0]
-            if subject is ACCEPT and not self.settings.accept_hook:
+            if subject in (ACCEPT, HANDSHAKE) and not self.settings.accept_hook:
                 rung = None
-                self.notices.append(f"off: accept hook, so {ACCEPT.without}")
-            elif len(subject.rungs) > 1:
-                choice = choose(subject)
-                rung = choice.rung
-                if rung is None:
-                    self.notices.append(f"{subject.name} is impossible here: {choice.refused}")
-                elif rung.costs:
-                    self.notices.append(f"{subject.name}: by {rung.how}, {rung.costs}")
+                self.notices.append(f"off: {subject.name} hook, so {subject.without}")
+            elif subject not in (STATE, TASK):
+                rung = self._try(subject)
+                if rung and rung.costs:
+                    costs.setdefault(f"by {rung.how}, {rung.costs}", []).append(subject.name)
             self.rungs[subject.name] = rung.how if rung else "off"
             programs += rung.programs if rung else ()
+        # the same cost is paid once, however many stand on it
+        self.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
         return programs
+
+    def _try(self, subject: Subject) -> Rung | None:
+        choice = choose(subject)
+        if choice.rung is None:
+            self.notices.append(f"{subject.name} is impossible here: {choice.refused}")
+        return choice.rung
 
     def _open_buffers(self) -> None:
         """The large records tell of processes as well, so their buffer is always there."""
@@ -168,8 +196,9 @@ class LiveSource:
         filters, layout = self.settings.filters, self.layout
         kinds = layout.enums["kind"]
         config = self._object.setting("tt_config", layout.dtypes["config"])
-        wanted = filters.kinds or {"state", "accept"}
-        config["kinds"] = sum(1 << kinds[kind.upper()] for kind in wanted)
+        config["kinds"] = sum(1 << kinds[kind.upper()] for kind in self.settings.wanted)
+        config["listen_stats"] = self.settings.listen_stats
+        config["connect_exit"] = self.rungs.get("handshake", "off") != "off"
         config["states"] = sum(1 << state for state in filters.states)
         config["stream"] = self.settings.stream
         config["count_by_owner"] = self.settings.count_by_owner
@@ -367,9 +396,40 @@ class LiveSource:
         """Every TCP socket of every namespace that is asked for, with its owner."""
         return self._pass_over(set(self.settings.filters.netns) or None)
 
-    def _pass_over(self, wanted: set[int] | None) -> Records:
+    def listeners(self) -> Records:
+        """Every listening socket of the namespaces asked for, and those closed since last time."""
+        dtype = self.layout.dtypes["listener_row"]
+        wanted = set(self.settings.filters.netns) or None
+        rows = self._pass_over(wanted, "tt_iter_listeners", dtype)
+        return np.concatenate([rows, self._take_closed(dtype)])
+
+    def _take_closed(self, dtype: np.dtype[np.void]) -> Records:
+        """Listeners that closed: what they counted, and then nothing is kept of them."""
+        fd = self._object.map_fd("tt_listeners")
+        found = []
+        for cookie in maps.keys(fd, np.dtype(np.uint64)):
+            key = cookie.reshape(1).copy()
+            kept = maps.get(fd, key, self.layout.dtypes["listener"])
+            if kept is None or not kept["closed_ns"][0]:
+                continue
+            maps.delete(fd, key)
+            row = np.zeros(1, dtype)
+            for name in set(dtype.names or ()) & set(kept.dtype.names or ()):
+                row[name] = kept[name]
+            row["cookie"] = cookie
+            found.append(row)
+        return np.concatenate(found) if found else np.zeros(0, dtype)
+
+    def _pass_over(
+        self,
+        wanted: set[int] | None,
+        program: str = "tt_iter_tcp",
+        dtype: np.dtype[np.void] | None = None,
+    ) -> Records:
         """Rows of these network namespaces; None: of all that a process is in."""
-        parts = [np.empty(0, self.layout.dtypes["sock_row"])]
+        if dtype is None:
+            dtype = self.layout.dtypes["sock_row"]
+        parts = [np.empty(0, dtype)]
         own = os.stat("/proc/self/ns/net").st_ino
         if wanted is not None and wanted <= {own}:
             places = {own: ""} if wanted else {}
@@ -380,17 +440,15 @@ class LiveSource:
                 continue
             try:
                 if inode == own:
-                    fd = self._object.open_iterator("tt_iter_tcp")
+                    fd = self._object.open_iterator(program)
                 else:
-                    fd = iterators.in_namespace(
-                        path, lambda: self._object.open_iterator("tt_iter_tcp")
-                    )
+                    fd = iterators.in_namespace(path, lambda: self._object.open_iterator(program))
             except FileNotFoundError:
                 continue  # its last process ended
             except PermissionError:
                 self._tell_once("other network namespaces cannot be entered: CAP_SYS_ADMIN")
                 continue
-            parts.append(iterators.read_rows(fd, self.layout.dtypes["sock_row"]))
+            parts.append(iterators.read_rows(fd, dtype))
         return np.concatenate(parts)
 
     def _tell_once(self, text: str) -> None:

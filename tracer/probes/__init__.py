@@ -8,10 +8,22 @@ from __future__ import annotations
 
 from tracer.probes.accept import ACCEPT
 from tracer.probes.base import Rung, Subject
-from tracer.probes.snapshot import OWNERS, SOCKETS
+from tracer.probes.handshake import HANDSHAKE
+from tracer.probes.snapshot import LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
 from tracer.probes.task import TASK
 
-PROBES: tuple[Subject, ...] = (STATE, ACCEPT, TASK, OWNERS, SOCKETS)
+PROBES: tuple[Subject, ...] = (STATE, ACCEPT, HANDSHAKE, TASK, OWNERS, SOCKETS, LISTENERS)
 
-__all__ = ["ACCEPT", "OWNERS", "PROBES", "SOCKETS", "STATE", "TASK", "Rung", "Subject"]
+__all__ = [
+    "ACCEPT",
+    "HANDSHAKE",
+    "LISTENERS",
+    "OWNERS",
+    "PROBES",
+    "SOCKETS",
+    "STATE",
+    "TASK",
+    "Rung",
+    "Subject",
+]

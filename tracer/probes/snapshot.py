@@ -23,3 +23,11 @@ SOCKETS = Subject(
     rungs=(Rung(how="iter", targets=("tcp",), programs=("tt_iter_tcp",)),),
     without="states has no snapshot",
 )
+
+LISTENERS = Subject(
+    name="listeners",
+    kinds=(),
+    tells="listening sockets and their queues as they stand",
+    rungs=(Rung(how="iter", targets=("tcp",), programs=("tt_iter_listeners",)),),
+    without="listeners cannot be shown",
+)

@@ -33,6 +33,9 @@ class View:
     def sockets(self, rows: Records) -> None:
         """A pass over the sockets."""
 
+    def listeners(self, rows: Records) -> None:
+        """Listening sockets as they stand, and those closed since the last time."""
+
     def mark(self, now_ns: int, tally: Tally) -> None:
         """An interval ends, or an interim summary is asked for."""
 

@@ -38,6 +38,14 @@ class Facts:
         self.owners = {value: name.lower() for value, name in names["owner_is"].items()}
         self.kinds = {value: name.lower() for value, name in names["kind"].items()}
         self.precisions = {value: name.lower() for value, name in names["precision"].items()}
+        lower = {
+            enum: {value: name.lower() for value, name in names[enum].items()}
+            for enum in ("role", "outcome", "latency_from", "cause", "stage", "answer")
+        }
+        self.roles, self.outcomes = lower["role"], lower["outcome"]
+        self.latencies: dict[int, str | None] = dict(lower["latency_from"])
+        self.latencies[0] = None
+        self.causes, self.stages, self.answers = lower["cause"], lower["stage"], lower["answer"]
         self.exact = self.layout.enums["dwell_is"]["EXACT"]
 
     def seen_as(self, tgid: int) -> int | None:
@@ -175,9 +183,38 @@ ACCEPT: dict[str, Column] = {
     "precision": lambda row, facts: facts.precisions[row.precision],
 }
 
+HANDSHAKE: dict[str, Column] = {
+    "role": lambda row, facts: facts.roles[row.role],
+    "outcome": lambda row, facts: facts.outcomes[row.outcome],
+    "latency_us": lambda row, facts: _us(row.latency_ns) if row.latency_from else None,
+    "latency_from": lambda row, facts: facts.latencies[row.latency_from],
+    "rtt_us": lambda row, facts: row.rtt_us or None,
+    "syn_sent": lambda row, facts: row.syn_sent,
+    "syn_retransmits": lambda row, facts: row.syn_retransmits,
+    "errno": lambda row, facts: errorcode.get(row.error) if row.error else None,
+    "syncookie": lambda row, facts: bool(row.syncookie),
+    "local_reason": lambda row, facts: None,
+    "listener_cookie": lambda row, facts: (
+        f"{row.listener_cookie:x}" if row.listener_cookie else None
+    ),
+}
+
+SYN_DROP: dict[str, Column] = {
+    "cause": lambda row, facts: facts.causes[row.cause],
+    "stage": lambda row, facts: facts.stages[row.stage],
+    "answer": lambda row, facts: facts.answers[row.answer],
+    "accept_queue": lambda row, facts: row.accept_queue,
+    "accept_queue_max": lambda row, facts: row.accept_queue_max,
+    "syn_queue": lambda row, facts: row.syn_queue,
+    "syn_queue_max": lambda row, facts: row.syn_queue_max,
+    **{name: column for name, column in ACCEPT.items() if name.startswith("listener_")},
+}
+
 EVENTS: dict[str, dict[str, Column]] = {
     "state": HEAD | STATE,
     "accept": HEAD | ACCEPT,
+    "handshake": HEAD | HANDSHAKE,
+    "syn_drop": HEAD | SYN_DROP,
 }
 
 LOST = ("ts", "mono_ns", "kind", "count", "why", "of")

@@ -93,7 +93,7 @@ class EventView(View):
             }
             if self._form == "table":
                 time = self._facts.clock.time(one.mono_ns)
-                text = f"{time} lost    {one.count} {one.of} records ({one.why})"
+                text = f"{time} lost      {one.count} {one.of} records ({one.why})"
                 shown.append(f"\x1b[1;31m{text}\x1b[0m" if self._color else text)
             else:
                 shown.append(_json(values) if self._form == "json" else self._csv(values))

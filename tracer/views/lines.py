@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from errno import errorcode
+
 from tracer.views.columns import Facts, Row, owner_is
 from tracer.views.text import address, duration, endpoint, escape
 
-HEADER = f"{'TIME':15} {'KIND':7} {'LOCAL':21} {'REMOTE':21} {'PROCESS':24} EVENT"
+HEADER = f"{'TIME':15} {'KIND':9} {'LOCAL':21} {'REMOTE':21} {'PROCESS':24} EVENT"
 
 
 def line(kind: str, row: Row, facts: Facts) -> str:
     """One record as a line, without its end."""
-    what = _state(row, facts) if kind == "state" else _accept(row, facts)
+    what = _WHAT[kind](row, facts)
     local = endpoint(address(row.laddr), row.lport)
     remote = endpoint(address(row.raddr), row.rport) if _has_peer(row) else "-"
     process = owner(row, facts)
     return (
-        f"{facts.clock.time(row.mono_ns)} {kind:7} {local:21} {remote:21} {process:24} {what}"
+        f"{facts.clock.time(row.mono_ns)} {kind:9} {local:21} {remote:21} {process:24} {what}"
     ).rstrip()
 
 
@@ -47,6 +50,8 @@ def _state(row: Row, facts: Facts) -> str:
 
 
 def _accept(row: Row, facts: Facts) -> str:
+    if row.error:
+        return f"failed: {errorcode.get(row.error, row.error)}"
     text = f"waited {duration(row.wait_ns)}" if row.established_ns else "waited -"
     if row.accept_queue_max:
         text += f"  queue {row.accept_queue}/{row.accept_queue_max} left"
@@ -55,3 +60,34 @@ def _accept(row: Row, facts: Facts) -> str:
         if listener:
             text += f"  of {escape(listener.comm)}[{listener.pid or '-'}]"
     return text
+
+
+def _handshake(row: Row, facts: Facts) -> str:
+    text = f"{facts.roles[row.role]} {facts.outcomes[row.outcome].replace('_', ' ')}"
+    if row.latency_from:
+        text += f" in {duration(row.latency_ns)}"
+    if facts.latencies[row.latency_from] == "synack":
+        text += " from the SYN-ACK"
+    if row.error:
+        text += f"  {errorcode.get(row.error, row.error)}"
+    if row.syn_retransmits:
+        what = "SYN" if facts.roles[row.role] == "active" else "SYN-ACK"
+        text += f"  {row.syn_retransmits} {what} sent again"
+        if row.rtt_us:
+            text += f" + {duration(row.rtt_us * 1000)}"
+    return text + ("  by syncookie" if row.syncookie else "")
+
+
+def _syn_drop(row: Row, facts: Facts) -> str:
+    text = f"{facts.causes[row.cause]} at {facts.stages[row.stage]}"
+    text += f"  queue {row.accept_queue}/{row.accept_queue_max}"
+    text += f"  syn {row.syn_queue}/{row.syn_queue_max}"
+    return text + ("  answered with RST" if row.answer else "")
+
+
+_WHAT: dict[str, Callable[[Row, Facts], str]] = {
+    "state": _state,
+    "accept": _accept,
+    "handshake": _handshake,
+    "syn_drop": _syn_drop,
+}

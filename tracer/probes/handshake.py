@@ -1,0 +1,22 @@
+"""How attempts to connect end (bpf/handshake.h, bpf/probes/handshake.bpf.c).
+
+Most ends are told by the programs of the `state` subject. What is attached here are the ends that
+make no transition: connect() that fails before a SYN is sent.
+"""
+
+from tracer.probes.base import Rung, Subject
+
+HANDSHAKE = Subject(
+    name="handshake",
+    kinds=("handshake",),
+    tells="attempts to connect that fail before a SYN is sent: no route, no port, not permitted",
+    rungs=(
+        Rung(
+            how="tracepoint",
+            targets=("syscalls/sys_exit_connect",),
+            programs=("tt_connect_exit",),
+            costs="about 33 ns on every system call of the machine; --no-accept-hook turns it off",
+        ),
+    ),
+    without="attempts that fail before a SYN is sent are not seen",
+)
