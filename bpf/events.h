@@ -204,7 +204,9 @@ struct tt_handshake {
 	tt_outcome_t outcome;
 	tt_latency_from_t latency_from;
 	__u8 syncookie;
-	__u32 reserved;
+	tt_tcp_state_t old; /* the transition that ended it */
+	tt_tcp_state_t new;
+	__u8 reserved[2];
 };
 
 /* A SYN, or the ACK that would have finished a handshake, that a listener threw away. */

@@ -119,6 +119,8 @@ tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk, int old, int 
 	event = &large->handshake;
 	event->head = *head;
 	event->head.kind = TT_KIND_HANDSHAKE;
+	event->old = old;
+	event->new = new;
 	if (sock->is & TT_SOCK_CONNECTING || old == TT_SYN_SENT)
 		ended = tt_end_active(sk, tp, new, sock, event);
 	else

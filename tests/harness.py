@@ -21,6 +21,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "tracer"]
 Record = dict[str, Any]
+# what becomes of each socket and who has it, without the summing up of its handshake
+TRANSITIONS = ("events", "--kind", "state,accept")
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:

@@ -88,6 +88,8 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 	tt_read_tuple(&sk->__sk_common, head, false);
 	tt_read_wanted((const void *)tt_call_argument(task, 1), head);
 	event->role = TT_ROLE_ACTIVE;
+	event->old = TT_CLOSE;
+	event->new = TT_CLOSE;
 	event->error = -ctx->ret;
 	event->outcome = tt_outcome_of(-ctx->ret);
 	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, 1U << TT_CLOSE, matched) && CFG(stream))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import Namespace, Record, Tracer, namespace, states, wait_until
+from tests.harness import TRANSITIONS, Namespace, Record, Tracer, namespace, states, wait_until
 from tests.hidden import hidden_events
 from tests.programs.driver import Process, Program
 from tests.programs.places import (
@@ -55,7 +55,7 @@ def attempts(ns: Namespace) -> tuple[int, ...]:
 
 
 def trace(ns: Namespace) -> Tracer:
-    return Tracer("events", "--netns", ns.name)
+    return Tracer(*TRANSITIONS, "--netns", ns.name)
 
 
 def each(names: list[str], process: Process | int, count: int) -> Counter[tuple[str, int | None]]:

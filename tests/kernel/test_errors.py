@@ -178,7 +178,7 @@ def test_an_error_has_its_status_a_line_of_cause_and_a_line_of_advice(
     # a session that had begun says what its hooks cost before it fails
     cause, hint = lines[-2:]
     assert done.returncode == case.status, done.stderr
-    assert all(re.match(r"\w+: by \w+, ", notice) for notice in lines[:-2]), done.stderr
+    assert all(re.match(r"\w+( and \w+)*: by \w+, ", notice) for notice in lines[:-2]), done.stderr
     assert cause.startswith("tcptrace: ")
     assert re.search(fill(case.cause).replace("+", r"\+"), cause)
     assert hint.startswith("  ")
@@ -325,7 +325,7 @@ def test_a_full_disk_leaves_a_recording_that_can_be_shown(
     tmp_path: Path, command: list[str]
 ) -> None:
     kept = tmp_path / "room" / "kept"
-    process = _fill(tmp_path, "1m", *command, str(kept))
+    process = _fill(tmp_path, "8m", *command, str(kept))
     _, stderr = _connect_until_it_ends(tmp_path, process)
     assert process.returncode == 1
     cause, hint = stderr.splitlines()[-2:]

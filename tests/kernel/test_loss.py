@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.harness import ROOT, Namespace, Record, Tracer, namespace, wait_until
+from tests.harness import ROOT, TRANSITIONS, Namespace, Record, Tracer, namespace, wait_until
 from tests.hidden import Hidden, hidden_events
 from tests.kernel.bpf_objects import TracerMap
 from tests.kernel.endings import PORT, Ending, sockets_in_use
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.kernel
 LAYOUT = load(ROOT / "tracer/_bpf/tcptrace.bpf.o")
 CONNECTIONS = 3001
 HELD = 101
+SMALL = (*TRANSITIONS, "--buffer-pages", "1")
 # One small connection of endings.c's "close", both ends: every transition once.
 STEPS = (
     ("CLOSE", "SYN_SENT"),
@@ -121,7 +122,10 @@ def stopped(tracer: Tracer) -> Iterator[None]:
 
 
 def test_a_stopped_reader_with_small_buffers_loses_what_the_kernel_counts() -> None:
-    with namespace() as space, Tracer("events", "--netns", space.name, "--buffer-pages", "1") as t:
+    with (
+        namespace() as space,
+        Tracer(*TRANSITIONS, "--netns", space.name, "--buffer-pages", "1") as t,
+    ):
         with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         stats = kernel_stats(t)
@@ -135,7 +139,10 @@ def test_a_stopped_reader_with_small_buffers_loses_what_the_kernel_counts() -> N
 
 
 def test_accepts_received_and_lost_are_all_accepts() -> None:
-    with namespace() as space, Tracer("events", "--netns", space.name, "--buffer-pages", "1") as t:
+    with (
+        namespace() as space,
+        Tracer(*TRANSITIONS, "--netns", space.name, "--buffer-pages", "1") as t,
+    ):
         with stopped(t):
             connect(space)
         stats = kernel_stats(t)
@@ -147,7 +154,10 @@ def test_accepts_received_and_lost_are_all_accepts() -> None:
 
 
 def test_lost_records_add_up_to_the_closing_line() -> None:
-    with namespace() as space, Tracer("events", "--netns", space.name, "--buffer-pages", "1") as t:
+    with (
+        namespace() as space,
+        Tracer(*TRANSITIONS, "--netns", space.name, "--buffer-pages", "1") as t,
+    ):
         with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         stats = kernel_stats(t)
@@ -161,7 +171,10 @@ def test_lost_records_add_up_to_the_closing_line() -> None:
 
 def test_a_reader_that_lost_gets_all_that_comes_after() -> None:
     after = 2  # fits even the smallest buffers
-    with namespace() as space, Tracer("events", "--netns", space.name, "--buffer-pages", "1") as t:
+    with (
+        namespace() as space,
+        Tracer(*TRANSITIONS, "--netns", space.name, "--buffer-pages", "1") as t,
+    ):
         with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         first = lost_in_buffers(kernel_stats(t))
@@ -186,7 +199,7 @@ def test_a_reader_that_lost_gets_all_that_comes_after() -> None:
 
 
 def test_with_its_own_buffers_a_stopped_reader_loses_nothing() -> None:
-    with namespace() as space, Tracer("events", "--netns", space.name) as t:
+    with namespace() as space, Tracer(*TRANSITIONS, "--netns", space.name) as t:
         with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         steps = kernel_steps(kernel_stats(t))
@@ -199,7 +212,7 @@ def test_with_its_own_buffers_a_stopped_reader_loses_nothing() -> None:
 
 
 def test_sockets_without_room_are_told_as_lost_and_not_half_known() -> None:
-    with namespace() as space, Tracer("events", "--netns", space.name, "--sockets", "16") as t:
+    with namespace() as space, Tracer(*TRANSITIONS, "--netns", space.name, "--sockets", "16") as t:
         with Ending(space, "with-process", HELD) as ending:
             ending.await_open()
             assert ending.finish().endings == HELD

@@ -27,7 +27,7 @@ SPAN = r"[0-9.]+(?:ns|us|ms|s|m|h|d)"
 CLOSING = re.compile(
     rf"(\d+) seen, (\d+) matched, (\d+) lost in ({SPAN})(?:, \d+ limited)?(?:, \d+ late)?"
 )
-NOTICE = re.compile(r"\w+: by \w+, .* turns it off")
+NOTICE = re.compile(r"\w+( and \w+)*: by \w+, .* turns it off")
 SUDO = ["env", "SUDO_UID=65534", "SUDO_GID=65534"]
 FORMS = ("table", "json", "csv")
 
@@ -35,7 +35,7 @@ FORMS = ("table", "json", "csv")
 class Talk:
     """Whole connections within this process, on a port of their own."""
 
-    RECORDS = 11  # ten transitions and an accept
+    RECORDS = 13  # ten transitions, an accept, and a handshake on each side
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.harness import Record, Tracer, namespace
+from tests.harness import TRANSITIONS, Record, Tracer, namespace
 from tests.programs.driver import Program
 from tests.programs.places import looker
 from tests.programs.reading import (
@@ -87,7 +87,7 @@ def check_call(records: list[Record], local: int, port: int, client: int, server
 def test_each_side_belongs_to_its_process(bound: str, called: str, family: int, shown: str) -> None:
     with pair() as (server, client):
         port = server.do("bind", name="l", address=bound)["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             server.do("listen", name="l")
             local = call(client, server, called, port)
             records = stop_after(tracer, ONE_CALL)
@@ -101,7 +101,7 @@ def test_each_side_belongs_to_its_process(bound: str, called: str, family: int, 
 def test_an_accept_names_its_listener() -> None:
     with pair() as (server, client):
         port = server.do("bind", name="l", address="127.0.0.1")["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             server.do("listen", name="l", backlog=11)
             call(client, server, "127.0.0.1", port)
             records = stop_after(tracer, ONE_CALL)
@@ -115,7 +115,7 @@ def test_an_accept_names_its_listener() -> None:
 def test_what_a_thread_does_belongs_to_its_process_by_the_name_of_the_process() -> None:
     with pair() as (server, client):
         port = server.do("bind", name="l", address="127.0.0.1")["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             server.do("listen", name="l")
             connect = {"do": "connect", "name": "c", "address": "127.0.0.1", "port": port}
             mine = client.do("thread", name=THREAD, then=connect)
@@ -132,7 +132,7 @@ def test_what_a_thread_does_belongs_to_its_process_by_the_name_of_the_process() 
 def test_a_listener_opened_by_a_thread_belongs_to_the_process() -> None:
     with pair() as (server, client):
         port = server.do("bind", name="l", address="127.0.0.1")["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             server.do("thread", name=THREAD, then={"do": "listen", "name": "l"})
             client.do("connect", name="c", address="127.0.0.1", port=port)
             records = stop_after(tracer, 5)
@@ -146,7 +146,7 @@ def test_a_listener_opened_by_a_thread_belongs_to_the_process() -> None:
 
 def test_owners_in_another_network_namespace_are_the_processes_in_it() -> None:
     with namespace() as ns, pair(*ns.enter) as (server, client):
-        with Tracer("events", "--netns", ns.name) as tracer:
+        with Tracer(*TRANSITIONS, "--netns", ns.name) as tracer:
             port = server.do("bind", name="l", address="127.0.0.1")["port"]
             server.do("listen", name="l")
             local = call(client, server, "127.0.0.1", port)
@@ -162,7 +162,7 @@ def test_owners_hold_with_client_and_server_on_different_cpus() -> None:
         server.do("pin", cpu=0)
         client.do("pin", cpu=1)
         port = server.do("bind", name="l", address="127.0.0.1")["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             server.do("listen", name="l")
             server.tell("serve", listener="l")
             made = client.do("call", address="127.0.0.1", port=port, count=calls, half=True)
@@ -185,7 +185,7 @@ def test_a_bystander_on_the_cpu_that_takes_the_packets_owns_nothing() -> None:
         client.do("pin", cpu=1)
         bystander.do("pin", cpu=0)
         bystander.tell("spin")
-        with Tracer("events", "--netns", ns.name) as tracer:
+        with Tracer(*TRANSITIONS, "--netns", ns.name) as tracer:
             port = server.do("bind", name="l", address="127.0.0.1")["port"]
             server.do("listen", name="l")
             server.tell("serve", listener="l")
@@ -209,7 +209,7 @@ def test_a_process_that_looks_at_a_descriptor_owns_nothing() -> None:
         server.do("listen", name="l")
         server.tell("serve", listener="l")
         (fd,) = client.do("call", address="127.0.0.1", port=port, count=1)["fds"]
-        with Tracer("events", "--port", str(port)) as tracer, looker(client.pid, fd) as looking:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer, looker(client.pid, fd) as looking:
             os.sched_setaffinity(looking, {1})
             client.do("call", address="127.0.0.1", port=port, count=calls)
             server.stop()
@@ -225,7 +225,7 @@ def test_a_killed_client_keeps_its_connections_to_their_end() -> None:
     with Program(SERVER) as server, Program(CLIENT) as client:
         port = server.do("bind", name="l", address="127.0.0.1")["port"]
         server.do("listen", name="l")
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             ports = client.do("hold", address="127.0.0.1", port=port, count=open_ones)["ports"]
             assert server.do("accept_waiting", listener="l")["peers"] == ports
             server.do("send", name=f"l:{ports[0]}")
@@ -264,7 +264,7 @@ def test_a_killed_server_ends_what_it_accepted_and_what_it_had_not() -> None:
     accepted, waiting = 3, 2
     with Program(SERVER) as server, Program(CLIENT) as client:
         port = server.do("bind", name="l", address="127.0.0.1")["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             server.do("listen", name="l")
             first = client.do("hold", address="127.0.0.1", port=port, count=accepted)["ports"]
             assert server.do("accept_waiting", listener="l")["peers"] == first

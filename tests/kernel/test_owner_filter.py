@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.harness import Record, Tracer
+from tests.harness import TRANSITIONS, Record, Tracer
 from tests.programs.driver import Process, Program
 from tests.programs.reading import (
     CHILD_BIRTH,
@@ -72,7 +72,7 @@ def test_the_pid_of_a_worker_shows_what_it_accepted_and_not_what_another_did(
     prefork: Prefork,
 ) -> None:
     """Until the accept it is the listener's, which all of them hold."""
-    with Tracer("events", "--pid", str(prefork.one.pid)) as tracer:
+    with Tracer(*TRANSITIONS, "--pid", str(prefork.one.pid)) as tracer:
         others = [prefork.call(prefork.two), prefork.call(prefork.master)]
         mine = prefork.call(prefork.one)
         records = stop_after(tracer, 2 * BIRTH + LIFE)
@@ -87,7 +87,7 @@ def test_the_pid_of_a_worker_shows_what_it_accepted_and_not_what_another_did(
 
 def test_the_pid_of_the_master_shows_what_it_and_its_workers_accepted(prefork: Prefork) -> None:
     acceptors = [prefork.two, prefork.master, prefork.one]
-    with Tracer("events", "--pid", str(prefork.master.pid)) as tracer:
+    with Tracer(*TRANSITIONS, "--pid", str(prefork.master.pid)) as tracer:
         calls = [prefork.call(acceptor) for acceptor in acceptors]
         records = stop_after(tracer, 3 * LIFE)
     check_only_server(prefork, records)
@@ -98,7 +98,7 @@ def test_the_pid_of_the_master_shows_what_it_and_its_workers_accepted(prefork: P
 
 
 def test_the_master_alone_is_shown_without_its_workers_with_no_follow(prefork: Prefork) -> None:
-    with Tracer("events", "--pid", str(prefork.master.pid), "--no-follow") as tracer:
+    with Tracer(*TRANSITIONS, "--pid", str(prefork.master.pid), "--no-follow") as tracer:
         others = [prefork.call(prefork.two), prefork.call(prefork.one)]
         mine = prefork.call(prefork.master)
         records = stop_after(tracer, 2 * BIRTH + LIFE)
@@ -111,7 +111,7 @@ def test_the_master_alone_is_shown_without_its_workers_with_no_follow(prefork: P
 
 
 def test_a_worker_forked_while_the_master_is_traced_is_followed(prefork: Prefork) -> None:
-    with Tracer("events", "--pid", str(prefork.master.pid)) as tracer:
+    with Tracer(*TRANSITIONS, "--pid", str(prefork.master.pid)) as tracer:
         late = prefork.master.fork()
         local = prefork.call(late)
         records = stop_after(tracer, LIFE)
@@ -121,7 +121,7 @@ def test_a_worker_forked_while_the_master_is_traced_is_followed(prefork: Prefork
 def test_a_worker_forked_while_the_master_is_traced_is_not_followed_with_no_follow(
     prefork: Prefork,
 ) -> None:
-    with Tracer("events", "--pid", str(prefork.master.pid), "--no-follow") as tracer:
+    with Tracer(*TRANSITIONS, "--pid", str(prefork.master.pid), "--no-follow") as tracer:
         late = prefork.master.fork()
         other = prefork.call(late)
         mine = prefork.call(prefork.master)
@@ -133,7 +133,7 @@ def test_a_worker_forked_while_the_master_is_traced_is_not_followed_with_no_foll
 def test_a_server_that_never_accepts_shows_its_children_as_its_listeners(prefork: Prefork) -> None:
     waiting = 7
     told = [*CHILD_BIRTH, "ESTABLISHED CLOSE_WAIT"]
-    with Tracer("events", "--pid", str(prefork.master.pid), "--no-follow") as tracer:
+    with Tracer(*TRANSITIONS, "--pid", str(prefork.master.pid), "--no-follow") as tracer:
         ports = prefork.client.do("hold", address=ADDRESS, port=prefork.port, count=waiting)[
             "ports"
         ]
@@ -151,7 +151,7 @@ def test_what_waited_before_the_tracer_is_shown_to_a_server_that_never_accepts(
 ) -> None:
     waiting = 7
     held = prefork.client.do("hold", address=ADDRESS, port=prefork.port, count=waiting)
-    with Tracer("events", "--pid", str(prefork.one.pid)) as tracer:
+    with Tracer(*TRANSITIONS, "--pid", str(prefork.one.pid)) as tracer:
         prefork.client.do("let_go")
         records = stop_after(tracer, waiting)
     assert sorted(r["rport"] for r in records) == sorted(held["ports"])
@@ -160,7 +160,7 @@ def test_what_waited_before_the_tracer_is_shown_to_a_server_that_never_accepts(
 
 
 def test_the_pid_of_the_client_shows_its_side_alone(prefork: Prefork) -> None:
-    with Tracer("events", "--pid", str(prefork.client.pid)) as tracer:
+    with Tracer(*TRANSITIONS, "--pid", str(prefork.client.pid)) as tracer:
         local = prefork.call(prefork.one)
         records = stop_after(tracer, len(CLIENT_LIFE))
     assert owners(records) == owned(CLIENT_LIFE, prefork.client.pid)
@@ -169,7 +169,7 @@ def test_the_pid_of_the_client_shows_its_side_alone(prefork: Prefork) -> None:
 
 def test_two_pids_show_both(prefork: Prefork) -> None:
     pids = f"{prefork.client.pid},{prefork.one.pid}"
-    with Tracer("events", "--pid", pids) as tracer:
+    with Tracer(*TRANSITIONS, "--pid", pids) as tracer:
         local = prefork.call(prefork.one)
         records = stop_after(tracer, len(CLIENT_LIFE) + LIFE)
     assert steps(life(records, local, prefork.port)) == CLIENT_LIFE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.harness import Record, Tracer
+from tests.harness import TRANSITIONS, Record, Tracer
 from tests.programs.driver import Program
 from tests.programs.reading import (
     CHILD_BIRTH,
@@ -53,7 +53,7 @@ class Older:
         self.client.do("close", name="c")
 
     def trace(self) -> Tracer:
-        return Tracer("events", "--port", str(self.port))
+        return Tracer(*TRANSITIONS, "--port", str(self.port))
 
     def check_names(self, records: list[Record]) -> None:
         """Both are named, and somebody else ran on the CPU at least once."""

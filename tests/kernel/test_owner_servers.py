@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Record, Tracer, states, wait_until
+from tests.harness import TRANSITIONS, Record, Tracer, states, wait_until
 from tests.programs.driver import Process, Program
 from tests.programs.reading import (
     CHILD_BIRTH,
@@ -50,7 +50,7 @@ def test_a_connection_belongs_to_the_worker_that_accepted_it() -> None:
     """And before that to the listener's owner: who listened, then who accepted last."""
     with Program(SERVER) as master, Program(CLIENT) as client:
         port = master.do("bind", name="l", address=ADDRESS)["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             master.do("listen", name="l")
             workers = [master.fork() for _ in range(3)]
             acceptors = [workers[i] for i in (0, 2, 1, 1, 2)] + [master, workers[0]]
@@ -72,7 +72,7 @@ def test_workers_that_compete_own_what_each_of_them_accepted() -> None:
     count = 211
     with Program(SERVER) as master, Program(CLIENT) as client:
         port = master.do("bind", name="l", address=ADDRESS)["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             master.do("listen", name="l")
             workers = [master.fork() for _ in range(3)]
             for worker in workers:
@@ -104,7 +104,7 @@ def test_reuseport_workers_own_what_their_own_listener_received(older: bool) -> 
             worker.do("bind", name="l", address=ADDRESS, share=True, port=port)
         if older:
             listen(workers)
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             if not older:
                 listen(workers)
             client.do("hold", address=ADDRESS, port=port, count=count)
@@ -194,7 +194,7 @@ def check_inherited(
 def test_a_listener_that_its_opener_let_go_belongs_to_its_youngest_holder() -> None:
     with Program(SERVER) as master, Program(CLIENT) as client:
         port = master.do("bind", name="l", address=ADDRESS)["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             master.do("listen", name="l", backlog=1000)
             workers = [master.fork()]
             wait_until(lambda: ticks_now() > start_of(workers[0].pid), "the next tick")
@@ -212,7 +212,7 @@ def test_a_worker_that_was_killed_owns_the_listener_no_longer() -> None:
     """It accepted last, but who called listen() is the one of the two that still holds it."""
     with Program(SERVER) as master, Program(CLIENT) as client:
         port = master.do("bind", name="l", address=ADDRESS)["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             master.do("listen", name="l", backlog=1000)
             worker = master.fork()
             call(client, worker, port)
@@ -232,7 +232,7 @@ def test_a_worker_that_was_killed_owns_the_listener_no_longer() -> None:
 def test_the_last_holder_closes_a_listener_as_its_owner() -> None:
     with Program(SERVER) as master:
         port = master.do("bind", name="l", address=ADDRESS)["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             master.do("listen", name="l")
             worker = master.fork()
             master.do("close", name="l")
@@ -248,7 +248,7 @@ def test_a_connection_left_to_a_forked_child_is_closed_by_the_child() -> None:
     """One process accepts and forks for every connection, as inetd does."""
     with Program(SERVER) as master, Program(CLIENT) as client:
         port = master.do("bind", name="l", address=ADDRESS)["port"]
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             master.do("listen", name="l")
             local = client.do("connect", name="c", address=ADDRESS, port=port)["port"]
             master.do("accept", name="a", listener="l")
@@ -270,7 +270,7 @@ def test_a_descriptor_passed_on_belongs_to_who_closes_it(tmp_path: Path) -> None
     ):
         port = acceptor.do("bind", name="l", address=ADDRESS)["port"]
         handler.do("wait_for_gift", through=carrier)
-        with Tracer("events", "--port", str(port)) as tracer:
+        with Tracer(*TRANSITIONS, "--port", str(port)) as tracer:
             acceptor.do("listen", name="l")
             local = client.do("connect", name="c", address=ADDRESS, port=port)["port"]
             acceptor.do("accept", name="a", listener="l")
