@@ -6,16 +6,33 @@
 #include "maps.h"
 #include "sock.h"
 
-tt_inline void tt_raise(tt_count *peak, tt_count depth)
+/*
+ * Raise the peak since the last look. The look's number stands above the depth
+ * in one word, so that a later look's first depth replaces whatever was there;
+ * the look before keeps its own word until it has been read.
+ */
+tt_inline void tt_raise(__u64 *peaks, tt_count depth)
 {
-	tt_count before = *peak;
+	__u64 look = *(volatile __u64 *)&tt_control.look;
+	__u64 *peak = &peaks[look & (TT_TURNS - 1)];
+	__u64 raised = look << 32 | depth;
+	__u64 before = *peak;
 
 	/* another CPU may raise it at the same moment: once more, then it is as good */
-	if (depth > before && __sync_val_compare_and_swap(peak, before, depth) != before) {
+	if (raised > before && __sync_val_compare_and_swap(peak, before, raised) != before) {
 		before = *peak;
-		if (depth > before)
-			__sync_val_compare_and_swap(peak, before, depth);
+		if (raised > before)
+			__sync_val_compare_and_swap(peak, before, raised);
 	}
+}
+
+/* The peak of the look that is being made; nothing happened in it: 0. */
+tt_inline tt_count tt_peak(const __u64 *peaks)
+{
+	__u64 look = tt_control.look - 1;
+	__u64 peak = peaks[look & (TT_TURNS - 1)];
+
+	return peak >> 32 == (look & 0xffffffff) ? (tt_count)peak : 0;
 }
 
 /* The queue's depth after a change. A queue of max is full with max + 1 in it. */
@@ -23,7 +40,7 @@ tt_inline void tt_note_depth(struct tt_listener *listener, tt_count depth, tt_co
 			     tt_mono_ns now)
 {
 	listener->accept_queue_max = max;
-	tt_raise(&listener->accept_queue_peak, depth);
+	tt_raise(listener->accept_queue_peaks, depth);
 	if (depth > max) {
 		if (!listener->full_since_ns)
 			listener->full_since_ns = now;

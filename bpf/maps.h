@@ -48,6 +48,7 @@ struct tt_control {
 	__u64 map_full;		/* since then an unknown socket need not be an old one */
 	__u64 seeding;		/* what was there before is being looked at */
 	__u64 turn;		/* which of the two turns counts now */
+	__u64 look;		/* how often listeners were looked at: peaks are those since */
 	__u32 pidns;		/* inode of the tracer's PID namespace, */
 	__u32 pidns_level;	/* and its depth: the task iterator, run by it, finds both */
 };
@@ -208,9 +209,10 @@ struct tt_listener {
 	__u64 overflows;
 	__u64 cookies_sent;
 	__u64 drops[TT_CAUSE_MAX];
-	tt_count accept_queue_peak;
+	/* by the turn of the look, each with the look's number above it */
+	__u64 accept_queue_peaks[TT_TURNS];
+	__u64 syn_queue_peaks[TT_TURNS];
 	tt_count accept_queue_max;
-	tt_count syn_queue_peak;
 	__u32 reserved;
 };
 

@@ -15,7 +15,7 @@ from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
 from tracer.wire.batch import Batch, Encoding, Sorter, split, view
-from tracer.wire.filters import Filters, refuse
+from tracer.wire.filters import Filters, as_sockets, refuse
 from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
 
@@ -102,7 +102,7 @@ class Player:
         self.facts.processes.add_rows(self._rows(frame, "task_row"))
 
     def _holds(self, frame: Frame) -> None:
-        self._holders = self._rows(frame, "holder_row")
+        self._holders = self.facts.holders = self._rows(frame, "holder_row")
 
     def _cgroups(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
@@ -204,7 +204,12 @@ class Player:
 
     def _listeners(self, frame: Frame) -> None:
         rows = self._rows(frame, "listener_row")
-        self._view.listeners(rows[rows["matched"] > 0])
+        rows = rows[rows["matched"] > 0]
+        if self._filters is not None:
+            asked = replace(self._filters, kinds=frozenset())
+            layout = self.facts.layout
+            rows = rows[refuse(asked, as_sockets(rows, layout), layout, self._owned)[0]]
+        self._view.listeners(rows)
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])

@@ -161,6 +161,7 @@ class Session:
         if self.settings.snapshots:
             yield Frame("SOCK", source.sockets())
         if self.settings.listen_stats:
+            yield Frame("HOLD", source.look_at_holders())
             yield Frame("LSTN", source.listeners())
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:

@@ -4,6 +4,7 @@
  * run in the tracer's own context, never on a traced path.
  */
 #include "../emit.h"
+#include "../listeners.h"
 #include "../owner.h"
 #include "../sock.h"
 #include "../socks.h"
@@ -193,8 +194,8 @@ tt_inline void tt_fill_listener(struct tt_listener_row *row, const struct tt_lis
 	row->overflows = listener->overflows;
 	row->cookies_sent = listener->cookies_sent;
 	__builtin_memcpy(row->drops, listener->drops, sizeof(row->drops));
-	row->accept_queue_peak = listener->accept_queue_peak;
-	row->syn_queue_peak = listener->syn_queue_peak;
+	row->accept_queue_peak = tt_peak(listener->accept_queue_peaks);
+	row->syn_queue_peak = tt_peak(listener->syn_queue_peaks);
 	row->full_ns = listener->full_ns;
 	row->opened_ns = listener->opened_ns;
 	if (listener->full_since_ns)
@@ -217,7 +218,6 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (!tp)
 		return 0;
-	head.kind = TT_KIND_STATE;
 	head.cookie = bpf_get_socket_cookie(skc);
 	head.netns = tt_read_netns(skc, true);
 	tt_read_tuple(skc, &head, true);
@@ -242,8 +242,7 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	bpf_core_read(&row.max_syn_backlog, sizeof(row.max_syn_backlog),
 		      &net->ipv4.sysctl_max_syn_backlog);
 	bpf_core_read(&row.syncookies, 1, &net->ipv4.sysctl_tcp_syncookies);
-	row.matched =
-		tt_refused_by(TT_KIND_STATE, &head, 1U << TT_LISTEN, row.matched) == TT_FILTER_NONE;
+	row.matched = tt_refuses(&head, 1U << TT_LISTEN, row.matched) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }
@@ -261,7 +260,6 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 
 	if (!skc)
 		return 0;
-	head.kind = TT_KIND_STATE;
 	head.cookie = bpf_get_socket_cookie(skc);
 	head.netns = tt_read_netns(skc, true);
 	tt_read_tuple(skc, &head, true);
@@ -317,8 +315,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	row.netns = head.netns;
 	row.family = head.family;
 	row.state = state;
-	row.matched =
-		tt_refused_by(TT_KIND_STATE, &head, 1U << (state & 15), matched) == TT_FILTER_NONE;
+	row.matched = tt_refuses(&head, 1U << (state & 15), matched) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -12,7 +12,7 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ from tracer.probes import (
 )
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
-from tracer.wire.filters import Filters, mapped, port_bits
+from tracer.wire.filters import Filters, as_sockets, mapped, port_bits, refuse
 from tracer.wire.layout import Layout, Records, derive
 
 IDLE_PAGES = 64
@@ -399,11 +399,15 @@ class LiveSource:
     def listeners(self) -> Records:
         """Every listening socket of the namespaces asked for, and those closed since last time."""
         dtype = self.layout.dtypes["listener_row"]
+        # peaks from here on belong to the next look; those of this one are at rest
+        look = int(self._control["look"][0])
+        self._control["look"] = look + 1
+        await_programs()
         wanted = set(self.settings.filters.netns) or None
         rows = self._pass_over(wanted, "tt_iter_listeners", dtype)
-        return np.concatenate([rows, self._take_closed(dtype)])
+        return np.concatenate([rows, self._take_closed(dtype, look)])
 
-    def _take_closed(self, dtype: np.dtype[np.void]) -> Records:
+    def _take_closed(self, dtype: np.dtype[np.void], look: int) -> Records:
         """Listeners that closed: what they counted, and then nothing is kept of them."""
         fd = self._object.map_fd("tt_listeners")
         found = []
@@ -417,8 +421,16 @@ class LiveSource:
             for name in set(dtype.names or ()) & set(kept.dtype.names or ()):
                 row[name] = kept[name]
             row["cookie"] = cookie
+            for peak in ("accept_queue_peak", "syn_queue_peak"):
+                word = int(kept[peak + "s"][0][look % 2])
+                row[peak] = word & 0xFFFFFFFF if word >> 32 == look else 0
             found.append(row)
-        return np.concatenate(found) if found else np.zeros(0, dtype)
+        rows = np.concatenate(found) if found else np.zeros(0, dtype)
+        asked = replace(self.settings.filters, kinds=frozenset())
+        ours = rows["matched"] > 0
+        passed, _ = refuse(asked, as_sockets(rows, self.layout), self.layout, lambda _: ours)
+        rows["matched"] = passed
+        return rows
 
     def _pass_over(
         self,
@@ -469,13 +481,18 @@ class LiveSource:
         began = time.monotonic()
         self.someone_ended = False
         self._sweep_processes()
-        rows = self._rows("tt_iter_files", "holder_row")
-        self._settle_listeners(rows)
+        self.look_at_holders()
         if self.settings.count_by_owner:
             self._counts.take()  # or the kernel's tables fill up with what has passed
         for buffers in self._buffers.values():
             buffers.add_cpus()
         return time.monotonic() - began
+
+    def look_at_holders(self) -> Records:
+        """Every descriptor of a listening socket; one that its owner let go of finds an heir."""
+        self.holder_rows = self._rows("tt_iter_files", "holder_row")
+        self._settle_listeners(self.holder_rows)
+        return self.holder_rows
 
     def _settle_listeners(self, rows: Records) -> None:
         """Give listeners that were let go of to an heir, and forget targets that let go."""

@@ -31,6 +31,7 @@ class Facts:
     clock: Clock
     cgroups: dict[int, str] = field(default_factory=dict)
     initial_pids: bool = True
+    holders: Records | None = None  # descriptors of listening sockets, as of the last look
 
     def __post_init__(self) -> None:
         names = self.layout.names

@@ -136,6 +136,19 @@ def refuse(
     return passed, refused
 
 
+def as_sockets(rows: Records, layout: Layout) -> Records:
+    """Listeners' rows with the columns by which sockets are filtered."""
+    sockets = np.zeros(len(rows), layout.dtypes["sock_row"])
+    for column, source in (("laddr", "addr"), ("lport", "port")):
+        sockets[column] = rows[source]
+    for column in ("cookie", "netns", "family", "pid", "start"):
+        sockets[column] = rows[column]
+    sockets["raddr"][:, 10:12] = np.where(rows["family"] == 4, 0xFF, 0)[:, None]
+    sockets["state"] = layout.enums["tcp_state"]["LISTEN"]
+    sockets["owner_is"] = layout.enums["owner_is"]["LISTENER"]
+    return sockets
+
+
 def _in_states(states: frozenset[int], records: Records) -> Mask:
     names = records.dtype.names or ()
     wanted = list(states)

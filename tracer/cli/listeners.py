@@ -1,0 +1,34 @@
+"""`tcptrace listeners`: the queues of every listening socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tracer.cli import options
+
+
+@click.command()
+@options.filters
+@options.duration
+@options.interval
+@options.form
+@options.as_json
+@options.output
+@options.force
+@options.source
+@options.keep
+@options.utc
+@options.numeric
+@options.tracing
+@options.common
+def listeners(**given: Any) -> None:
+    """Queues of listening sockets: depth, peak, limit, time at full, SYNs dropped by cause."""
+    from tracer.cli.setup import Command
+    from tracer.views.listeners import ListenersView
+
+    command = Command(
+        given, stream=False, kinds=frozenset({"accept", "syn_drop"}), listen_stats=True
+    )
+    command.run(ListenersView(command.output, command.notices, command.form))

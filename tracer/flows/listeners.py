@@ -1,0 +1,128 @@
+"""What became of each listening socket over a span: two looks at its counters, subtracted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tracer.wire.layout import Layout, Records
+
+COUNTERS = (
+    "finished",
+    "accepts",
+    "reset_in_queue",
+    "never_accepted",
+    "overflows",
+    "cookies_sent",
+    "full_ns",
+)
+
+
+LIMITS = ("accept_queue_max", "somaxconn", "reuseport", "defer_accept", "fastopen")
+
+
+@dataclass
+class Listener:
+    """One listening socket: `row` as it stands, counters and peaks of the span alone."""
+
+    row: np.void
+    counted: dict[str, int]
+    drops: dict[str, int]
+    accept_queue_peak: int
+    syn_queue_peak: int
+
+
+@dataclass
+class ListenerTable:
+    """Looks at all listeners, each against the one before (`since_last`) or the first."""
+
+    layout: Layout
+    _now: dict[int, np.void] = field(default_factory=dict)
+    _gone: dict[int, np.void] = field(default_factory=dict)
+    _before: dict[int, np.void] = field(default_factory=dict)
+    _peaks: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _highest: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def look(self, rows: Records) -> None:
+        """Take all listeners as they stand, and those that closed since the last look."""
+        earlier, self._now = self._now, {}
+        for row in rows:
+            cookie = int(row["cookie"])
+            peaks = self._peak(row, cookie)
+            self._peaks[cookie] = _higher(self._peaks.get(cookie, (0, 0)), peaks)
+            self._highest[cookie] = _higher(self._highest.get(cookie, (0, 0)), peaks)
+            if row["closed_ns"]:
+                self._gone[cookie] = _with_limits(row, earlier.get(cookie))
+            else:
+                self._now[cookie] = row
+
+    def _peak(self, row: np.void, cookie: int) -> tuple[int, int]:
+        """The deepest that is known: between the looks, or as it was found by one of them."""
+        before = self._before.get(cookie)
+        depths = [
+            max(
+                int(row[f"{queue}_queue_peak"]),
+                int(row[f"{queue}_queue"]),
+                int(before[f"{queue}_queue"]) if before is not None else 0,
+            )
+            for queue in ("accept", "syn")
+        ]
+        return depths[0], depths[1]
+
+    def since_last(self) -> list[Listener]:
+        """Every listener of the span since the last call of this, the busiest first."""
+        found = self._all(self._before, self._peaks)
+        self._before = dict(self._now)
+        for cookie in self._gone:
+            self._before[cookie] = self._gone[cookie]
+        self._peaks = {}
+        return found
+
+    def in_all(self) -> list[Listener]:
+        """Every listener since tracing began, the busiest first."""
+        return self._all({}, self._highest)
+
+    def _all(self, before: dict[int, np.void], peaks: dict[int, tuple[int, int]]) -> list[Listener]:
+        rows = self._now | {
+            cookie: row
+            for cookie, row in self._gone.items()
+            if cookie not in before or not before[cookie]["closed_ns"]
+        }
+        found = [
+            self._subtract(row, before.get(cookie), peaks.get(cookie, (0, 0)))
+            for cookie, row in rows.items()
+        ]
+        return sorted(found, key=_trouble)
+
+    def _subtract(self, row: np.void, before: np.void | None, peaks: tuple[int, int]) -> Listener:
+        def grown(name: str) -> int:
+            return int(row[name]) - (int(before[name]) if before is not None else 0)
+
+        causes = self.layout.names["cause"]
+        earlier = before["drops"] if before is not None else np.zeros_like(row["drops"])
+        drops = {
+            causes[i].lower(): int(now) - int(then)
+            for i, (now, then) in enumerate(zip(row["drops"], earlier, strict=True))
+            if now > then
+        }
+        counted = {name: grown(name) for name in COUNTERS}
+        return Listener(row, counted, drops, *peaks)
+
+
+def _with_limits(closed: np.void, before: np.void | None) -> np.void:
+    """A closed listener's row; what only a living one tells is as it was."""
+    row = closed.copy()
+    if before is not None:
+        for name in LIMITS:
+            row[name] = row[name] or before[name]
+    return row
+
+
+def _higher(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return max(one[0], other[0]), max(one[1], other[1])
+
+
+def _trouble(one: Listener) -> tuple[int, int, int, int]:
+    lost = sum(one.drops.values())
+    return -lost, -one.counted["full_ns"], -one.counted["accepts"], int(one.row["port"])
