@@ -105,15 +105,13 @@ tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, 
 
 tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk, int old, int new,
 				 const struct tt_head *head, struct tt_sock *sock,
-				 struct tt_stats *stats, enum tt_slot slot)
+				 struct tt_large *large, struct tt_stats *stats)
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
-	__u32 key = slot;
-	struct tt_large *large = MAP_GET(tt_scratch, &key);
 	struct tt_handshake *event;
 	bool ended;
 
-	if (!large || !tp)
+	if (!tp)
 		return;
 	__builtin_memset(large, 0, sizeof(*large));
 	event = &large->handshake;

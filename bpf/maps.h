@@ -28,7 +28,9 @@ struct tt_config {
 	__u8 connect_exit; /* connect()'s end is seen: what it says need not be guessed */
 	__u8 tell_forks;   /* tell of every process: a recording is asked later whose child each was
 			    */
-	__u8 reserved[2];
+	__u8 hold_children; /* 1: a child without a peer is told of with its next transition; 2: all
+			     */
+	__u8 reserved;
 	__u32 last_place; /* of tt_places: their number, a power of two, less one */
 };
 
@@ -100,13 +102,30 @@ struct {
 	__type(value, struct tt_sock);
 } tt_spares SEC(".maps");
 
-/* Where a large record is made that has no room on a program's stack. */
+/*
+ * Where records are made: a program's stack has no room for them, and the
+ * verifier follows every word of a stack, on every road.
+ */
+struct tt_bench {
+	struct tt_state event;
+	struct tt_state held;
+	struct tt_large large;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, TT_SLOT_MAX);
 	__type(key, __u32);
+	__type(value, struct tt_bench);
+} tt_benches SEC(".maps");
+
+/* Likewise a task record: it is made in process context alone, so never inside another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
 	__type(value, struct tt_large);
-} tt_scratch SEC(".maps");
+} tt_task_scratch SEC(".maps");
 
 /*
  * Transitions by owner and dwell, counted in two turns: while one is filled,
@@ -169,6 +188,7 @@ struct tt_sock {
 
 #define TT_SOCK_CONNECTING 1
 #define TT_SOCK_WAITING 2 /* finished, and not accepted yet */
+#define TT_SOCK_HELD 4	  /* its LISTEN->SYN_RECV is not told of yet */
 
 /* In user space's reach as memory, not by a system call a socket. */
 struct {
@@ -222,6 +242,14 @@ struct {
 	__type(key, tt_cookie);
 	__type(value, struct tt_listener);
 } tt_listeners SEC(".maps");
+
+/* Where a listener's entry is made: in process context alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tt_listener);
+} tt_new_listener SEC(".maps");
 
 /* Seeded listeners by port: whose queue an older child is in. Several: nobody knows. */
 struct tt_port_key {

@@ -44,9 +44,14 @@ tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
 			    const struct task_struct *task, struct tt_owner *owner,
 			    enum tt_task_event event, const char *comm)
 {
-	struct tt_large large = {};
-	struct tt_task *record = &large.task;
+	__u32 zero = 0;
+	struct tt_large *large = MAP_GET(tt_task_scratch, &zero);
+	struct tt_task *record;
 
+	if (!large)
+		return false;
+	__builtin_memset(large, 0, sizeof(*large));
+	record = &large->task;
 	record->head.kind = TT_KIND_TASK;
 	record->head.mono_ns = now;
 	record->head.pid = owner->pid;
@@ -63,7 +68,7 @@ tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
 		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
 	stats->seen[TT_KIND_TASK]++;
 	stats->matched[TT_KIND_TASK]++;
-	if (!bpf_perf_event_output(ctx, &tt_large, BPF_F_CURRENT_CPU, &large, sizeof(large)))
+	if (!bpf_perf_event_output(ctx, &tt_large, BPF_F_CURRENT_CPU, large, sizeof(*large)))
 		return true;
 	stats->lost_buffer[TT_KIND_TASK]++;
 	return false;

@@ -46,21 +46,24 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 				tt_mono_ns now, const struct tt_owner *owner, bool matched)
 {
 	struct tt_head head = {};
-	struct tt_listener listener = {
-		.owner = *owner,
-		.opener_pid = owner->pid,
-		.opener_start = owner->start,
-		.sk = (__u64)sk,
-		.netns = netns,
-		.matched = matched,
-		.opened_ns = now,
-	};
+	__u32 zero = 0;
+	struct tt_listener *listener = MAP_GET(tt_new_listener, &zero);
 
+	if (!listener)
+		return;
+	__builtin_memset(listener, 0, sizeof(*listener));
+	listener->owner = *owner;
+	listener->opener_pid = owner->pid;
+	listener->opener_start = owner->start;
+	listener->sk = (__u64)sk;
+	listener->netns = netns;
+	listener->matched = matched;
+	listener->opened_ns = now;
 	tt_read_tuple(&sk->__sk_common, &head, true);
-	listener.port = head.lport;
-	listener.family = head.family;
-	__builtin_memcpy(listener.addr, head.laddr, sizeof(listener.addr));
-	MAP_PUT(tt_listeners, &cookie, &listener, BPF_ANY);
+	listener->port = head.lport;
+	listener->family = head.family;
+	__builtin_memcpy(listener->addr, head.laddr, sizeof(listener->addr));
+	MAP_PUT(tt_listeners, &cookie, listener, BPF_ANY);
 }
 
 /* A child before its accept belongs to its listener's owner. */
@@ -136,21 +139,103 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 	listener->full_since_ns = 0;
 }
 
+/* Count and send one transition, if the filters let it pass. */
+tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
+		       struct tt_sock *sock, bool kept, struct tt_bench *bench,
+		       struct tt_stats *stats, enum tt_slot slot)
+{
+	struct tt_head *head = &event->head;
+	int old = event->old, new = event->new;
+
+	head->pid = sock->owner.pid;
+	head->start = sock->owner.start;
+	head->cgroup_id = sock->owner.cgroup_id;
+	head->owner_is = sock->owner_is;
+	if (new == TT_CLOSE)
+		event->timewait = tt_read_timewait(sk, old);
+	if (tt_needs_tuple(sock->matched))
+		tt_read_full_tuple(sk, new, head);
+	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
+		tt_tell_handshake(ctx, sk, old, new, head, sock, &bench->large, stats);
+	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event->timewait,
+		      sock->matched))
+		return;
+	tt_count_seen(stats, old, new);
+	if (event->timewait)
+		stats->timewait[event->timewait == TT_FIN_WAIT2]++;
+	if (!kept) {
+		/* its owner and its past are unknown: told as lost, not sent half known */
+		stats->lost_map[TT_KIND_STATE]++;
+		return;
+	}
+	if (CFG(count_by_owner))
+		tt_count_transition(stats, event, slot);
+	if (CFG(keep_remains) && event->timewait)
+		tt_keep_remains(head->cookie, sock);
+	if (CFG(stream)) {
+		head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+		tt_send(ctx, tt_small, TT_KIND_STATE, event, stats);
+	}
+}
+
+/*
+ * Until Linux 6.15 a child has no addresses and no remote port yet when its
+ * LISTEN->SYN_RECV is told: it is kept back until the next transition, which
+ * follows in the same softirq.
+ */
+tt_inline bool tt_hold(const struct sock *sk, int old, int new, struct tt_sock *sock)
+{
+	if (old != TT_LISTEN || new != TT_SYN_RECV)
+		return false;
+	if (CFG(hold_children) < 2 && sk->__sk_common.skc_dport)
+		return false;
+	sock->is |= TT_SOCK_HELD;
+	return true;
+}
+
+/* The transition that was kept back; NULL: none. */
+tt_inline struct tt_state *tt_take_held(const struct sock *sk, struct tt_sock *sock,
+					tt_mono_ns entered_ns, struct tt_bench *bench)
+{
+	struct tt_state *event = &bench->held;
+
+	if (!(sock->is & TT_SOCK_HELD))
+		return NULL;
+	sock->is &= ~TT_SOCK_HELD;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->head.mono_ns = entered_ns;
+	event->head.cookie = sock->cookie;
+	event->head.netns = tt_read_netns(&sk->__sk_common, true);
+	event->head.kind = TT_KIND_STATE;
+	event->old = TT_LISTEN;
+	event->new = TT_SYN_RECV;
+	event->dwell_is = TT_DWELL_AT_LEAST;
+	return event;
+}
+
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 			    struct tt_stats *stats, enum tt_slot slot)
 {
 	struct tt_sock *sock;
-	__u32 spare = slot;
+	struct tt_state *held = NULL;
+	tt_mono_ns entered_ns;
 	bool kept = true;
-	struct tt_state event = {};
-	struct tt_head *head = &event.head;
+	__u32 spare = slot;
+	struct tt_bench *bench = MAP_GET(tt_benches, &spare);
+	struct tt_state *event;
+	struct tt_head *head;
 
+	if (!bench)
+		return 0;
+	event = &bench->event;
+	__builtin_memset(event, 0, sizeof(*event));
+	head = &event->head;
 	head->mono_ns = bpf_ktime_get_ns();
 	head->cookie = tt_get_cookie(sk);
 	head->netns = tt_read_netns(&sk->__sk_common, true);
 	head->kind = TT_KIND_STATE;
-	event.old = old;
-	event.new = new;
+	event->old = old;
+	event->new = new;
 
 	sock = tt_find_sock(head->cookie);
 	if (!sock) {
@@ -177,16 +262,17 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	if (old == TT_LISTEN && new == TT_CLOSE)
 		tt_close_listener(ctx, head->cookie, head->mono_ns, sock, stats);
 
+	entered_ns = sock->since_ns;
 	if (sock->since_ns) {
-		event.dwell_ns = head->mono_ns - sock->since_ns;
+		event->dwell_ns = head->mono_ns - sock->since_ns;
 	} else {
-		event.dwell_is = TT_DWELL_AT_LEAST;
+		event->dwell_is = TT_DWELL_AT_LEAST;
 		/* a new socket and a listener's child have no past; with the map
 		 * full a socket may be unknown and yet younger than the tracer
 		 */
 		if (old != TT_CLOSE && (old != TT_LISTEN || new == TT_CLOSE) &&
 		    (!tt_control.map_full || sock->seeded))
-			event.dwell_ns = head->mono_ns - tt_control.attached_ns;
+			event->dwell_ns = head->mono_ns - tt_control.attached_ns;
 	}
 	sock->since_ns = head->mono_ns;
 	sock->state = new;
@@ -202,35 +288,15 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 
 	if (!tt_is_live())
 		return 0;
-	head->pid = sock->owner.pid;
-	head->start = sock->owner.start;
-	head->cgroup_id = sock->owner.cgroup_id;
-	head->owner_is = sock->owner_is;
-	if (new == TT_CLOSE)
-		event.timewait = tt_read_timewait(sk, old);
-	if (tt_needs_tuple(sock->matched))
-		tt_read_full_tuple(sk, new, head);
-	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
-		tt_tell_handshake(ctx, sk, old, new, head, sock, stats, slot);
-	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event.timewait,
-		      sock->matched))
-		return 0;
-	tt_count_seen(stats, old, new);
-	if (event.timewait)
-		stats->timewait[event.timewait == TT_FIN_WAIT2]++;
-	if (!kept) {
-		/* its owner and its past are unknown: told as lost, not sent half known */
-		stats->lost_map[TT_KIND_STATE]++;
-		return 0;
+	if (CFG(hold_children)) {
+		if (tt_hold(sk, old, new, sock))
+			return 0;
+		held = tt_take_held(sk, sock, entered_ns, bench);
 	}
-	if (CFG(count_by_owner))
-		tt_count_transition(stats, &event, slot);
-	if (CFG(keep_remains) && event.timewait)
-		tt_keep_remains(head->cookie, sock);
-	if (CFG(stream)) {
-		head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
-		tt_send(ctx, tt_small, TT_KIND_STATE, &event, stats);
-	}
+	/* a loop, not two calls: what is inlined once takes the stack once */
+#pragma clang loop unroll(disable)
+	for (int left = held ? 2 : 1; left > 0; left--)
+		tt_tell(ctx, sk, left == 2 ? held : event, sock, kept, bench, stats, slot);
 	return 0;
 }
 

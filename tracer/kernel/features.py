@@ -76,6 +76,34 @@ def _explain(how: str, error: int) -> str:
     return text
 
 
+def tells_peers() -> bool:
+    """Whether a child has its peer's address when its LISTEN->SYN_RECV is told.
+
+    It has since v6.15; so has tcp_check_req() its sixth argument, which can be seen. A kernel with
+    the one and not the other loses nothing: what has a peer is not held back.
+    """
+    btf = lib().btf__load_vmlinux_btf()
+    try:
+        found = lib().btf__find_by_name_kind(btf, b"tcp_check_req", _KIND_FUNC)
+        if found < 0:
+            return False
+        function = C.cast(lib().btf__type_by_id(btf, found), C.POINTER(_BtfType))
+        prototype = C.cast(lib().btf__type_by_id(btf, function.contents.type), C.POINTER(_BtfType))
+        return int(prototype.contents.info & 0xFFFF) >= _ARGUMENTS_NOW
+    finally:
+        lib().btf__free(btf)
+
+
+class _BtfType(C.Structure):
+    """struct btf_type, include/uapi/linux/btf.h."""
+
+    _fields_ = [("name_off", C.c_uint32), ("info", C.c_uint32), ("type", C.c_uint32)]
+
+
+_KIND_FUNC = 12
+_ARGUMENTS_NOW = 6
+
+
 @dataclass(frozen=True)
 class Choice:
     """The rung a subject uses here, None if none will do, and why better ones were refused."""

@@ -22,7 +22,7 @@ from tracer.errors import TracerError, UsageError
 from tracer.kernel import iterators, maps, preflight, tracefs
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
-from tracer.kernel.features import choose
+from tracer.kernel.features import choose, tells_peers
 from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib, program_info
 from tracer.kernel.perf import SAMPLE_OFFSET, Chunk, PerfBuffers, online_cpus, sample_size
 from tracer.probes import (
@@ -72,6 +72,7 @@ class Settings:
     snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
     kinds: frozenset[str] = frozenset({"state", "accept", "handshake"})  # unless --kind asks
     listen_stats: bool = False  # count what happens in the queues of each listener
+    hold_children: int | None = None  # 0, 1, 2 as bpf/maps.h has it; None: by this kernel
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -197,6 +198,8 @@ class LiveSource:
         kinds = layout.enums["kind"]
         config = self._object.setting("tt_config", layout.dtypes["config"])
         config["kinds"] = sum(1 << kinds[kind.upper()] for kind in self.settings.wanted)
+        hold = self.settings.hold_children
+        config["hold_children"] = hold if hold is not None else not tells_peers()
         config["listen_stats"] = self.settings.listen_stats
         config["connect_exit"] = self.rungs.get("handshake", "off") != "off"
         config["states"] = sum(1 << state for state in filters.states)
