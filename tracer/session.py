@@ -29,6 +29,7 @@ __all__ = ["Limits", "Session", "Settings", "replay"]
 
 FAST_S, SLOW_S = 0.05, 0.2
 QUIET_TICKS = 10
+PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
@@ -55,6 +56,7 @@ class Session:
     utc: bool = False
     ready: Callable[[], None] = lambda: None
     notice: Callable[[str], None] = lambda text: None
+    progress: Callable[[str], None] = lambda text: None
     wake_fd: int | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -62,6 +64,7 @@ class Session:
         """Trace until a limit is reached; everything is detached when this returns."""
         player = Player(self.show, None, self.utc)
         source = LiveSource(self.settings)
+        self._began = self._told = time.monotonic()
         try:
             self.ready()
             for text in source.notices:
@@ -69,12 +72,27 @@ class Session:
             for frame in self._frames(source):
                 if self.record:
                     self._keep(self.record, frame)
+                if frame.tag in ("MARK", "LAST"):
+                    self.progress("")
                 player.feed(frame)
+                if frame.tag == "TICK" and self.show.gathers:
+                    self._tell_progress(player)
             for text in source.costs():
                 self.notice(text)
         finally:
             source.close()
         return player
+
+    def _tell_progress(self, player: Player) -> None:
+        now = time.monotonic()
+        if now < self._told + PROGRESS_S:
+            return
+        self._told = now
+        tally = player.tally
+        self.progress(
+            f"{now - self._began:.0f} s: {tally.seen} seen, {tally.matched} matched,"
+            f" {tally.lost} lost; Ctrl-C ends it and shows them"
+        )
 
     def _keep(self, record: Writer, frame: Frame) -> None:
         try:

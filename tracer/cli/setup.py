@@ -218,6 +218,7 @@ class Command:
             utc=bool(given.get("utc")),
             ready=ready,
             notice=self.notices.say,
+            progress=self.notices.progress,
             wake_fd=signals.fd,
             limits=self.limits,
         )

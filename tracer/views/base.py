@@ -16,6 +16,7 @@ class View:
     """
 
     wants_records = True
+    gathers = True  # shows nothing for a while: on a terminal it is told how far it is
     needs_records = False
 
     def begin(self, facts: Facts, head: dict[str, object]) -> None:

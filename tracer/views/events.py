@@ -21,6 +21,7 @@ class EventView(View):
     """Shows every record. `form` is table, json or csv; after `count` it calls `enough`."""
 
     needs_records = True
+    gathers = False
 
     def __init__(
         self,

@@ -88,10 +88,10 @@ class Notices:
             self._tell(text + "\n")
 
     def progress(self, text: str) -> None:
-        """One line that the next one replaces; on terminals only."""
-        if not self.quiet and sys.stderr.isatty():
+        """One line that the next one replaces; on terminals only. An empty one clears it."""
+        if not self.quiet and sys.stderr.isatty() and (text or self._progress):
             self._tell(text)
-            self._progress = True
+            self._progress = bool(text)
 
     def _tell(self, text: str) -> None:
         clear = "\r\x1b[K" if self._progress else ""

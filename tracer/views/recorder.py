@@ -13,6 +13,7 @@ class RecordView(View):
     """Looks at nothing but the counts."""
 
     wants_records = False
+    gathers = False
 
     def __init__(self, notices: Notices, path: str) -> None:
         self._notices, self._path = notices, path
