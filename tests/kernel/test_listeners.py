@@ -1,0 +1,211 @@
+"""`listeners` against `ss -ltn` and against what was done to the sockets.
+
+Each test has a network namespace of its own; the accept queue of a listener with backlog N holds
+N + 1.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.harness import Namespace, Record, Tracer, namespace, wait_until
+from tests.programs.driver import Program
+
+pytestmark = pytest.mark.kernel
+
+BACKLOG = 5
+PORT = 7001
+CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture
+def ns() -> Iterator[Namespace]:
+    with namespace() as made:
+        yield made
+
+
+def inside(space: Namespace, work: Callable[[], Any]) -> Any:
+    """Do something in a thread that has entered the namespace; sockets made there stay in it."""
+    found: list[Any] = []
+
+    def run() -> None:
+        with open(f"/run/netns/{space.name}") as file:
+            assert ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) == 0
+        found.append(work())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def listen(space: Namespace, backlog: int = BACKLOG, port: int = PORT) -> socket.socket:
+    def work() -> socket.socket:
+        made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("127.0.0.1", port))
+        made.listen(backlog)
+        return made
+
+    made: socket.socket = inside(space, work)
+    return made
+
+
+def connect(space: Namespace, count: int, port: int = PORT) -> list[socket.socket]:
+    def work() -> list[socket.socket]:
+        return [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+
+    made: list[socket.socket] = inside(space, work)
+    return made
+
+
+@contextmanager
+def traced(space: Namespace, *arguments: str) -> Iterator[Tracer]:
+    with Tracer("listeners", "--netns", space.name, *arguments) as tracer:
+        yield tracer
+
+
+def of(records: list[Record], port: int = PORT) -> Record:
+    """The last record of the listener on a port: that of the whole span."""
+    return [r for r in records if r["listener_port"] == port][-1]
+
+
+def ss(space: Namespace) -> dict[int, tuple[int, int]]:
+    """Accept queue now and its limit by port, as `ss -ltn` has them."""
+    rows = [line.split() for line in space.run("ss", "-Hltn").splitlines()]
+    return {int(row[3].rpartition(":")[2]): (int(row[1]), int(row[2])) for row in rows}
+
+
+def test_queues_and_limits_are_those_of_ss(ns: Namespace) -> None:
+    with listen(ns), listen(ns, 9, PORT + 1), traced(ns) as tracer:
+        clients = connect(ns, 3) + connect(ns, 2, PORT + 1)
+        wait_until(lambda: ss(ns) == {PORT: (3, BACKLOG), PORT + 1: (2, 9)}, "the queues to fill")
+        records = tracer.stop()
+        assert clients
+    found = {r["listener_port"]: (r["accept_queue"], r["accept_queue_max"]) for r in records}
+    assert found == {PORT: (3, BACKLOG), PORT + 1: (2, 9)}
+
+
+def test_a_peak_between_two_looks_is_seen(ns: Namespace) -> None:
+    """The queue is full and empty again long before anybody looks."""
+    with listen(ns) as server, traced(ns) as tracer:
+        clients = connect(ns, BACKLOG + 1)
+        taken = [server.accept()[0] for _ in clients]
+        record = of(tracer.stop())
+        assert taken
+    assert record["accept_queue"] == 0
+    assert record["accept_queue_peak"] == BACKLOG + 1
+    assert record["finished"] == record["accepts"] == BACKLOG + 1
+    assert record["full_us"] > 0
+
+
+def test_a_peak_belongs_to_its_interval_and_to_the_total(ns: Namespace) -> None:
+    with listen(ns) as server, traced(ns, "-i", "300ms") as tracer:
+        clients = connect(ns, 4)
+        taken = [server.accept()[0] for _ in clients]
+        blocks = wait_until(
+            lambda: (found := tracer.so_far()) and found[-1]["accept_queue_peak"] == 0 and found,
+            "an interval after the peak",
+        )
+        last = of(tracer.stop())
+        assert taken
+    assert max(r["accept_queue_peak"] for r in blocks) == 4
+    assert last["accept_queue_peak"] == 4
+    assert sum(r["accepts"] for r in tracer.records[:-1]) == last["accepts"] == 4
+
+
+def test_the_time_at_full_is_the_time_between_the_last_in_and_the_first_out(ns: Namespace) -> None:
+    with listen(ns) as server, traced(ns) as tracer:
+        before = time.monotonic_ns()
+        clients = connect(ns, BACKLOG + 1)
+        full = time.monotonic_ns()
+        wait_until(lambda: time.monotonic_ns() - full > 50_000_000, "50 ms")
+        emptying = time.monotonic_ns()
+        taken = [server.accept()[0] for _ in clients]
+        after = time.monotonic_ns()
+        record = of(tracer.stop())
+        assert taken
+    assert (emptying - full) // 1000 <= record["full_us"] <= (after - before) // 1000
+
+
+def test_listen_or_somaxconn_is_named_as_what_sets_the_limit(ns: Namespace) -> None:
+    ns.run("sh", "-c", "echo 64 >/proc/sys/net/core/somaxconn")
+    with listen(ns, 10), listen(ns, 1000, PORT + 1), traced(ns) as tracer:
+        records = tracer.stop()
+    found = {r["listener_port"]: (r["accept_queue_max"], r["max_set_by"]) for r in records}
+    assert found == {PORT: (10, "listen"), PORT + 1: (64, "somaxconn")}
+
+
+def test_a_listener_that_came_and_went_stays_listed_with_its_times(ns: Namespace) -> None:
+    with traced(ns) as tracer:
+        with listen(ns) as server:
+            client = connect(ns, 1)[0]
+            server.accept()[0].close()
+            client.close()
+        record = of(tracer.stop())
+    assert record["opened"]
+    assert record["closed"] > record["opened"]
+    assert record["accept_queue"] is None
+    assert record["accepts"] == 1
+
+
+def test_connections_reset_in_the_queue_and_never_accepted_are_told_apart(ns: Namespace) -> None:
+    with traced(ns) as tracer:
+        server = listen(ns)
+        clients = connect(ns, 5)
+        for client in clients[:2]:
+            linger = struct.pack("ii", 1, 0)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            client.close()
+        server.close()
+        record = of(tracer.stop())
+    assert record["finished"] == 5
+    assert record["reset_in_queue"] == 2
+    assert record["never_accepted"] == 3
+    assert record["accepts"] == 0
+
+
+def test_every_process_with_a_descriptor_for_it_is_a_holder(ns: Namespace) -> None:
+    with Program("holder", ns.enter) as server, traced(ns) as tracer:
+        port = server.do("bind", name="l", address="127.0.0.1")["port"]
+        server.do("listen", name="l")
+        children = [server.fork() for _ in range(3)]
+        record = of(tracer.stop(), port)
+        assert len(children) == 3
+    assert record["holders"] == 4
+    assert record["listener_pid"] == server.pid
+    assert record["listener_comm"] == "holder"
+
+
+def test_listeners_of_another_port_are_left_out_open_and_closed(ns: Namespace) -> None:
+    with listen(ns), traced(ns, "--lport", str(PORT)) as tracer:
+        with listen(ns, port=PORT + 1):
+            pass
+        with listen(ns, port=PORT + 2):
+            records = tracer.stop()
+    assert {r["listener_port"] for r in records} == {PORT}
+
+
+def test_a_recording_shows_what_the_session_showed(ns: Namespace, tmp_path: Any) -> None:
+    path = tmp_path / "kept"
+    with listen(ns) as server, traced(ns, "-w", str(path)) as tracer:
+        clients = connect(ns, 3)
+        server.accept()[0].close()
+        tracer.stop()
+        assert clients
+    command = [sys.executable, "-m", "tracer", "listeners", "-j", "-r", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout == tracer.stdout
+    assert of(tracer.records)["accept_queue"] == 2
