@@ -44,11 +44,8 @@ tt_inline bool tt_needs_tuple(bool matched)
 }
 
 /* The first filter that refuses, TT_FILTER_NONE if all let it pass. */
-tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_head *head,
-				       __u32 states, bool matched)
+tt_inline enum tt_filter tt_refused_by(const struct tt_head *head, __u32 states, bool matched)
 {
-	if (!(CFG(kinds) & 1U << kind))
-		return TT_FILTER_KIND;
 	if (CFG(filter_pid) && !matched)
 		return TT_FILTER_PID;
 	if (CFG(family) && head->family != CFG(family))
@@ -76,7 +73,8 @@ tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_
 tt_inline bool tt_admit(struct tt_stats *stats, const enum tt_kind kind, const struct tt_head *head,
 			__u32 states, bool matched)
 {
-	enum tt_filter refused = tt_refused_by(kind, head, states, matched);
+	enum tt_filter refused =
+		CFG(kinds) & 1U << kind ? tt_refused_by(head, states, matched) : TT_FILTER_KIND;
 
 	stats->seen[kind]++;
 	if (refused != TT_FILTER_NONE) {

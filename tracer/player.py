@@ -15,7 +15,7 @@ from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
 from tracer.wire.batch import Batch, Encoding, Sorter, split, view
-from tracer.wire.filters import Filters, refuse
+from tracer.wire.filters import Filters, as_sockets, refuse
 from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
 
@@ -197,14 +197,19 @@ class Player:
     def _sockets(self, frame: Frame) -> None:
         rows = self._rows(frame, "sock_row")
         rows = rows[rows["matched"] > 0]
-        if self._filters is not None:
-            asked = replace(self._filters, kinds=frozenset())
-            rows = rows[refuse(asked, rows, self.facts.layout, self._owned)[0]]
-        self._view.sockets(rows)
+        self._view.sockets(rows[self._asked(rows)])
 
     def _listeners(self, frame: Frame) -> None:
         rows = self._rows(frame, "listener_row")
-        self._view.listeners(rows[rows["matched"] > 0])
+        rows = rows[rows["matched"] > 0]
+        self._view.listeners(rows[self._asked(as_sockets(rows, self.facts.layout))])
+
+    def _asked(self, rows: Records) -> NDArray[np.bool_]:
+        """Which rows of sockets the filters of a replay leave."""
+        if self._filters is None:
+            return np.ones(len(rows), np.bool_)
+        asked = replace(self._filters, kinds=frozenset())
+        return refuse(asked, rows, self.facts.layout, self._owned)[0]
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])

@@ -12,7 +12,7 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ from tracer.probes import (
 )
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
-from tracer.wire.filters import Filters, mapped, port_bits
+from tracer.wire.filters import Filters, as_sockets, mapped, port_bits, refuse
 from tracer.wire.layout import Layout, Records, derive
 
 IDLE_PAGES = 64
@@ -418,7 +418,11 @@ class LiveSource:
                 row[name] = kept[name]
             row["cookie"] = cookie
             found.append(row)
-        return np.concatenate(found) if found else np.zeros(0, dtype)
+        rows = np.concatenate([np.zeros(0, dtype), *found])
+        sockets, held = as_sockets(rows, self.layout), rows["matched"] > 0
+        asked = replace(self.settings.filters, kinds=frozenset())
+        rows["matched"] = refuse(asked, sockets, self.layout, lambda _: held)[0]
+        return rows
 
     def _pass_over(
         self,

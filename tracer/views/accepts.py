@@ -17,7 +17,7 @@ from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
 from tracer.views.scope import scope
-from tracer.views.spreads import SHARES, percentiles, two_digits
+from tracer.views.spreads import SHARES, percentiles, quantile
 from tracer.views.tables import Heading, table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
@@ -227,12 +227,11 @@ class AcceptsView(View):
 
 def _numbers(row: Row) -> list[str]:
     waits, mean = row.waits, row.waits.mean
-    quantiles = [waits.quantile(share) for _, share in SHARES]
     return [
         str(waits.count),
         failures(row.failed),
         "-" if mean is None else duration(mean),
-        *("-" if value is None else two_digits(value) for value in quantiles),
+        *(quantile(waits, share) for _, share in SHARES),
         duration(waits.most) if waits.exact else "-",
     ]
 

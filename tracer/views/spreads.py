@@ -8,12 +8,16 @@ from tracer.views.text import duration
 SHARES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999))
 
 
-def two_digits(ns: float) -> str:
-    """A quantile from buckets is good to 6 %: two digits."""
-    if ns < 100:
-        return duration(ns)
-    digits = len(str(int(ns))) - 2
-    return duration(round(ns / 10**digits) * 10**digits)
+def quantile(spread: Spread, share: float) -> str:
+    """A quantile as it is shown: two digits, for buckets are good to 6 %, and at most the longest.
+
+    `-` without known spans.
+    """
+    value = spread.quantile(share)
+    if value is None:
+        return "-"
+    digits = len(str(int(value))) - 2
+    return duration(min(round(value, -digits) if digits > 0 else value, spread.most))
 
 
 def percentiles(spread: Spread) -> dict[str, object] | None:

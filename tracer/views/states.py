@@ -15,7 +15,7 @@ from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
 from tracer.views.scope import scope
-from tracer.views.spreads import percentiles, two_digits
+from tracer.views.spreads import percentiles, quantile
 from tracer.views.tables import Heading, table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
@@ -166,14 +166,12 @@ class StatesView(View):
         name = f"{self._facts.states[old]} -> {self._facts.states[timewait or new]}"
         if timewait == old:
             name += " (mini-socket)"
-        half, tail = spread.quantile(0.5), spread.quantile(0.99)
         most = "-"
         if spread.most_at_least > spread.most:
             most = f">={duration(spread.most_at_least)}"
-        elif half is not None:
+        elif len(spread.weights):
             most = duration(spread.most)
-        cells = ["-" if value is None else two_digits(value) for value in (half, tail)]
-        return [name, str(spread.count), *cells, most]
+        return [name, str(spread.count), quantile(spread, 0.5), quantile(spread, 0.99), most]
 
     def _document(self, holding: Holding, now_ns: int, span_ns: int) -> dict[str, object]:
         pid, _ = self._name(holding)

@@ -136,6 +136,16 @@ def refuse(
     return passed, refused
 
 
+def as_sockets(listeners: Records, layout: Layout) -> Records:
+    """Rows of listeners as rows of sockets, which `refuse` can read."""
+    rows = np.zeros(len(listeners), layout.dtypes["sock_row"])
+    for name in ("cookie", "netns", "pid", "start", "family"):
+        rows[name] = listeners[name]
+    rows["laddr"], rows["lport"] = listeners["addr"], listeners["port"]
+    rows["state"] = layout.enums["tcp_state"]["LISTEN"]
+    return rows
+
+
 def _in_states(states: frozenset[int], records: Records) -> Mask:
     names = records.dtype.names or ()
     wanted = list(states)
