@@ -169,6 +169,15 @@ def test_rows_are_by_what_is_asked_for(
     assert found == expected
 
 
+def test_an_accept_that_failed_has_no_peer(wire: Layout, out: Path) -> None:
+    session = Session(wire, out, by=By(peer_bits=(8, 8)))
+    session.accepts(2)
+    session.accepts(3, error=EMFILE, raddr=_packed("0.0.0.0"))
+    failed, good = session.records()
+    assert (failed["peer"], failed["accepts"], failed["failed"]) == (None, 0, {"EMFILE": 3})
+    assert (good["peer"], good["accepts"], good["failed"]) == ("10.0.0.0/8", 2, {})
+
+
 def test_an_interval_has_its_own_extremes_and_all_add_up(wire: Layout, out: Path) -> None:
     session = Session(wire, out)
     session.accepts(2, wait_ns=[MS, 9 * MS])

@@ -20,7 +20,8 @@ class Accepts:
     """What one combination of listener, acceptor and peer came to.
 
     `listener` is its cookie; where that is not known, the namespace and the address that was
-    reached. Each errno is one of its own; 0 is what was accepted.
+    reached. Each errno is one of its own; 0 is what was accepted. Without a peer, as where accept()
+    failed, that is all zero.
     """
 
     listener: tuple[int, ...]
@@ -52,7 +53,8 @@ class AcceptTable:
         keys[:, 4], keys[:, 5] = records["pid"], records["start"]
         if self._bits:
             masks = np.stack([_mask(96 + self._bits[0]), _mask(self._bits[1])])
-            keys[:, 6:8] = _pair(records["raddr"] & masks[(records["family"] == 6).astype(int)])
+            peers = records["raddr"] & masks[(records["family"] == 6).astype(int)]
+            keys[:, 6:8] = _pair(np.where(records["error"][:, None], 0, peers))
         keys[:, 8] = records["error"]
         known = (records["error"] == 0) & (records["established_ns"] > 0)
         self._table.add(keys, records["wait_ns"].astype(np.uint64), known)

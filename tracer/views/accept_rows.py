@@ -89,7 +89,7 @@ class Row:
 
 @dataclass
 class Block:
-    """The rows of one listener, biggest first, and their sum where there are several."""
+    """The rows of one listener, trouble first, and their sum where there are several."""
 
     rows: list[Row]
     sum: Row | None = None
@@ -97,7 +97,7 @@ class Block:
 
 @dataclass
 class Totals:
-    """Everything of a span, the biggest listener first. `queues` have the names of the rows."""
+    """Everything of a span, listeners with trouble first; `queues` are called as in the rows."""
 
     blocks: list[Block]
     whole: Histogram
@@ -132,26 +132,30 @@ def gather(
     silent = sorted(set(told) - {group.listener for group in groups})
     keys = [_key(group, by, facts) for group in groups]
     alone: list[Key] = [(place if by.listener else (), NOBODY, "", b"") for place in silent]
-    parts = _Parts(keys + alone, [group.listener for group in groups] + silent, told)
+    parts = _Grouping(keys + alone, [group.listener for group in groups] + silent, told)
     rows = parts.rows(counted, groups, listeners, by, facts)
     # the sums: of a listener, where that is a key, or of all
     firsts = [key[:1] for key in keys + alone]
-    sums = _Parts(firsts, parts.places, told).rows(counted, groups, listeners, by, facts)
+    sums = _Grouping(firsts, parts.places, told).rows(counted, groups, listeners, by, facts)
     blocks: dict[Place, Block] = {key[0]: Block([], row) for key, row in sums.items()}
     for key, row in rows.items():
         blocks[key[0]].rows.append(row)
     for block in blocks.values():
-        block.rows.sort(key=lambda row: -row.waits.count)
+        block.rows.sort(key=_trouble)
         if len(block.rows) == 1:
             block.sum = None
     whole = counted.gather([-1 if group.error else 0 for group in groups], 1)[0]
-    ordered = sorted(blocks.values(), key=lambda block: -sum(r.waits.count for r in block.rows))
     return Totals(
-        ordered,
+        sorted(blocks.values(), key=lambda block: _trouble(block.sum or block.rows[0])),
         whole,
         [(listener.name, told.get(place, Queue())) for place, listener in listeners.items()],
         len({listener.netns for listener in listeners.values()}) > 1,
     )
+
+
+def _trouble(row: Row) -> tuple[bool, int]:
+    """What failed, or was never accepted, comes first; then the biggest."""
+    return row.accepted and not row.failed, -row.waits.count
 
 
 def _key(group: Accepts, by: By, facts: Facts) -> Key:
@@ -202,7 +206,7 @@ def _listeners(
 
 
 @dataclass
-class _Parts:
+class _Grouping:
     """Groups of accepts, then queues nobody accepted from: the key of each, and its listener."""
 
     keys: Sequence[tuple[Any, ...]]
@@ -240,7 +244,7 @@ class _Parts:
                 _, owner, comm, peer = key
                 row.process = facts.process(*owner) if by.pid else None
                 row.comm = row.process.comm if row.process else comm or None
-                row.peer = _peer(peer, by.peer_bits) if by.peer_bits and peer else None
+                row.peer = _peer(peer, by.peer_bits) if by.peer_bits and any(peer) else None
             found[key] = row
         return found
 

@@ -51,7 +51,9 @@ def explain_nothing(tally: Tally, options: dict[str, str]) -> list[str]:
     """With nothing matched: which filter removed how many."""
     if tally.matched or not tally.seen:
         return []
+    # a command's own kinds are no filter of the user's
+    refused = {n: c for n, c in tally.refused.items() if n != "KIND" or n in options}
     return [
-        f"nothing matched: {options.get(name, '--kind')} removed {count} of {tally.seen}"
-        for name, count in sorted(tally.refused.items(), key=lambda item: -item[1])
+        f"nothing matched: {options.get(name, name)} removed {count} of {tally.seen}"
+        for name, count in sorted(refused.items(), key=lambda item: -item[1])
     ]
