@@ -16,7 +16,7 @@ import pytest
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.hidden import hidden_events
 from tests.programs.driver import Process, Program
-from tests.programs.places import ADDRESS, PORT, server_in
+from tests.programs.places import ADDRESS, PORT, flood, server_in
 
 pytestmark = pytest.mark.kernel
 
@@ -173,6 +173,19 @@ def test_a_call_of_accept_begun_before_tracing_is_seen(
         records = tracer.stop()
     assert counts(records) == {server.pid: 1}
     assert records[0]["wait_us"]["count"] == 1
+
+
+def test_counts_stay_exact_when_every_cpu_is_busy_with_connections(ns: Namespace) -> None:
+    count = 20011
+    with hidden_events(PORT) as hidden, trace(ns) as tracer:
+        _, server = flood(ns, count)
+        (record,) = tracer.stop()
+    assert tracer.counts["lost"] == 0, tracer.stderr
+    assert counts([record]) == {server: count}
+    # where one became ESTABLISHED unseen, that it waited is seen, and how long is not
+    assert record["wait_us"]["count"] == count - hidden.steps["SYN_RECV ESTABLISHED"]
+    ends = ("waiting", "reset_in_queue", "never_accepted")
+    assert [record[name] for name in ends] == [0, 0, 0]
 
 
 # --- how long it waited -----------------------------------------------------------
@@ -360,3 +373,31 @@ def test_a_recording_prints_byte_for_byte_what_its_run_printed(
     if form == "table":
         assert "never accepted 3\n" in tracer.stdout
         assert re.search(r"^\d+ seen, 28 matched, 0 lost in ", tracer.stdout.splitlines()[-1])
+
+
+def test_a_recording_of_everything_shows_its_accepts_alone(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "a.rec")
+    with Tracer("record", path, "--netns", ns.name, json=False):
+        work(server, client, 31)
+    (record,) = [json.loads(line) for line in replay("accepts", "-j", "-r", path).splitlines()]
+    assert counts([record]) == {server.pid: 28}
+    assert (record["wait_us"]["count"], record["waiting"]) == (28, 3)
+    assert record["listener_pid"] == server.pid
+    # its counters are kept by `accepts` alone
+    assert (record["reset_in_queue"], record["never_accepted"]) == (None, None)
+    assert " seen, 28 matched, 0 lost in " in replay("accepts", "-r", path).splitlines()[-1]
+
+
+def test_a_recording_of_other_kinds_is_refused(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "a.rec")
+    with Tracer("record", path, "--netns", ns.name, "--kind", "state", json=False):
+        hold(client, 1)
+    done = subprocess.run(
+        [*COMMAND, "accepts", "-r", path], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "this recording keeps no accept records" in done.stderr

@@ -33,6 +33,7 @@ class AcceptsView(View):
     """A block at each mark, and one for the whole at the end."""
 
     needs_records = True
+    kinds = frozenset({"accept"})
 
     def __init__(
         self,
