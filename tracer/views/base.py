@@ -12,8 +12,8 @@ class View:
     """Shows a session, live or recorded. Every call is about a whole batch, never one event.
 
     One that looks at no records sets `wants_records` to False, and none are sorted for it; one
-    that has nothing to show without them sets `needs_records`. `kinds` are those it looks at, if not
-    all: of a recording it is shown no others, and no others count as matched.
+    that has nothing to show without them sets `needs_records`. `kinds` are those it looks at, if
+    not all: of a recording it is shown no others, and no others count as matched.
     """
 
     wants_records = True
