@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
 from errno import EMFILE, ENFILE
@@ -59,7 +61,7 @@ class Session:
             "kinds": kinds,
             "stream": True,
             "filters": {},
-            "attached": {"accept": "fexit"},
+            "attached": {"accept": "tracepoint"},
             "netns": [],
         }
 
@@ -169,6 +171,22 @@ def test_rows_are_by_what_is_asked_for(
     assert found == expected
 
 
+@pytest.mark.parametrize("form", ["json", "table", "csv"])
+def test_where_failures_cannot_be_seen_they_are_unknown(wire: Layout, out: Path, form: str) -> None:
+    session = Session(wire, out, form)
+    head = session.head() | {"attached": {"accept": "fexit"}}
+    session.feed("HEAD", json.dumps(head).encode())
+    session.accepts(2)
+    text = session.end()
+    if form == "json":
+        assert json.loads(text)["failed"] is None
+    elif form == "csv":
+        row = list(csv.DictReader(io.StringIO(text)))[-1]
+        assert {row[name] for name in row if name.startswith("failed_")} == {""}
+    else:
+        assert text.splitlines()[2].split()[2:4] == ["2", "-"]
+
+
 def test_an_accept_that_failed_has_no_peer(wire: Layout, out: Path) -> None:
     session = Session(wire, out, by=By(peer_bits=(8, 8)))
     session.accepts(2)
@@ -236,7 +254,7 @@ def test_the_table_has_rows_sums_bars_and_queues(wire: Layout, out: Path) -> Non
     session.waiting(TWIN, 44 * MS)
     scope, *rest, proof = session.end().splitlines()
     assert scope.startswith("accepts  test  6.0  all netns  10s to 1970-01-01 ")
-    assert scope.endswith("  probes: fexit")
+    assert scope.endswith("  probes: tracepoint")
     assert proof == "0 seen, 0 matched, 0 lost in 10s"
     assert rest == [
         "LISTENER             ACCEPTED BY  ACCEPTS     FAILED   MEAN   p50   p90   p99 p99.9   max",

@@ -54,6 +54,9 @@ class AcceptsView(View):
         if "accept" not in head["kinds"]:  # type: ignore[operator]
             raise TracerError("this recording keeps no accept records", "they were not traced")
         self._facts, self._head = facts, head
+        # inet_csk_accept() is not reached by what fails for want of a descriptor
+        attached = dict(head["attached"])["accept"]  # type: ignore[call-overload]
+        self._knows_failures = attached == "tracepoint"
         # what an interval brought is added to the whole at its end: its extremes are its own
         self._part, self._whole = (AcceptTable(self._by.peer_bits) for _ in range(2))
         self._queues = Queues()
@@ -155,16 +158,26 @@ class AcceptsView(View):
         lines = []
         for block in found.blocks:
             rows = [row for row in block.rows if id(row) in shown]
-            lines += [[*row.names(by, netns), *_numbers(row)] for row in rows]
+            lines += [[*row.names(by, netns), *self._numbers(row)] for row in rows]
             if rows and block.sum:
                 names = block.sum.names(by, netns)
                 # in the first column after the listener's
                 at = min(netns + by.listener, len(names) - 1)
                 names[at:] = [f"(all {len(block.rows)})", *[""] * (len(names) - at - 1)]
-                lines.append([*names, *_numbers(block.sum)])
+                lines.append([*names, *self._numbers(block.sum)])
         text = table([*words, *(Heading(number) for number in NUMBERS)], lines)
         left = len(found.rows) - len(shown)
         return [*text, f"... {left} more (--limit 0)"] if left else text
+
+    def _numbers(self, row: Row) -> list[str]:
+        waits, mean = row.waits, row.waits.mean
+        return [
+            str(waits.count),
+            failures(row.failed) if self._knows_failures else "-",
+            "-" if mean is None else duration(mean),
+            *(quantile(waits, share) for _, share in SHARES),
+            duration(waits.most) if waits.exact else "-",
+        ]
 
     def _queue_lines(self, found: Totals) -> list[str]:
         """One line a queue; with several, only of those that have something to tell."""
@@ -194,7 +207,7 @@ class AcceptsView(View):
             "kind": "accept_summary",
             **row.keys(self._by, self._facts),
             "accepts": row.waits.count,
-            "failed": row.failed,
+            "failed": row.failed if self._knows_failures else None,
             "wait_us": percentiles(row.waits),
             "reset_in_queue": row.queue.reset if queues.knows_counters else None,
             "never_accepted": row.queue.never if queues.knows_counters else None,
@@ -217,24 +230,14 @@ class AcceptsView(View):
         values = self._document(row, now_ns, span_ns)
         waits = values["wait_us"] or dict.fromkeys(WAITS)
         values |= {f"wait_us_{name}": value for name, value in waits.items()}  # type: ignore[attr-defined]
-        values |= {f"failed_{name}": row.failed.get(name, 0) for name in ERRORS}
+        none = 0 if self._knows_failures else None
+        values |= {f"failed_{name}": row.failed.get(name, none) for name in ERRORS}
         cells = [values[name] for name in self._csv_header()]
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(
             ["" if c is None else escape(c) if isinstance(c, str) else c for c in cells]
         )
         return text.getvalue()
-
-
-def _numbers(row: Row) -> list[str]:
-    waits, mean = row.waits, row.waits.mean
-    return [
-        str(waits.count),
-        failures(row.failed),
-        "-" if mean is None else duration(mean),
-        *(quantile(waits, share) for _, share in SHARES),
-        duration(waits.most) if waits.exact else "-",
-    ]
 
 
 def _bars(waits: Histogram) -> list[str]:
