@@ -66,12 +66,6 @@ tt_inline enum tt_filter tt_refuses(const struct tt_head *head, __u32 states, bo
 	return TT_FILTER_NONE;
 }
 
-tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_head *head,
-				       __u32 states, bool matched)
-{
-	return CFG(kinds) & 1U << kind ? tt_refuses(head, states, matched) : TT_FILTER_KIND;
-}
-
 /*
  * Count one event as seen, and as matched or refused; true if it is to be sent.
  * `kind` is a constant where this is inlined: it indexes the counters.
@@ -79,7 +73,8 @@ tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_
 tt_inline bool tt_admit(struct tt_stats *stats, const enum tt_kind kind, const struct tt_head *head,
 			__u32 states, bool matched)
 {
-	enum tt_filter refused = tt_refused_by(kind, head, states, matched);
+	enum tt_filter refused =
+		CFG(kinds) & 1U << kind ? tt_refuses(head, states, matched) : TT_FILTER_KIND;
 
 	stats->seen[kind]++;
 	if (refused != TT_FILTER_NONE) {

@@ -31,6 +31,7 @@ class Player:
         self.head: dict[str, object] = {}
         self._view = show
         self._filters = filters
+        self._narrowed = filters  # to the kinds that the view looks at, where more were kept
         self._utc = utc
         self._small, self._large = Sorter(), Sorter()
         self._ticks = [0, 0]
@@ -80,6 +81,8 @@ class Player:
         self._holders = np.zeros(0, layout.dtypes["holder_row"])
         if self._filters is not None:
             self._check_kept(self._filters)
+            if self._view.kinds and set(self.head["kinds"]) - self._view.kinds:  # type: ignore[call-overload]
+                self._narrowed = replace(self._filters, kinds=self._view.kinds)
             asked = self._filters.describe()
             self.head["filters"] = dict(self.head["filters"]) | asked  # type: ignore[call-overload]
         self._view.begin(self.facts, self.head)
@@ -146,9 +149,9 @@ class Player:
         self._view.batch(batch)
 
     def _filter(self, kind: str, records: Records) -> Records:
-        if kind == "task" or self._filters is None:
+        if kind == "task" or self._narrowed is None:
             return records
-        passed, refused = refuse(self._filters, records, self.facts.layout, self._owned)
+        passed, refused = refuse(self._narrowed, records, self.facts.layout, self._owned)
         for name, count in refused.items():
             self._refused[name] = self._refused.get(name, 0) + count
         self._passed += int(passed.sum())
@@ -197,19 +200,19 @@ class Player:
     def _sockets(self, frame: Frame) -> None:
         rows = self._rows(frame, "sock_row")
         rows = rows[rows["matched"] > 0]
-        if self._filters is not None:
-            asked = replace(self._filters, kinds=frozenset())
-            rows = rows[refuse(asked, rows, self.facts.layout, self._owned)[0]]
-        self._view.sockets(rows)
+        self._view.sockets(rows[self._asked(rows)])
 
     def _listeners(self, frame: Frame) -> None:
         rows = self._rows(frame, "listener_row")
         rows = rows[rows["matched"] > 0]
-        if self._filters is not None:
-            asked = replace(self._filters, kinds=frozenset())
-            layout = self.facts.layout
-            rows = rows[refuse(asked, as_sockets(rows, layout), layout, self._owned)[0]]
-        self._view.listeners(rows)
+        self._view.listeners(rows[self._asked(as_sockets(rows, self.facts.layout))])
+
+    def _asked(self, rows: Records) -> NDArray[np.bool_]:
+        """Which rows of sockets the filters of a replay leave."""
+        if self._filters is None:
+            return np.ones(len(rows), np.bool_)
+        asked = replace(self._filters, kinds=frozenset())
+        return refuse(asked, rows, self.facts.layout, self._owned)[0]
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])
@@ -226,7 +229,8 @@ class Player:
 
     def _final(self) -> Tally:
         self.tally.late = self._small.late + self._large.late
-        if self._filters is not None and (self._filters.describe() or self._filters.kinds):
+        narrowed = self._narrowed
+        if narrowed is not None and (narrowed.describe() or narrowed.kinds):
             self.tally.matched = self._passed
             self.tally.refused = dict(self._refused)
         return self.tally

@@ -90,6 +90,7 @@ tt_inline struct tt_sock *tt_seed_child(struct sock_common *skc, const struct tt
 	child->matched = listener->matched;
 	child->state = skc->skc_state;
 	child->seeded = 1;
+	child->is |= TT_SOCK_WAITING;
 	return child;
 }
 
@@ -276,8 +277,11 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 		row.cgroup_id = sock->owner.cgroup_id;
 		row.owner_is = sock->owner_is;
 		row.listener_cookie = sock->listener_cookie;
-		if (sock->is & TT_SOCK_WAITING && sock->established_ns)
-			row.waiting_ns = bpf_ktime_get_ns() - sock->established_ns;
+		/* one that waited before tracing has done so at least since then */
+		if (sock->is & TT_SOCK_WAITING)
+			row.waiting_ns = bpf_ktime_get_ns() - (sock->established_ns
+								       ? sock->established_ns
+								       : tt_control.attached_ns);
 		if (sock->since_ns) {
 			row.age_is = TT_DWELL_EXACT;
 			row.age_ns = bpf_ktime_get_ns() - sock->since_ns;

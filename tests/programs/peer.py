@@ -13,10 +13,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import select
 import socket
+import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from errno import errorcode
 from typing import Any
@@ -42,6 +45,15 @@ def lines(fd: int) -> Iterator[str]:
 
 def family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _accept(listener: int) -> int:
+    """The system call accept(); Python and libc's users have accept4() by now."""
+    number = 43 if os.uname().machine == "x86_64" else 202
+    found = ctypes.CDLL(None, use_errno=True).syscall(number, listener, None, None)
+    if found < 0:
+        raise OSError(ctypes.get_errno(), "accept")
+    return int(found)
 
 
 class Peer:
@@ -225,6 +237,104 @@ class Peer:
                 accepted.sendall(accepted.recv(1))
                 accepted.recv(1)
             peers.append(peer[1])
+
+    def accept_some(self, listener: str, count: int, old_call: bool = False) -> Facts:
+        """Accept and hold so many, waiting for each; by accept4(), or by the older accept()."""
+        queue = self._sockets[listener]
+        peers = []
+        for _ in range(count):
+            if old_call:
+                taken = socket.socket(fileno=_accept(queue.fileno()))
+            else:
+                taken, _ = queue.accept()
+            peers.append(taken.getpeername()[1])
+            self._sockets[f"{listener}:{peers[-1]}"] = taken
+        return {"peers": peers}
+
+    def accept_by_epoll(self, listener: str, count: int) -> Facts:
+        """Accept and hold so many, told of each by epoll; none is waited for in accept()."""
+        queue = self._sockets[listener]
+        queue.setblocking(False)
+        peers: list[int] = []
+        with select.epoll() as poll:
+            poll.register(queue, select.EPOLLIN)
+            while len(peers) < count:
+                poll.poll()
+                peers += self.accept_waiting(listener)["peers"]
+                queue.setblocking(False)
+        queue.setblocking(True)
+        return {"peers": peers}
+
+    def accept_in_threads(self, listener: str, counts: list[int]) -> Facts:
+        """Threads that wait in accept() of one listener, each for so many."""
+        found: list[Facts] = []
+        threads = [
+            threading.Thread(target=lambda n=n: found.append(self.accept_some(listener, n)))
+            for n in counts
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return {"peers": [peer for facts in found for peer in facts["peers"]]}
+
+    def accept_slowly(self, listener: str, pauses_us: list[int]) -> Facts:
+        """Hold each accept() back for so long; tells (peer, called, returned) by its own clock."""
+        queue = self._sockets[listener]
+        log = []
+        for pause in pauses_us:
+            time.sleep(pause / 1e6)
+            called = time.monotonic_ns()
+            taken, peer = queue.accept()
+            log.append((peer[1], called, time.monotonic_ns()))
+            taken.close()
+        return {"log": log}
+
+    def accept_without_room(self, listener: str, count: int) -> Facts:
+        """Call accept() so often while no descriptor is free; tells how each call failed."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = os.dup(self._input)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        try:
+            failed = [self._do("accept", {"name": "a", "listener": listener}) for _ in range(count)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        return {"failed": [facts["errno"] for facts in failed]}
+
+    def watch_queue(self, listener: str, every_us: int) -> Facts:
+        """Look how long the accept queue is until told to stop: its mean over time, and the span.
+
+        TCP_INFO of a listener has the length in tcpi_unacked.
+        """
+        queue = self._sockets[listener]
+        began = before = time.monotonic_ns()
+        area = depth = 0
+        while not self._told_to_stop(every_us / 1e6):
+            now = time.monotonic_ns()
+            area += depth * (now - before)
+            info = queue.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+            before, depth = now, struct.unpack_from("I", info, 24)[0]
+        return {"mean": area / (before - began), "span_ns": before - began}
+
+    def reset(self, name: str) -> None:
+        """Close with an RST."""
+        made = self._sockets.pop(name)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        made.close()
+
+    def connect_timed(self, address: str, port: int, pauses_us: list[int]) -> Facts:
+        """Connect and hold, with pauses; tells (port, called, returned) by its own clock."""
+        log = []
+        for pause in pauses_us:
+            time.sleep(pause / 1e6)
+            made = socket.socket(family_of(address))
+            called = time.monotonic_ns()
+            made.connect((address, port))
+            returned = time.monotonic_ns()
+            log.append((made.getsockname()[1], called, returned))
+            self._sockets[f"held:{log[-1][0]}"] = made
+        return {"log": log}
 
     def call(self, address: str, port: int, count: int, half: bool = False) -> Facts:
         """Connect, exchange a byte, close; with `half` only once the other side has closed too."""

@@ -20,8 +20,8 @@ from tracer.wire.filters import Filters
 ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
 OPERANDS = {"record": ["a.rec"]}
-COMMANDS = ["events", "states", "record", "doctor"]
-TRACING = ["events", "states", "record"]
+COMMANDS = ["events", "states", "accepts", "record", "doctor"]
+TRACING = ["events", "states", "accepts", "record"]
 
 # every filter, with a value that differs from none given
 FILTERS: dict[str, list[str]] = {
@@ -38,7 +38,8 @@ FILTERS: dict[str, list[str]] = {
     "--netns": ["--netns", "self"],
     "--kind": ["--kind", "accept"],
 }
-REFUSED = {("states", "--kind")}  # its sums are of transitions alone
+# what they sum up is of one kind
+REFUSED = {("states", "--kind"), ("accepts", "--kind")}
 
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {
@@ -241,6 +242,9 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("states --count 5", "tcptrace states cannot use --count", "see: tcptrace states --help"),
         ("-c 5 states", "tcptrace states cannot use -c", "see: tcptrace states --help"),
         ("states --kind accept", "tcptrace states cannot use --kind", "states --help"),
+        ("accepts --kind state", "tcptrace accepts cannot use --kind", "accepts --help"),
+        ("accepts --no-accept-hook", "accepts has nothing to show without", "--no-accept-hook out"),
+        ("events --by pid", "tcptrace events cannot use --by", "see: tcptrace events --help"),
         ("events -i 1", "tcptrace events cannot use -i", "see: tcptrace events --help"),
         ("-i 1", "tcptrace cannot use -i", "see: tcptrace --help"),
         ("record -r a.rec b.rec", "tcptrace record cannot use -r", "record --help"),
@@ -284,6 +288,11 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("states -i 0", "--interval '0' is not a time above 0", "200ms"),
         ("-c 0", "--count '0' is not a number above 0", "100"),
         ("-c many", "--count 'many' is not a number above 0", "100"),
+        ("accepts --by pod", "--by 'pod' is no key here", "did you mean pid?"),
+        ("accepts --by pid,", "--by '' is no key here", "one of: listener, pid, comm, peer"),
+        ("accepts --by pid/8", "--by 'pid/8' is no key here", "did you mean pid?"),
+        ("accepts --by peer/129", "--by 'peer/129' is no part of an address", "peer/128"),
+        ("accepts --limit -1", "--limit '-1' is not a number above 0", "100"),
         ("--buffer-pages 3", "--buffer-pages 3 is no power of two", "4"),
         ("--buffer-pages x", "--buffer-pages 'x' is not a number", "100"),
         ("--sockets 0", "--sockets '0' is not a number above 0", "100"),

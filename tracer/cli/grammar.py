@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from tracer.cli import options
+from tracer.cli.accepts import accepts
 from tracer.cli.doctor import doctor
 from tracer.cli.events import events
 from tracer.cli.listeners import listeners
@@ -170,7 +171,7 @@ def build() -> Line:
         params=[_version()],
     )
     live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
-    for command in (live, events, states, listeners, record, doctor):
+    for command in (live, events, states, accepts, listeners, record, doctor):
         command.__class__ = Strict
         line.add_command(command)
     return line

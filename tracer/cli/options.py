@@ -23,6 +23,11 @@ def _group(*decorators: Decorator) -> Decorator:
     return apply
 
 
+def by(default: str, known: str) -> Decorator:
+    """--by of a table: its keys if none are given, and those it knows."""
+    return _option("--by", default=default, metavar="KEY,…", help=f"Rows by: {known} ({default}).")
+
+
 filters = _group(
     _option("-p", "--pid", multiple=True, metavar="PID,…", help="These processes and below them."),
     _option(
@@ -51,6 +56,7 @@ kind = _option(
 duration = _option("-d", "--duration", metavar="TIME", help="End after this long: 30, 200ms, 5m.")
 count = _option("-c", "--count", metavar="EVENTS", help="End after so many events.")
 interval = _option("-i", "--interval", metavar="TIME", help="A block every so often.")
+limit = _option("--limit", default="0", metavar="N", help="Rows at most; 0 (default): all.")
 form = _option(
     "-f", "--format", "form", default="table", metavar="FORM", help="table (default), json or csv."
 )

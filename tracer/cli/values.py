@@ -76,6 +76,29 @@ def count(text: str, option: str = "", most: int | None = None) -> int:
     return int(text)
 
 
+def limit(text: str) -> int:
+    """A number of rows; 0: all."""
+    return 0 if text == "0" else count(text, "--limit")
+
+
+def keys(text: str, known: tuple[str, ...]) -> tuple[frozenset[str], tuple[int, int] | None]:
+    """`listener,peer/24`: the keys of --by, and how many bits of a peer's address are one.
+
+    The bits are (of IPv4, of IPv6), None without `peer`.
+    """
+    found, bits = set(), None
+    for part in _parts((text,)):
+        name, slash, length = part.partition("/")
+        if name not in known or (slash and name != "peer"):
+            raise UsageError(f"--by {part!r} is no key here", nearest(name, list(known)))
+        found.add(name)
+        if slash and not (length.isdecimal() and 0 < int(length) <= 128):
+            raise UsageError(f"--by {part!r} is no part of an address", "peer/1 to peer/128")
+        if name == "peer":
+            bits = (min(int(length), 32), int(length)) if slash else (32, 128)
+    return frozenset(found), bits
+
+
 def _parts(texts: tuple[str, ...]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",")]
 

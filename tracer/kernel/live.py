@@ -428,11 +428,10 @@ class LiveSource:
                 word = int(kept[peak + "s"][0][look % 2])
                 row[peak] = word & 0xFFFFFFFF if word >> 32 == look else 0
             found.append(row)
-        rows = np.concatenate(found) if found else np.zeros(0, dtype)
+        rows = np.concatenate([np.zeros(0, dtype), *found])
+        sockets, held = as_sockets(rows, self.layout), rows["matched"] > 0
         asked = replace(self.settings.filters, kinds=frozenset())
-        ours = rows["matched"] > 0
-        passed, _ = refuse(asked, as_sockets(rows, self.layout), self.layout, lambda _: ours)
-        rows["matched"] = passed
+        rows["matched"] = refuse(asked, sockets, self.layout, lambda _: held)[0]
         return rows
 
     def _pass_over(

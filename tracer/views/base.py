@@ -12,12 +12,14 @@ class View:
     """Shows a session, live or recorded. Every call is about a whole batch, never one event.
 
     One that looks at no records sets `wants_records` to False, and none are sorted for it; one
-    that has nothing to show without them sets `needs_records`.
+    that has nothing to show without them sets `needs_records`. `kinds` are those it looks at, if
+    not all: of a recording it is shown no others, and no others count as matched.
     """
 
     wants_records = True
     gathers = True  # shows nothing for a while: on a terminal it is told how far it is
     needs_records = False
+    kinds: frozenset[str] = frozenset()
 
     def begin(self, facts: Facts, head: dict[str, object]) -> None:
         """The session begins; `facts` grow while it goes on."""

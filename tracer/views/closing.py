@@ -14,6 +14,21 @@ def closing(tally: Tally, span_ns: int) -> str:
     return text
 
 
+class Proofs:
+    """Closing lines of intervals: each counts what came since the one before."""
+
+    def __init__(self) -> None:
+        self._before = (0, 0, 0)
+
+    def line(self, tally: Tally, span_ns: int) -> str:
+        """The interval's line; the next one begins here."""
+        seen, matched, lost = self._before
+        part = Tally(seen=tally.seen - seen, matched=tally.matched - matched, late=tally.late)
+        part.lost_buffer = {"all": tally.lost - lost}
+        self._before = (tally.seen, tally.matched, tally.lost)
+        return closing(part, span_ns)
+
+
 def explain_lost(tally: Tally) -> list[str]:
     """Why records were lost and what helps: a line for each cause."""
     lines = []
@@ -36,7 +51,9 @@ def explain_nothing(tally: Tally, options: dict[str, str]) -> list[str]:
     """With nothing matched: which filter removed how many."""
     if tally.matched or not tally.seen:
         return []
+    # a command's own kinds are no filter of the user's
+    refused = {n: c for n, c in tally.refused.items() if n != "KIND" or n in options}
     return [
-        f"nothing matched: {options.get(name, '--kind')} removed {count} of {tally.seen}"
-        for name, count in sorted(tally.refused.items(), key=lambda item: -item[1])
+        f"nothing matched: {options.get(name, name)} removed {count} of {tally.seen}"
+        for name, count in sorted(refused.items(), key=lambda item: -item[1])
     ]

@@ -11,9 +11,11 @@ from tracer.flows.ownership import Holding, holdings
 from tracer.flows.tally import Outcome, Tally
 from tracer.flows.transitions import Spread, TransitionTable
 from tracer.views.base import View
-from tracer.views.closing import closing, explain_lost, explain_nothing
+from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
+from tracer.views.scope import scope
+from tracer.views.spreads import percentiles, quantile
 from tracer.views.tables import Heading, table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
@@ -60,7 +62,7 @@ class StatesView(View):
         self._facts, self._head = facts, head
         self.table = TransitionTable(facts.layout)
         self._before = TransitionTable(facts.layout)
-        self._seen_before = (0, 0, 0)
+        self._proofs = Proofs()
         self._began_ns = self._mark_ns = int(head["started_ns"])  # type: ignore[call-overload]
         if self._form == "csv":
             self._output.write([",".join(self._csv_header())])
@@ -87,16 +89,11 @@ class StatesView(View):
     def mark(self, now_ns: int, tally: Tally) -> None:
         """Show what this interval brought."""
         since = self.table.minus(self._before)
-        self._show(since, now_ns, self._mark_ns, "", self._proof(tally, now_ns))
+        self._show(
+            since, now_ns, self._mark_ns, "", self._proofs.line(tally, now_ns - self._mark_ns)
+        )
         self._before, self._mark_ns = self.table.copy(), now_ns
-        self._seen_before = (tally.seen, tally.matched, tally.lost)
         self._marks += 1
-
-    def _proof(self, tally: Tally, now_ns: int) -> str:
-        seen, matched, lost = self._seen_before
-        part = Tally(seen=tally.seen - seen, matched=tally.matched - matched, late=tally.late)
-        part.lost_buffer = {"all": tally.lost - lost}
-        return closing(part, now_ns - self._mark_ns)
 
     def end(self, outcome: Outcome) -> None:
         """Show the whole span."""
@@ -123,7 +120,7 @@ class StatesView(View):
         elif self._form == "csv":
             self._output.write([self._csv(h, now_ns, span) for h in found])
         else:
-            lines = [headed + self._scope(now_ns, span)]
+            lines = [headed + scope("states", "state", self._head, facts, now_ns, span)]
             lines += table(HEADINGS, [self._row(h) for h in sorted(found, key=self._trouble)])
             rows = [self._transition(k, s) for k, s in _by_count(counted.transitions())]
             if rows:
@@ -132,15 +129,6 @@ class StatesView(View):
 
     def _head_is_live_block(self, headed: str) -> bool:
         return not headed and self._marks > 0
-
-    def _scope(self, now_ns: int, span_ns: int) -> str:
-        head = self._head
-        filters = " ".join(dict(head["filters"]).values())  # type: ignore[call-overload]
-        spaces = f"{len(head['netns'])} netns" if head["netns"] else "all netns"  # type: ignore[arg-type]
-        where = escape(f"{head['host']}  {head['kernel']}  {filters or spaces}")
-        probes = dict(head["attached"])["state"]  # type: ignore[call-overload]
-        until = self._facts.clock.date(now_ns)
-        return f"states  {where}  {duration(span_ns)} to {until}  probes: {probes}"
 
     def _name(self, holding: Holding) -> tuple[int | None, str]:
         process = self._facts.process(holding.pid, holding.start)
@@ -178,14 +166,12 @@ class StatesView(View):
         name = f"{self._facts.states[old]} -> {self._facts.states[timewait or new]}"
         if timewait == old:
             name += " (mini-socket)"
-        half, tail = spread.quantile(0.5), spread.quantile(0.99)
         most = "-"
         if spread.most_at_least > spread.most:
             most = f">={duration(spread.most_at_least)}"
-        elif half is not None:
+        elif len(spread.weights):
             most = duration(spread.most)
-        cells = ["-" if value is None else _two(value) for value in (half, tail)]
-        return [name, str(spread.count), *cells, most]
+        return [name, str(spread.count), quantile(spread, 0.5), quantile(spread, 0.99), most]
 
     def _document(self, holding: Holding, now_ns: int, span_ns: int) -> dict[str, object]:
         pid, _ = self._name(holding)
@@ -209,7 +195,7 @@ class StatesView(View):
                     "new": names[new],
                     "timewait": names[timewait] if timewait else None,
                     "count": spread.count,
-                    "dwell_us": _spread(spread),
+                    "dwell_us": percentiles(spread),
                 }
                 for (old, new, timewait), spread in holding.transitions.items()
             ],
@@ -243,30 +229,6 @@ class StatesView(View):
             ["" if c is None else escape(c) if isinstance(c, str) else c for c in cells]
         )
         return text.getvalue()
-
-
-def _two(ns: float) -> str:
-    """A quantile from buckets is good to 6 %: two digits."""
-    if ns < 100:
-        return duration(ns)
-    digits = len(str(int(ns))) - 2
-    return duration(round(ns / 10**digits) * 10**digits)
-
-
-def _spread(spread: Spread) -> dict[str, object] | None:
-    exact = int(spread.weights.sum())
-    if not exact:
-        return None
-    found: dict[str, object] = {
-        "count": exact,
-        "sum": spread.total / 1000,
-        "min": spread.least / 1000,
-    }
-    for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)):
-        value = spread.quantile(share)
-        found[name] = None if value is None else round(value / 1000, 3)
-    found["max"] = spread.most / 1000
-    return found
 
 
 def _by_count(

@@ -136,17 +136,14 @@ def refuse(
     return passed, refused
 
 
-def as_sockets(rows: Records, layout: Layout) -> Records:
-    """Listeners' rows with the columns by which sockets are filtered."""
-    sockets = np.zeros(len(rows), layout.dtypes["sock_row"])
-    for column, source in (("laddr", "addr"), ("lport", "port")):
-        sockets[column] = rows[source]
-    for column in ("cookie", "netns", "family", "pid", "start"):
-        sockets[column] = rows[column]
-    sockets["raddr"][:, 10:12] = np.where(rows["family"] == 4, 0xFF, 0)[:, None]
-    sockets["state"] = layout.enums["tcp_state"]["LISTEN"]
-    sockets["owner_is"] = layout.enums["owner_is"]["LISTENER"]
-    return sockets
+def as_sockets(listeners: Records, layout: Layout) -> Records:
+    """Rows of listeners as rows of sockets, which `refuse` can read."""
+    rows = np.zeros(len(listeners), layout.dtypes["sock_row"])
+    for name in ("cookie", "netns", "pid", "start", "family"):
+        rows[name] = listeners[name]
+    rows["laddr"], rows["lport"] = listeners["addr"], listeners["port"]
+    rows["state"] = layout.enums["tcp_state"]["LISTEN"]
+    return rows
 
 
 def _in_states(states: frozenset[int], records: Records) -> Mask:

@@ -1,0 +1,56 @@
+"""`tcptrace accepts`: how long finished connections waited for accept()."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tracer.cli import options
+
+
+@click.command()
+@options.filters
+@options.by("listener,pid", "listener, pid, comm, peer, peer/BITS")
+@options.limit
+@options.duration
+@options.interval
+@options.form
+@options.as_json
+@options.output
+@options.force
+@options.source
+@options.keep
+@options.utc
+@options.numeric
+@options.color
+@options.tracing
+@options.common
+def accepts(by: str, limit: str, **given: Any) -> None:
+    """How long finished connections waited for accept(), and accepts that failed."""
+    from tracer.cli import values
+    from tracer.cli.setup import Command
+    from tracer.errors import UsageError
+    from tracer.views.accept_rows import By
+    from tracer.views.accepts import AcceptsView
+
+    if given["no_accept_hook"]:
+        raise UsageError(
+            "accepts has nothing to show without the accept hook", "leave --no-accept-hook out"
+        )
+    keys, bits = values.keys(by, ("listener", "pid", "comm", "peer"))
+    command = Command(
+        given,
+        stream=True,
+        kinds=frozenset({"accept"}),
+        snapshots=True,
+        listen_stats=True,
+    )
+    show = AcceptsView(
+        command.output,
+        command.notices,
+        command.form,
+        By("listener" in keys, "pid" in keys, "comm" in keys, bits),
+        values.limit(limit),
+    )
+    command.run(show)

@@ -1,0 +1,128 @@
+"""Spans by key: counts in log buckets, from which quantiles are read.
+
+The buckets are those of transitions.py. A bucket that holds a power of ten is kept in two parts, so
+that counts by decade are exact too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.flows.transitions import Spread, bucket
+
+# upper ends of the decades, ns: 10 us to 10 s; what is longer is in one more
+DECADES = tuple(10**power for power in range(4, 11))
+UNKNOWN = -1  # the place of what has no known span
+_ENDS = np.array(DECADES, np.uint64)
+
+
+@dataclass(frozen=True)
+class Histogram(Spread):
+    """The spans of one key, ns; `at_least` counts those whose span is not known."""
+
+    decades: NDArray[np.uint64]  # one count more than DECADES has ends
+
+    @property
+    def exact(self) -> int:
+        """How many have a known span."""
+        return self.count - self.at_least
+
+    @property
+    def mean(self) -> float | None:
+        """Mean span, ns; None without known ones."""
+        return self.total / self.exact if self.exact else None
+
+
+class Histograms:
+    """Counts, sums and extremes by (key, place). Keys are rows of `width` whole numbers."""
+
+    def __init__(self, width: int) -> None:
+        self._keys = np.empty((0, width + 1), np.int64)
+        self._values = np.empty((0, 4), np.uint64)
+
+    def add(
+        self, keys: NDArray[np.int64], ns: NDArray[np.uint64], known: NDArray[np.bool_]
+    ) -> None:
+        """Count a batch: a key and a span for each, and whether the span is known."""
+        ns = np.where(known, ns, 0).astype(np.uint64)
+        place = bucket(ns).astype(np.int64) << 4 | np.searchsorted(_ENDS, ns)
+        place = np.where(known, place, UNKNOWN)
+        ones = np.ones(len(ns), np.uint64)
+        self._merge(
+            np.column_stack((keys, place)).astype(np.int64), np.stack([ones, ns, ns, ns], axis=1)
+        )
+
+    def absorb(self, other: Histograms) -> None:
+        """Add all that another one has counted."""
+        self._merge(other._keys, other._values)
+
+    def _merge(self, keys: NDArray[np.int64], values: NDArray[np.uint64]) -> None:
+        keys = np.concatenate((self._keys, keys))
+        values = np.concatenate((self._values, values))
+        if not len(keys):
+            return
+        order = np.lexsort(keys.T[::-1])
+        keys, values = keys[order], values[order]
+        starts = _starts(keys)
+        self._keys = keys[starts]
+        self._values = np.stack(
+            [
+                np.add.reduceat(values[:, 0], starts),
+                np.add.reduceat(values[:, 1], starts),
+                np.minimum.reduceat(values[:, 2], starts),
+                np.maximum.reduceat(values[:, 3], starts),
+            ],
+            axis=1,
+        )
+
+    def groups(self) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Every key once, in order, and how often it was counted."""
+        if not len(self._keys):
+            return self._keys[:, :-1], np.zeros(0, np.uint64)
+        starts = _starts(self._keys[:, :-1])
+        return self._keys[starts, :-1], np.add.reduceat(self._values[:, 0], starts)
+
+    def gather(self, labels: NDArray[np.int64], size: int) -> list[Histogram]:
+        """Histograms 0 to size - 1: each of all keys that `labels`, in groups' order, sends to it.
+
+        A label that is negative leaves its key out.
+        """
+        if not len(self._keys):
+            return [_histogram(self._keys[:, -1], self._values)] * size
+        starts = _starts(self._keys[:, :-1])
+        of_row = np.repeat(labels, np.diff([*starts, len(self._keys)]))
+        order = np.argsort(of_row, kind="stable")
+        ends = np.searchsorted(of_row[order], np.arange(size + 1))
+        parts = [order[ends[i] : ends[i + 1]] for i in range(size)]
+        return [_histogram(self._keys[part, -1], self._values[part]) for part in parts]
+
+
+def _starts(keys: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where, in sorted rows, another one begins."""
+    first = np.ones(len(keys), np.bool_)
+    first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    return np.flatnonzero(first)
+
+
+def _histogram(places: NDArray[np.int64], values: NDArray[np.uint64]) -> Histogram:
+    known = places != UNKNOWN
+    sure = values[known]
+    found, place = np.unique(places[known], return_inverse=True)
+    weights = np.zeros(len(found), np.uint64)
+    np.add.at(weights, place, sure[:, 0])
+    decades = np.zeros(len(DECADES) + 1, np.uint64)
+    np.add.at(decades, found & 15, weights)
+    return Histogram(
+        count=int(values[:, 0].sum()),
+        total=int(sure[:, 1].sum()),
+        least=int(sure[:, 2].min()) if len(sure) else 0,
+        most=int(sure[:, 3].max()) if len(sure) else 0,
+        at_least=int(values[~known, 0].sum()),
+        most_at_least=0,
+        buckets=(found >> 4).astype(np.uint16),
+        weights=weights,
+        decades=decades,
+    )
