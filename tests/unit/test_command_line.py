@@ -20,8 +20,8 @@ from tracer.wire.filters import Filters
 ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
 OPERANDS = {"record": ["a.rec"]}
-COMMANDS = ["events", "states", "accepts", "record", "doctor"]
-TRACING = ["events", "states", "accepts", "record"]
+COMMANDS = ["events", "states", "accepts", "listeners", "record", "doctor"]
+TRACING = ["events", "states", "accepts", "listeners", "record"]
 
 # every filter, with a value that differs from none given
 FILTERS: dict[str, list[str]] = {
@@ -39,7 +39,7 @@ FILTERS: dict[str, list[str]] = {
     "--kind": ["--kind", "accept"],
 }
 # what they sum up is of one kind
-REFUSED = {("states", "--kind"), ("accepts", "--kind")}
+REFUSED = {("states", "--kind"), ("accepts", "--kind"), ("listeners", "--kind")}
 
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {

@@ -96,6 +96,7 @@ class LiveSource:
         self._programs: list[str] = []
         self.notices: list[str] = []
         self._skipped_before: dict[str, int] = {}
+        self._closed: list[Records] = []  # listeners that closed since they were last told of
         self.all_ended = False  # the processes of --pid, as of the last look
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
         self.rungs: dict[str, str] = {}
@@ -408,7 +409,9 @@ class LiveSource:
         await_programs()
         wanted = set(self.settings.filters.netns) or None
         rows = self._pass_over(wanted, "tt_iter_listeners", dtype)
-        return np.concatenate([rows, self._take_closed(dtype, look)])
+        closed = [*self._closed, self._take_closed(dtype, look)]
+        self._closed.clear()
+        return np.concatenate([rows, *closed])
 
     def _take_closed(self, dtype: np.dtype[np.void], look: int) -> Records:
         """Listeners that closed: what they counted, and then nothing is kept of them."""
@@ -484,6 +487,10 @@ class LiveSource:
         self.someone_ended = False
         self._sweep_processes()
         self.look_at_holders()
+        if self.settings.listen_stats:
+            # those that closed are told of at the next look; until then they are kept here
+            dtype = self.layout.dtypes["listener_row"]
+            self._closed.append(self._take_closed(dtype, int(self._control["look"][0])))
         if self.settings.count_by_owner:
             self._counts.take()  # or the kernel's tables fill up with what has passed
         for buffers in self._buffers.values():
