@@ -43,12 +43,9 @@ tt_inline bool tt_needs_tuple(bool matched)
 	       CFG(filter_lport) || CFG(filter_rport) || CFG(filter_addr);
 }
 
-/* The first filter that refuses, TT_FILTER_NONE if all let it pass. */
-tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_head *head,
-				       __u32 states, bool matched)
+/* The first filter but --kind that refuses, TT_FILTER_NONE if all let it pass. */
+tt_inline enum tt_filter tt_unwanted_by(const struct tt_head *head, __u32 states, bool matched)
 {
-	if (!(CFG(kinds) & 1U << kind))
-		return TT_FILTER_KIND;
 	if (CFG(filter_pid) && !matched)
 		return TT_FILTER_PID;
 	if (CFG(family) && head->family != CFG(family))
@@ -67,6 +64,15 @@ tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_
 	if (CFG(states) && !(CFG(states) & states))
 		return TT_FILTER_STATE;
 	return TT_FILTER_NONE;
+}
+
+/* The first filter that refuses, TT_FILTER_NONE if all let it pass. */
+tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_head *head,
+				       __u32 states, bool matched)
+{
+	if (!(CFG(kinds) & 1U << kind))
+		return TT_FILTER_KIND;
+	return tt_unwanted_by(head, states, matched);
 }
 
 /*

@@ -61,7 +61,7 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, i
 		event->latency_from = TT_FROM_SYN;
 	}
 	event->syn_retransmits = tp->total_retrans;
-	event->syn_sent = event->head.lport ? tp->total_retrans + 1 : 0;
+	event->syn_sent = tp->segs_out ? tp->total_retrans + 1 : 0;
 	sock->is &= ~TT_SOCK_CONNECTING;
 	if (new == TT_ESTABLISHED) {
 		event->outcome = TT_OUTCOME_OK;
@@ -69,7 +69,11 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, i
 		return true;
 	}
 	if (!error) {
-		if (CFG(connect_exit) && !event->head.lport && tt_is_connecting())
+		/* nothing sent: no port, or the one it was bound to is taken. One
+		 * that was killed in connect() has sent its SYN, and so has one
+		 * that connect(AF_UNSPEC) gives up: their exit tells nothing.
+		 */
+		if (CFG(connect_exit) && !tp->segs_out && tt_is_connecting())
 			return false;
 		event->outcome = tt_given_up(sk, event);
 		return true;

@@ -71,8 +71,11 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 		return 0;
 	head->cookie = tt_read_cookie(&sk->__sk_common);
 	sock = tt_find_sock(head->cookie);
-	if (sock && sock->told_error == -ctx->ret) {
-		/* told already: this is how the application hears of it */
+	if (sock && sock->told_error &&
+	    (sock->told_error == -ctx->ret || ctx->ret == -ECONNABORTED)) {
+		/* told already: this is how the application hears of it, as
+		 * ECONNABORTED if it has asked for SO_ERROR before
+		 */
 		sock->told_error = 0;
 		return 0;
 	}

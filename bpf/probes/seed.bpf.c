@@ -242,8 +242,7 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	bpf_core_read(&row.max_syn_backlog, sizeof(row.max_syn_backlog),
 		      &net->ipv4.sysctl_max_syn_backlog);
 	bpf_core_read(&row.syncookies, 1, &net->ipv4.sysctl_tcp_syncookies);
-	row.matched =
-		tt_refused_by(TT_KIND_STATE, &head, 1U << TT_LISTEN, row.matched) == TT_FILTER_NONE;
+	row.matched = tt_unwanted_by(&head, 1U << TT_LISTEN, row.matched) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }
@@ -317,8 +316,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	row.netns = head.netns;
 	row.family = head.family;
 	row.state = state;
-	row.matched =
-		tt_refused_by(TT_KIND_STATE, &head, 1U << (state & 15), matched) == TT_FILTER_NONE;
+	row.matched = tt_unwanted_by(&head, 1U << (state & 15), matched) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -16,6 +16,7 @@ import click
 from tracer.cli import options
 from tracer.cli.doctor import doctor
 from tracer.cli.events import events
+from tracer.cli.handshakes import handshakes
 from tracer.cli.record import record
 from tracer.cli.states import states
 from tracer.cli.values import nearest
@@ -169,7 +170,7 @@ def build() -> Line:
         params=[_version()],
     )
     live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
-    for command in (live, events, states, record, doctor):
+    for command in (live, events, states, handshakes, record, doctor):
         command.__class__ = Strict
         line.add_command(command)
     return line

@@ -12,11 +12,13 @@ class View:
     """Shows a session, live or recorded. Every call is about a whole batch, never one event.
 
     One that looks at no records sets `wants_records` to False, and none are sorted for it; one
-    that has nothing to show without them sets `needs_records`.
+    that has nothing to show without them sets `needs_records`. One that is about some kinds alone
+    names them in `kinds`: it is given no others, and the tally counts no others.
     """
 
     wants_records = True
     needs_records = False
+    kinds: frozenset[str] = frozenset()
 
     def begin(self, facts: Facts, head: dict[str, object]) -> None:
         """The session begins; `facts` grow while it goes on."""

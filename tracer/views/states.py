@@ -14,6 +14,7 @@ from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
+from tracer.views.percentiles import percentiles
 from tracer.views.tables import Heading, table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
@@ -209,7 +210,7 @@ class StatesView(View):
                     "new": names[new],
                     "timewait": names[timewait] if timewait else None,
                     "count": spread.count,
-                    "dwell_us": _spread(spread),
+                    "dwell_us": percentiles(spread),
                 }
                 for (old, new, timewait), spread in holding.transitions.items()
             ],
@@ -251,22 +252,6 @@ def _two(ns: float) -> str:
         return duration(ns)
     digits = len(str(int(ns))) - 2
     return duration(round(ns / 10**digits) * 10**digits)
-
-
-def _spread(spread: Spread) -> dict[str, object] | None:
-    exact = int(spread.weights.sum())
-    if not exact:
-        return None
-    found: dict[str, object] = {
-        "count": exact,
-        "sum": spread.total / 1000,
-        "min": spread.least / 1000,
-    }
-    for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)):
-        value = spread.quantile(share)
-        found[name] = None if value is None else round(value / 1000, 3)
-    found["max"] = spread.most / 1000
-    return found
 
 
 def _by_count(
