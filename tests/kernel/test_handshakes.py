@@ -173,8 +173,9 @@ def test_what_the_kernel_gives_up_is_told_as_timeout_with_its_syns(
         record = only(stop_after(tracer, 1))
         counters = ns.counters()
     assert told([record]) == [("active", "timeout", "ETIMEDOUT")]
-    assert record["syn_retransmits"] == counters["TcpExtTCPSynRetrans"] == 1
-    assert record["syn_sent"] == 2
+    # how often, tcp_syn_linear_timeouts has a say in as well
+    assert record["syn_retransmits"] == counters["TcpExtTCPSynRetrans"] >= 1
+    assert record["syn_sent"] == record["syn_retransmits"] + 1
     assert record["latency_us"] > 1_000_000
 
 
