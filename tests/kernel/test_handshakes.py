@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,9 +68,12 @@ def opened(ns: Namespace) -> int:
 # --- one attempt, one record ------------------------------------------------------
 
 
-def test_a_connection_is_told_once_by_each_side(ns: Namespace, client: Program) -> None:
-    with server_in(ns) as server, trace(ns) as tracer:
-        port = client.do("connect", name="c", address=ADDRESS, port=PORT)["port"]
+@pytest.mark.parametrize("address", [ADDRESS, "::1"])
+def test_a_connection_is_told_once_by_each_side(
+    ns: Namespace, client: Program, address: str
+) -> None:
+    with server_in(ns, address=address) as server, trace(ns) as tracer:
+        port = client.do("connect", name="c", address=address, port=PORT)["port"]
         records = stop_after(tracer, 2)
     by_role = {r["role"]: r for r in records}
     active, passive = by_role["active"], by_role["passive"]
@@ -210,6 +214,45 @@ def test_what_is_closed_before_an_answer_is_due_is_told_as_aborted(
     assert told(records) == [("active", "aborted", None)] * count
     assert {r["syn_sent"] for r in records} == {1}
     assert opened(ns) == count
+
+
+def test_an_attempt_whose_process_is_killed_in_connect_is_told_once(ns: Namespace) -> None:
+    add_silent_host(ns)
+    with Program("tt-killed", ns.enter) as client, trace(ns) as tracer:
+        client.tell("connect", name="c", address=SILENT, port=PORT)
+        wait_until(lambda: attempts_now(ns), "the SYN to be sent")
+        client.kill()
+        record = only(stop_after(tracer, 1))
+    assert told([record]) == [("active", "aborted", None)]
+    assert (record["pid"], record["syn_sent"]) == (client.pid, 1)
+
+
+def attempts_now(ns: Namespace) -> str:
+    return ns.run("ss", "-Htn", "state", "syn-sent")
+
+
+def test_an_attempt_that_connect_itself_lets_go_of_is_told_once(
+    ns: Namespace, client: Program
+) -> None:
+    add_silent_host(ns)
+    with trace(ns) as tracer:
+        client.do("begin", name="c", address=SILENT, port=PORT)
+        client.do("give_up_by_connect", name="c")
+        client.attempt("connect", name="d", address=ADDRESS, port=SHUT_PORT)
+        records = stop_after(tracer, 2)
+    assert told(records) == [("active", "aborted", None), ("active", "refused", "ECONNREFUSED")]
+
+
+def test_an_attempt_older_than_the_tracer_ends_without_a_latency(
+    ns: Namespace, client: Program
+) -> None:
+    add_silent_host(ns)
+    client.do("begin", name="c", address=SILENT, port=PORT)
+    with trace(ns) as tracer:
+        client.do("close", name="c")
+        record = only(stop_after(tracer, 1))
+    assert (record["role"], record["latency_us"], record["latency_from"]) == ("active", None, None)
+    assert record["pid"] == client.pid
 
 
 # --- no SYN, or no way ------------------------------------------------------------
@@ -406,6 +449,42 @@ def test_attempts_that_go_on_are_counted_with_the_age_of_the_oldest(
     assert stopping - begun < one["oldest_pending_us"] / 1e6 < stopped - before
 
 
+def test_an_older_attempt_that_goes_on_has_a_lower_bound_for_its_age(
+    ns: Namespace, client: Program
+) -> None:
+    add_silent_host(ns)
+    client.do("begin", name="c", address=SILENT, port=PORT)
+    with Tracer("handshakes", "--netns", ns.name, json=False) as tracer:
+        tracer.stop()
+    (line,) = (line for line in tracer.stdout.splitlines() if "now waiting" in line)
+    assert line.startswith(f"{SILENT}:{PORT}  now waiting: 1, oldest >=")
+
+
+def test_active_attempts_are_the_kernels_less_those_that_sent_no_syn(
+    ns: Namespace, client: Program
+) -> None:
+    """The kernel counts ActiveOpens once a SYN goes out, and failures of its own alone."""
+    ports, more, bad, unrouted, dropped = 4, 3, 11, 5, 7
+    add_silent_host(ns)
+    ns.run("sysctl", "-qw", f"net.ipv4.ip_local_port_range=32000 {32000 + ports - 1}")
+    with server_in(ns), Tracer("handshakes", "--netns", ns.name, "--by", "role") as tracer:
+        client.do("hold", address=ADDRESS, port=PORT, count=ports + more)
+        client.do("hold", address=ADDRESS, port=SHUT_PORT, count=bad)
+        client.do("hold", address=UNROUTED, port=PORT, count=unrouted)
+        client.do("give_up", address=SILENT, port=PORT, count=dropped)
+        (active,) = (r for r in tracer.stop() if r["role"] == "active")
+        counters = ns.counters()
+    assert active["outcomes"] == {
+        "ok": ports,
+        "refused": bad,
+        "unreachable": unrouted,
+        "no_port": more,
+        "aborted": dropped,
+    }
+    assert active["attempts"] - more - unrouted == counters["TcpActiveOpens"]
+    assert counters["TcpAttemptFails"] == bad
+
+
 @pytest.mark.parametrize("option", [["--failed"], ["--slower", "500ms"]])
 def test_single_attempts_are_shown_with_those_that_go_on(
     ns: Namespace, client: Program, option: list[str]
@@ -423,13 +502,17 @@ def test_single_attempts_are_shown_with_those_that_go_on(
     assert matched(tracer) == 1
 
 
+def more_than(tracer: Tracer, count: int) -> bool:
+    return len(tracer.so_far()) > count
+
+
 def test_intervals_add_up_to_the_total(ns: Namespace, client: Program) -> None:
     count = 13
     with server_in(ns), Tracer("handshakes", "-i", "300ms", "--netns", ns.name) as tracer:
         for _ in range(3):
             done = len(tracer.so_far())
             client.do("hold", address=ADDRESS, port=PORT, count=count)
-            wait_until(lambda done=done: len(tracer.so_far()) > done, "a block")
+            wait_until(partial(more_than, tracer, done), "a block")
         records = tracer.stop()
     sums = Counter[str]()
     for one in records:

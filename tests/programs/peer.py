@@ -211,6 +211,12 @@ class Peer:
     def _local(self, name: str) -> Facts:
         return {"port": self._sockets[name].getsockname()[1]}
 
+    def give_up_by_connect(self, name: str) -> None:
+        """connect() to AF_UNSPEC: the socket lets go of what it was doing and can be used again."""
+        nowhere = ctypes.create_string_buffer(16)
+        if ctypes.CDLL(None).connect(self._sockets[name].fileno(), nowhere, 16):
+            raise OSError("connect")
+
     def wait_writable(self, name: str) -> None:
         """Wait until an attempt has ended, and do not ask how."""
         select.select([], [self._sockets[name]], [], 10)

@@ -18,7 +18,7 @@ ETHERTYPE_IP = 0x0800
 
 
 def checksum(data: bytes) -> int:
-    words = struct.unpack(f"!{len(data) // 2}H", data)
+    words: tuple[int, ...] = struct.unpack(f"!{len(data) // 2}H", data)
     total = sum(words)
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF
