@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ PLACE = ("netns", "high", "low", "rport", "lport", "pid", "start")
 KEYS = ("role", *PLACE, "latency_from", "outcome", "again", "bucket", "rtt_bucket")
 COLUMN = {name: i for i, name in enumerate(KEYS)}
 # count, then sum, least and most of latency and of round trip (ns), then handshakes by syncookie
+FEW = 4096  # rows that are not worth putting together one batch at a time
 _ADDED, _LEAST, _MOST = [0, 1, 4, 7], [2, 5], [3, 6]
 
 Keys = NDArray[np.int64]
@@ -161,14 +162,18 @@ class Pending:
     exact: NDArray[np.bool_]
 
 
-@dataclass
 class HandshakeTable:
-    """Attempts that ended, added up by KEYS."""
+    """Attempts that ended, added up by KEYS.
 
-    layout: Layout
-    grouping: Grouping
-    keys: Keys = field(default_factory=lambda: np.empty((0, len(KEYS)), np.int64))
-    values: Values = field(default_factory=lambda: np.empty((0, 8), np.uint64))
+    Batches are added up one by one and put together once they are as many rows as the whole, so
+    that a small batch does not cost what a large table does.
+    """
+
+    def __init__(self, layout: Layout, grouping: Grouping) -> None:
+        self.layout, self.grouping = layout, grouping
+        self._keys = np.empty((0, len(KEYS)), np.int64)
+        self._values = np.empty((0, 8), np.uint64)
+        self._parts: list[tuple[Keys, Values]] = []
 
     def add(self, records: Records) -> None:
         """Count a batch of handshake records."""
@@ -195,27 +200,25 @@ class HandshakeTable:
         keys[:, COLUMN["rtt_bucket"]] = bucket(rtt)
         ones = np.ones(len(records), np.uint64)
         cookies = (records["syncookie"] != 0).astype(np.uint64)
-        self._merge(keys, np.stack([ones, *[latency] * 3, *[rtt] * 3, cookies], axis=1))
+        values = np.stack([ones, *[latency] * 3, *[rtt] * 3, cookies], axis=1)
+        self._parts.append(_add_up(keys, values))
+        if sum(len(part) for part, _ in self._parts) > max(FEW, len(self._keys)):
+            self.rows()
 
     def merge(self, other: HandshakeTable) -> None:
         """Add what another table of the same grouping holds."""
-        self._merge(other.keys, other.values)
+        self._parts.append(other.rows())
 
-    def _merge(self, keys: Keys, values: Values) -> None:
-        keys = np.concatenate((self.keys, keys))
-        values = np.concatenate((self.values, values))
-        if not len(keys):
-            return
-        order = np.lexsort(keys.T[::-1])
-        keys, values = keys[order], values[order]
-        first = np.ones(len(keys), np.bool_)
-        first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-        starts = np.flatnonzero(first)
-        self.keys = keys[starts]
-        self.values = np.empty((len(starts), values.shape[1]), np.uint64)
-        self.values[:, _ADDED] = np.add.reduceat(values[:, _ADDED], starts)
-        self.values[:, _LEAST] = np.minimum.reduceat(values[:, _LEAST], starts)
-        self.values[:, _MOST] = np.maximum.reduceat(values[:, _MOST], starts)
+    def rows(self) -> tuple[Keys, Values]:
+        """One row for each combination of keys that there was."""
+        if self._parts:
+            parts = [(self._keys, self._values), *self._parts]
+            self._parts = []
+            self._keys, self._values = _add_up(
+                np.concatenate([keys for keys, _ in parts]),
+                np.concatenate([values for _, values in parts]),
+            )
+        return self._keys, self._values
 
     def pending(self, sockets: Records | None) -> Pending:
         """Of a pass over the sockets, the attempts that have not ended."""
@@ -242,18 +245,35 @@ class HandshakeTable:
         """Attempts by what `label` makes of (role, *PLACE); it is asked once for each of these."""
         wide = len(PLACE) + 1
         found: dict[tuple[object, ...], Group] = {}
-        members = _members(self.keys[:, :wide], label)
-        for name, chosen in members.items():
-            found[name] = Group(self.keys[chosen], self.values[chosen])
+        keys, values = self.rows()
+        for name, chosen in _members(keys[:, :wide], label).items():
+            found[name] = Group(keys[chosen], values[chosen])
         pending = self.pending(sockets)
         waiting = np.concatenate((pending.roles[:, None], pending.place), axis=1)
         for name, chosen in _members(waiting, label).items():
-            group = found.setdefault(name, Group(self.keys[:0], self.values[:0]))
+            group = found.setdefault(name, Group(keys[:0], values[:0]))
             oldest = chosen[int(pending.ages_ns[chosen].argmax())]
             group.pending = len(chosen)
             group.oldest_ns = int(pending.ages_ns[oldest])
             group.oldest_is_exact = bool(pending.exact[oldest])
         return found
+
+
+def _add_up(keys: Keys, values: Values) -> tuple[Keys, Values]:
+    """Rows with the same keys as one, in the order of the keys."""
+    if not len(keys):
+        return keys, values
+    varying = keys[:, (keys != keys[0]).any(axis=0)]
+    order = np.lexsort(varying.T[::-1]) if varying.shape[1] else np.arange(len(keys))
+    keys, values, varying = keys[order], values[order], varying[order]
+    first = np.ones(len(keys), np.bool_)
+    first[1:] = (varying[1:] != varying[:-1]).any(axis=1)
+    starts = np.flatnonzero(first)
+    sums = np.empty((len(starts), values.shape[1]), np.uint64)
+    sums[:, _ADDED] = np.add.reduceat(values[:, _ADDED], starts)
+    sums[:, _LEAST] = np.minimum.reduceat(values[:, _LEAST], starts)
+    sums[:, _MOST] = np.maximum.reduceat(values[:, _MOST], starts)
+    return keys[starts], sums
 
 
 def _members(
