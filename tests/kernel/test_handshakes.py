@@ -581,7 +581,7 @@ def test_the_table_explains_what_its_numbers_mean(ns: Namespace, client: Program
     silent = rows["active", f"{SILENT}:{PORT}"]
     assert silent == ["2", "0", "0", "0", "1", "!", "0", "1", "-", "-", "-", "1"]
     (given_up,) = (line for line in lines if "given up by" in line)
-    assert given_up.startswith(f"{SILENT}:{PORT}  all 1 given up by tt-client after 1.2")
+    assert given_up.startswith(f"{SILENT}:{PORT}  1 given up by tt-client after 1.2")
     assert given_up.endswith("(1 SYN sent again), none by the kernel")
     assert any(line.startswith(f"{SILENT}:{PORT}  now waiting: 1, oldest ") for line in lines)
     assert " seen, 7 matched, 0 lost in " in lines[-1]

@@ -67,7 +67,7 @@ class Grouping:
 
 @dataclass
 class Group:
-    """Attempts that share their keys. Spans are of those that ended well, ns."""
+    """Attempts that share a name, as rows of a table; `oldest_ns` is of the pending ones."""
 
     keys: Keys
     values: Values
@@ -106,6 +106,11 @@ class Group:
         """Those with this outcome that sent at least `again` SYNs again."""
         chosen = self.keys[:, COLUMN["outcome"]] == outcome
         chosen &= self.keys[:, COLUMN["again"]] >= again
+        return Group(self.keys[chosen], self.values[chosen])
+
+    def sent_once(self) -> Group:
+        """Those that had nothing to send again."""
+        chosen = self.keys[:, COLUMN["again"]] == 0
         return Group(self.keys[chosen], self.values[chosen])
 
     def latency(self) -> Spread:

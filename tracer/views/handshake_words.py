@@ -102,7 +102,7 @@ def _given_up(left: Group, group: Group, facts: Facts) -> str:
     processes = [facts.process(*who) for who in left.processes()]
     commands = dict.fromkeys(escape(process.comm) for process in processes if process)
     who = " and ".join(list(commands)[:3]) or "the application"
-    many = f"all {left.ended}" if left.ended == group.ended else str(left.ended)
+    many = f"all {left.ended}" if 1 < left.ended == group.ended else str(left.ended)
     silent = facts.layout.enums["outcome"]["TIMEOUT"] not in group.outcomes()
     kernel = ", none by the kernel" if silent else ""
     return f"{many} given up by {who} after {_range(left.latency())}{_again(left)}{kernel}"
@@ -123,6 +123,8 @@ def _times(group: Group, what: str = "SYN") -> str:
 
 
 def _again(group: Group) -> str:
+    if not group.again:
+        return ""
     return f" ({_times(group)} {'each ' if group.ended > 1 else ''}sent again)"
 
 
@@ -136,6 +138,5 @@ def _slow(slow: Group, well: Group, active: bool) -> str:
         f"slow ones are loss, not distance: {slow.ended} of {well.ended} had"
         f" {_times(slow, what)} sent again; the slowest: {_times(slowest, what)} sent again{rest}"
     )
-    once = Group(well.keys[well.keys[:, -3] == 0], well.values[well.keys[:, -3] == 0])
-    tail = once.latency().quantile(0.99)
+    tail = well.sent_once().latency().quantile(0.99)
     return text if tail is None else f"{text}; p99 of the rest {duration(tail)}"
