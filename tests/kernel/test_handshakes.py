@@ -556,6 +556,27 @@ def test_a_recording_of_everything_is_asked_for_its_handshakes_alone(
     )
 
 
+@pytest.mark.parametrize(
+    "state", ["close", "syn-sent", "established", "syn-recv", "listen", "close,established"]
+)
+def test_a_state_is_matched_in_a_recording_as_live(
+    ns: Namespace, client: Program, tmp_path: Path, state: str
+) -> None:
+    """An attempt is between the state that it left and the one that it entered as it ended."""
+    path = tmp_path / "a.rec"
+    arguments = ["events", "--kind", "handshake", "--netns", ns.name]
+    with server_in(ns), Tracer(*arguments, "--state", state) as tracer:
+        with Tracer(*arguments, "-w", str(path)) as whole:
+            client.do("hold", address=ADDRESS, port=PORT, count=3)
+            client.do("hold", address=ADDRESS, port=SHUT_PORT, count=2)
+            client.do("hold", address=UNROUTED, port=PORT, count=5)
+            assert len(stop_after(whole, 3 + 3 + 2 + 5)) == 13
+        live = tracer.stop()
+    again = replay(f"events --kind handshake --state {state}", path).stdout.splitlines()
+    assert Counter(told(live)) == Counter(told([json.loads(line) for line in again]))
+    assert bool(live) == (state != "listen")
+
+
 def test_a_recording_without_handshakes_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.rec"
     with Tracer("record", str(path), "--kind", "state", json=False):
