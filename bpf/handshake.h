@@ -61,7 +61,7 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, i
 		event->latency_from = TT_FROM_SYN;
 	}
 	event->syn_retransmits = tp->total_retrans;
-	event->syn_sent = event->head.lport ? tp->total_retrans + 1 : 0;
+	event->syn_sent = tp->segs_out ? tp->total_retrans + 1 : 0;
 	sock->is &= ~TT_SOCK_CONNECTING;
 	if (new == TT_ESTABLISHED) {
 		event->outcome = TT_OUTCOME_OK;
@@ -69,7 +69,11 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, i
 		return true;
 	}
 	if (!error) {
-		if (CFG(connect_exit) && !event->head.lport && tt_is_connecting())
+		/* nothing sent: no port, or the one it was bound to is taken. One
+		 * that was killed in connect() has sent its SYN, and so has one
+		 * that connect(AF_UNSPEC) gives up: their exit tells nothing.
+		 */
+		if (CFG(connect_exit) && !tp->segs_out && tt_is_connecting())
 			return false;
 		event->outcome = tt_given_up(sk, event);
 		return true;
@@ -78,6 +82,35 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, i
 	event->outcome = tt_outcome_of(error);
 	sock->told_error = error;
 	return true;
+}
+
+tt_inline void tt_name_synack(struct tt_synack_key *key, const struct tt_head *head)
+{
+	__builtin_memcpy(key->laddr, head->laddr, sizeof(key->laddr));
+	__builtin_memcpy(key->raddr, head->raddr, sizeof(key->raddr));
+	key->lport = head->lport;
+	key->rport = head->rport;
+	key->netns = head->netns;
+}
+
+/*
+ * From the first SYN-ACK to the ACK: the round trip, unless one was sent again;
+ * then the kernel's measure is of another, or of none (Karn). 0: not known.
+ */
+tt_inline tt_ns tt_since_synack(const struct tcp_sock *tp, const struct tt_head *head)
+{
+	struct tt_synack_key key = {};
+	__u64 *sent_us, sent_ns;
+
+	if (!tp->total_retrans)
+		return (tt_ns)(tp->srtt_us >> 3) * 1000;
+	tt_name_synack(&key, head);
+	sent_us = MAP_GET(tt_synacks, &key);
+	if (!sent_us)
+		return 0;
+	sent_ns = *sent_us * 1000;
+	MAP_DEL(tt_synacks, &key);
+	return head->mono_ns > sent_ns ? head->mono_ns - sent_ns : 0;
 }
 
 /* A child of a listener: finished, or gone before. */
@@ -91,8 +124,8 @@ tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, 
 	if (new == TT_ESTABLISHED) {
 		event->outcome = TT_OUTCOME_OK;
 		event->rtt_us = tp->srtt_us >> 3;
-		event->latency_ns = (tt_ns)event->rtt_us * 1000;
-		event->latency_from = event->rtt_us ? TT_FROM_SYNACK : TT_FROM_NONE;
+		event->latency_ns = tt_since_synack(tp, &event->head);
+		event->latency_from = event->latency_ns ? TT_FROM_SYNACK : TT_FROM_NONE;
 		return true;
 	}
 	/* a duplicate, made on two CPUs at once and thrown away on one, has no error */

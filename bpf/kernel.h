@@ -114,6 +114,7 @@ struct inet_connection_sock {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u32 segs_out;
 	__u32 srtt_us;
 	__u32 total_retrans;
 	int linger2;

@@ -285,6 +285,26 @@ struct {
 	__type(value, struct tt_remains);
 } tt_timewaits SEC(".maps");
 
+/*
+ * When the first SYN-ACK of a handshake went out, us, once a second has gone:
+ * the child does not know, as the kernel times no packet that was sent twice.
+ * Those whose handshake never ends make room for others.
+ */
+struct tt_synack_key {
+	tt_addr laddr;
+	tt_addr raddr;
+	tt_port lport;
+	tt_port rport;
+	tt_netns netns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tt_synack_key);
+	__type(value, __u64);
+} tt_synacks SEC(".maps");
+
 /* Processes told of: tgid -> start. A task record is sent once for each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -27,7 +27,7 @@ class Player:
 
     def __init__(self, show: View, filters: Filters | None = None, utc: bool = False) -> None:
         self.facts: Facts
-        self.tally = Tally()
+        self.tally = Tally(kinds=show.kinds)
         self.head: dict[str, object] = {}
         self._view = show
         self._filters = filters
@@ -89,7 +89,7 @@ class Player:
 
     def _check_kept(self, filters: Filters) -> None:
         """Refuse what the recording cannot show. Errors: TracerError."""
-        never = filters.kinds - set(self.head["kinds"])  # type: ignore[call-overload]
+        never = (filters.kinds | self._view.kinds) - set(self.head["kinds"])  # type: ignore[call-overload]
         if never:
             raise TracerError(
                 f"this recording keeps no {', '.join(sorted(never))} records",
@@ -142,6 +142,9 @@ class Player:
         if small is None and large is None:
             return
         batch = split(small, large, self.facts.layout)
+        if self._view.kinds:
+            wanted = self._view.kinds | {"task"}
+            batch = Batch({kind: batch.kinds[kind] for kind in batch.kinds if kind in wanted})
         if self._filters is not None:
             for task in batch.kinds.get("task", ()):
                 self.facts.processes.add_unseen(task)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Attempts to connect that end before a SYN is sent: no route, not permitted,
- * no free port. They make no transition, or none that says why, so the end of
- * connect() is looked at. All others are told where the state changes.
+ * What the transitions do not say of attempts to connect; the rest is told where
+ * the state changes. Those that end before a SYN is sent (no route, not
+ * permitted, no free port) make no transition, or none that says why, so the end
+ * of connect() is looked at. How long a handshake took whose SYN-ACK was sent
+ * again, only the request knew.
  *
  * Attach: the exit of connect; on kernels where the accept hook stands on such
- * an exit the price on every system call is paid already.
+ * an exit the price on every system call is paid already. tp_btf, and rarely
+ * run, for SYN-ACKs sent again.
  */
 #include "../emit.h"
 #include "../files.h"
@@ -26,6 +29,26 @@ struct sockaddr_in6 {
 	__u32 flowinfo;
 	__u8 addr[16];
 };
+
+/*
+ * A SYN-ACK goes out once more: keep when the first did. tcp_make_synack() notes
+ * that in snt_synack, us of CLOCK_MONOTONIC, and never changes it.
+ */
+PROBE_BTF("tcp_retransmit_synack")
+int BPF_PROG(tt_synack_again, const struct sock *sk, const struct request_sock *req)
+{
+	__u64 sent_us = BPF_CORE_READ((const struct tcp_request_sock *)req, snt_synack);
+	struct tt_synack_key key = {};
+	struct tt_head head = {};
+
+	if (!sent_us)
+		return 0;
+	head.netns = tt_read_netns(&req->__req_common, false);
+	tt_read_tuple(&req->__req_common, &head, false);
+	tt_name_synack(&key, &head);
+	MAP_PUT(tt_synacks, &key, &sent_us, BPF_ANY);
+	return 0;
+}
 
 /* Not an end: it goes on, is done already, or was interrupted. */
 tt_inline bool tt_is_connect_end(long error)
@@ -71,8 +94,11 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 		return 0;
 	head->cookie = tt_read_cookie(&sk->__sk_common);
 	sock = tt_find_sock(head->cookie);
-	if (sock && sock->told_error == -ctx->ret) {
-		/* told already: this is how the application hears of it */
+	if (sock && sock->told_error &&
+	    (sock->told_error == -ctx->ret || ctx->ret == -ECONNABORTED)) {
+		/* told already: this is how the application hears of it, as
+		 * ECONNABORTED if it has asked for SO_ERROR before
+		 */
 		sock->told_error = 0;
 		return 0;
 	}

@@ -319,7 +319,7 @@ def test_a_count_holds_for_a_recording_too(talk: Talk, tmp_path: Path, count: in
     closing(done.stderr)
 
 
-@pytest.mark.parametrize("command", ["events", "states"])
+@pytest.mark.parametrize("command", ["events", "states", "handshakes"])
 def test_a_duration_ends_it_by_itself(command: str) -> None:
     done = run(command, "-d", "500ms", "-j", "--port", "9")
     assert done.returncode == 0
@@ -440,6 +440,9 @@ SHOWN = [
     ["states"],
     ["states", "-j"],
     ["states", "-f", "csv"],
+    ["handshakes"],
+    ["handshakes", "-j"],
+    ["handshakes", "-f", "csv"],
 ]
 
 
@@ -453,16 +456,17 @@ def test_a_recording_prints_byte_for_byte_what_its_run_printed(
     again = run(*shown, "-r", path)
     assert again.returncode == 0
     assert again.stdout == tracer.stdout != ""
-    if shown != ["states"]:  # its table ends with the closing line
+    if len(shown) > 1 or shown == ["-j"]:  # tables of sums end with the closing line
         assert again.stderr.splitlines()[-1] == tracer.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("command", ["states", "handshakes"])
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_recording_prints_the_blocks_its_run_printed(
-    room: Namespace, tmp_path: Path, form: str
+    room: Namespace, tmp_path: Path, form: str, command: str
 ) -> None:
     path = str(tmp_path / "a.rec")
-    shown = ["states", "-f", form]
+    shown = [command, "-f", form]
     line = [*shown, "-i", "100ms", "-w", path, "--netns", room.name]
     with Tracer(*line, json=False) as tracer:
         converse(room, 200)

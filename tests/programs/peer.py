@@ -25,7 +25,10 @@ from errno import errorcode
 from typing import Any
 
 PR_SET_NAME = 15
+PR_SET_NO_NEW_PRIVS = 38
 TCP_USER_TIMEOUT = 18
+LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # the same on every architecture
+LANDLOCK_ACCESS_NET_CONNECT_TCP = 2
 Facts = dict[str, Any]
 
 
@@ -201,6 +204,56 @@ class Peer:
         with carrier:
             _, fds, _, _ = socket.recv_fds(carrier, 1, 1)
         self._sockets[name] = socket.socket(fileno=fds[0])
+
+    # --- one attempt ------------------------------------------------------------
+
+    def begin(self, name: str, address: str, port: int, retries: int = 0) -> Facts:
+        """Begin to connect without waiting, on a socket that bind() made or on a new one."""
+        made = self._sockets.setdefault(name, socket.socket(family_of(address)))
+        if retries:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, retries)
+        made.setblocking(False)
+        return self.again(name, address, port)
+
+    def again(self, name: str, address: str, port: int) -> Facts:
+        """Call connect() on a socket that is there; `said` is how that went."""
+        error = self._sockets[name].connect_ex((address, port))
+        return {"said": errorcode[error] if error else "OK"} | self._local(name)
+
+    def _local(self, name: str) -> Facts:
+        return {"port": self._sockets[name].getsockname()[1]}
+
+    def give_up_by_connect(self, name: str) -> None:
+        """connect() to AF_UNSPEC: the socket lets go of what it was doing and can be used again."""
+        nowhere = ctypes.create_string_buffer(16)
+        if ctypes.CDLL(None).connect(self._sockets[name].fileno(), nowhere, 16):
+            raise OSError("connect")
+
+    def wait_writable(self, name: str) -> None:
+        """Wait until an attempt has ended, and do not ask how."""
+        select.select([], [self._sockets[name]], [], 10)
+
+    def settle(self, name: str) -> Facts:
+        """Wait until an attempt has ended; `error` is what SO_ERROR says of it."""
+        self.wait_writable(name)
+        error = self._sockets[name].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return {"error": errorcode[error] if error else "OK"}
+
+    def wait_in_vain(self, name: str, limit_ms: int) -> Facts:
+        """Give an attempt so long, as an application with a timeout of its own does."""
+        return {"ended": bool(select.select([], [self._sockets[name]], [], limit_ms / 1000)[1])}
+
+    def forbid_connects(self) -> None:
+        """Have Landlock refuse every connect() from here on."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        rules = (ctypes.c_uint64 * 2)(0, LANDLOCK_ACCESS_NET_CONNECT_TCP)
+        fd = libc.syscall(LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(16), 0)
+        if (
+            fd < 0
+            or libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            or libc.syscall(LANDLOCK_RESTRICT_SELF, fd, 0)
+        ):
+            raise OSError(ctypes.get_errno(), "Landlock")
 
     # --- many -------------------------------------------------------------------
 

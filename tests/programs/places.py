@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.harness import ROOT, Namespace
+from tests.harness import ROOT, Namespace, namespace
 from tests.programs.driver import Program
 
 ADDRESS, PORT, SHUT_PORT = "127.0.0.1", 7001, 7999
@@ -17,10 +18,10 @@ SILENT = "10.99.0.2"  # routed, resolved, and nobody there
 
 
 @contextmanager
-def server_in(ns: Namespace, port: int = PORT) -> Iterator[Program]:
+def server_in(ns: Namespace, port: int = PORT, address: str = ADDRESS) -> Iterator[Program]:
     """A program that listens there, on `l`."""
     with Program(f"tt-server-{port}", ns.enter) as server:
-        server.do("bind", name="l", address=ADDRESS, port=port)
+        server.do("bind", name="l", address=address, port=port)
         server.do("listen", name="l", backlog=1000)
         yield server
 
@@ -76,6 +77,64 @@ def flood(ns: Namespace, count: int) -> tuple[int, int]:
         assert process.returncode == 0
         assert json.loads(said)["did"] == "done"
     return client_pid, server_pid
+
+
+class Link:
+    """Two namespaces and a cable: CALLER on one end, CALLED on the other."""
+
+    def __init__(self, here: Namespace, there: Namespace) -> None:
+        self.here, self.there = here, there
+
+    def cut(self, ns: Namespace) -> None:
+        """What this side sends goes to a card that nobody has."""
+        self._learn(ns, "02:00:00:00:00:99")
+
+    def mend(self, ns: Namespace) -> None:
+        """What this side sends arrives."""
+        other = self.there if ns is self.here else self.here
+        self._learn(ns, other.run("cat", "/sys/class/net/cable/address").strip())
+
+    def _learn(self, ns: Namespace, card: str) -> None:
+        other = CALLED if ns is self.here else CALLER
+        known = ["lladdr", card, "dev", "cable", "nud", "permanent"]
+        ns.run("ip", "neigh", "replace", other, *known)
+
+
+CALLER, CALLED = "10.98.0.1", "10.98.0.2"
+
+
+@contextmanager
+def link() -> Iterator[Link]:
+    """A cable that either side's half of can be cut: packets are then lost, and nobody is told."""
+    with namespace() as here, namespace() as there:
+        ends = ["type", "veth", "peer", "name", "cable", "netns", there.name]
+        here.run("ip", "link", "add", "cable", *ends)
+        made = Link(here, there)
+        for ns, address in ((here, CALLER), (there, CALLED)):
+            ns.run("ip", "addr", "add", f"{address}/24", "dev", "cable")
+            ns.run("ip", "link", "set", "cable", "up")
+        for ns in (here, there):
+            made.mend(ns)
+        yield made
+
+
+@contextmanager
+def answering(ns: Namespace, port: int, *answers: str) -> Iterator[None]:
+    """Have SILENT answer the SYN to this port, with these packets: see tests/programs/wire.py."""
+    program = Path(__file__).with_name("wire.py")
+    process = subprocess.Popen(
+        [*ns.enter, sys.executable, str(program), "far", str(port), *answers],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    try:
+        yield
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

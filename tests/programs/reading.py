@@ -70,3 +70,14 @@ def stop_after(tracer: Tracer, count: int) -> list[Record]:
     assert tracer.counts["lost"] == 0, tracer.stderr
     assert tracer.counts["matched"] == len(records)
     return records
+
+
+def told(records: list[Record]) -> list[tuple[str, str, str | None]]:
+    """Role, outcome and errno of each attempt to connect."""
+    return [(r["role"], r["outcome"], r["errno"]) for r in records]
+
+
+def only(records: list[Record]) -> Record:
+    """The one record that there is."""
+    assert len(records) == 1, records
+    return records[0]

@@ -20,8 +20,8 @@ from tracer.wire.filters import Filters
 ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
 OPERANDS = {"record": ["a.rec"]}
-COMMANDS = ["events", "states", "accepts", "listeners", "record", "doctor"]
-TRACING = ["events", "states", "accepts", "listeners", "record"]
+COMMANDS = ["events", "states", "accepts", "handshakes", "listeners", "record", "doctor"]
+TRACING = ["events", "states", "accepts", "handshakes", "listeners", "record"]
 
 # every filter, with a value that differs from none given
 FILTERS: dict[str, list[str]] = {
@@ -39,7 +39,7 @@ FILTERS: dict[str, list[str]] = {
     "--kind": ["--kind", "accept"],
 }
 # what they sum up is of one kind
-REFUSED = {("states", "--kind"), ("accepts", "--kind"), ("listeners", "--kind")}
+REFUSED = {(name, "--kind") for name in ("states", "accepts", "handshakes", "listeners")}
 
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {
@@ -249,6 +249,10 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("-i 1", "tcptrace cannot use -i", "see: tcptrace --help"),
         ("record -r a.rec b.rec", "tcptrace record cannot use -r", "record --help"),
         ("record -j a.rec", "tcptrace record cannot use -j", "record --help"),
+        ("handshakes --kind state", "tcptrace handshakes cannot use --kind", "handshakes --help"),
+        ("events --by role", "tcptrace events cannot use --by", "see: tcptrace events --help"),
+        ("handshakes --failed -i 1", "--failed shows single attempts", "leave out --interval or"),
+        ("handshakes --slower 1s --by pid", "--slower shows single attempts", "leave out --by or"),
         ("doctor -d 1", "tcptrace doctor cannot use -d", "doctor --help"),
         ("events states", "unexpected extra argument (states)", "see: "),
         ("record", "Missing argument 'FILE'", "see: "),
@@ -286,6 +290,11 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("-d 5x", "--duration '5x' is not a time above 0", "200ms"),
         ("-d -5", "--duration '-5' is not a time above 0", "200ms"),
         ("states -i 0", "--interval '0' is not a time above 0", "200ms"),
+        ("handshakes --slower x", "--slower 'x' is not a time above 0", "200ms"),
+        ("handshakes --limit -1", "--limit '-1' is not a number above 0", "100"),
+        ("handshakes --by pear", "--by 'pear' is no key here", "did you mean peer?"),
+        ("handshakes --by comm/8", "--by 'comm/8' is no key here", ""),
+        ("handshakes --by peer/129", "--by 'peer/129' is no network", "peer/24"),
         ("-c 0", "--count '0' is not a number above 0", "100"),
         ("-c many", "--count 'many' is not a number above 0", "100"),
         ("accepts --by pod", "--by 'pod' is no key here", "did you mean pid?"),

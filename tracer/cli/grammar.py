@@ -17,6 +17,7 @@ from tracer.cli import options
 from tracer.cli.accepts import accepts
 from tracer.cli.doctor import doctor
 from tracer.cli.events import events
+from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
 from tracer.cli.record import record
 from tracer.cli.states import states
@@ -171,7 +172,7 @@ def build() -> Line:
         params=[_version()],
     )
     live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
-    for command in (live, events, states, accepts, listeners, record, doctor):
+    for command in (live, events, states, accepts, handshakes, listeners, record, doctor):
         command.__class__ = Strict
         line.add_command(command)
     return line

@@ -13,7 +13,10 @@ _INTERNAL = "TASK"
 
 @dataclass
 class Tally:
-    """Counts of one session, kept by the kernel (`read`) or made from it (`late`)."""
+    """Counts of one session, kept by the kernel (`read`) or made from it (`late`).
+
+    With `kinds`, only those are counted as seen and matched.
+    """
 
     seen: int = 0
     matched: int = 0
@@ -23,6 +26,7 @@ class Tally:
     lost_map: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
     lost_names: int = 0  # records that name processes: no events, and told again when they can be
+    kinds: frozenset[str] = frozenset()
 
     @property
     def lost(self) -> int:
@@ -33,13 +37,20 @@ class Tally:
     def read(self, stats: Records, layout: Layout) -> list[tuple[str, str, int]]:
         """Take the counters as they stand; returns what was lost since: (why, of, count)."""
         kinds, filters = layout.enums["kind"], layout.enums["filter"]
-        shown = [value for name, value in kinds.items() if name not in (_INTERNAL, "LOST", "MAX")]
+        shown = [
+            value
+            for name, value in kinds.items()
+            if name not in (_INTERNAL, "LOST", "MAX")
+            and (not self.kinds or name.lower() in self.kinds)
+        ]
         self.seen = int(stats["seen"][shown].sum())
         self.matched = int(stats["matched"][shown].sum())
         self.refused = {
             name: int(stats["refused"][value])
             for name, value in filters.items()
-            if name not in ("NONE", "MAX") and stats["refused"][value]
+            # other kinds are refused for what they are; that is not for the user to be told
+            if name not in ("NONE", "MAX", *(["KIND"] if self.kinds else []))
+            and stats["refused"][value]
         }
         self.lost_names = int(stats["lost_buffer"][kinds[_INTERNAL]])
         new = []

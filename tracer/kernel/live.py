@@ -32,6 +32,7 @@ from tracer.probes import (
     OWNERS,
     SOCKETS,
     STATE,
+    SYNACK,
     TASK,
     Rung,
     Subject,
@@ -154,7 +155,7 @@ class LiveSource:
         programs: list[str] = []
         subjects = [STATE, TASK, ACCEPT]
         if "handshake" in self.settings.wanted:
-            subjects.append(HANDSHAKE)
+            subjects += [HANDSHAKE, SYNACK]
         costs: dict[str, list[str]] = {}
         for subject in subjects:
             rung: Rung | None = subject.rungs[0]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from tracer.probes.accept import ACCEPT
 from tracer.probes.base import Rung, Subject
-from tracer.probes.handshake import HANDSHAKE
+from tracer.probes.handshake import HANDSHAKE, SYNACK
 from tracer.probes.snapshot import LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
 from tracer.probes.task import TASK
 
-PROBES: tuple[Subject, ...] = (STATE, ACCEPT, HANDSHAKE, TASK, OWNERS, SOCKETS, LISTENERS)
+PROBES: tuple[Subject, ...] = (STATE, ACCEPT, HANDSHAKE, SYNACK, TASK, OWNERS, SOCKETS, LISTENERS)
 
 __all__ = [
     "ACCEPT",
@@ -23,6 +23,7 @@ __all__ = [
     "PROBES",
     "SOCKETS",
     "STATE",
+    "SYNACK",
     "TASK",
     "Rung",
     "Subject",

@@ -1,7 +1,7 @@
 """How attempts to connect end (bpf/handshake.h, bpf/probes/handshake.bpf.c).
 
 Most ends are told by the programs of the `state` subject. What is attached here are the ends that
-make no transition: connect() that fails before a SYN is sent.
+make no transition, connect() that fails before a SYN is sent, and SYN-ACKs that are sent again.
 """
 
 from tracer.probes.base import Rung, Subject
@@ -19,4 +19,18 @@ HANDSHAKE = Subject(
         ),
     ),
     without="attempts that fail before a SYN is sent are not seen",
+)
+
+SYNACK = Subject(
+    name="synack",
+    kinds=("handshake",),
+    tells="how long a handshake took whose SYN-ACK was sent again",
+    rungs=(
+        Rung(
+            how="tp_btf",
+            targets=("tcp_retransmit_synack",),
+            programs=("tt_synack_again",),
+        ),
+    ),
+    without="handshakes whose SYN-ACK was sent again have no latency",
 )

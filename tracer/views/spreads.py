@@ -6,6 +6,7 @@ from tracer.flows.transitions import Spread
 from tracer.views.text import duration
 
 SHARES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999))
+NAMES = ("count", "sum", "min", *(name for name, _ in SHARES), "max")
 
 
 def quantile(spread: Spread, share: float) -> str:

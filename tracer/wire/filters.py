@@ -131,7 +131,7 @@ def refuse(
             | _in_networks(filters.addrs, records["raddr"])
         ),
     )
-    apply("STATE", bool(filters.states), lambda: _in_states(filters.states, records))
+    apply("STATE", bool(filters.states), lambda: _in_states(filters.states, records, layout))
     apply("PID", bool(filters.pids), lambda: owned(records))
     return passed, refused
 
@@ -146,11 +146,25 @@ def as_sockets(listeners: Records, layout: Layout) -> Records:
     return rows
 
 
-def _in_states(states: frozenset[int], records: Records) -> Mask:
+def _in_states(states: frozenset[int], records: Records, layout: Layout) -> Mask:
     names = records.dtype.names or ()
     wanted = list(states)
     found = np.zeros(len(records), np.bool_)
     for column in ("old", "new", "timewait", "state"):
         if column in names:
             found |= np.isin(records[column], wanted)
+    if "outcome" in names:
+        for ends in _ends(records, layout):
+            found |= np.isin(ends, wanted)
     return found
+
+
+def _ends(handshakes: Records, layout: Layout) -> tuple[Records, Records]:
+    """The states that attempts left and entered as they ended; they do not carry them."""
+    states, enums = layout.enums["tcp_state"], layout.enums
+    well = handshakes["outcome"] == enums["outcome"]["OK"]
+    new = np.where(well, states["ESTABLISHED"], states["CLOSE"])
+    active = handshakes["role"] == enums["role"]["ACTIVE"]
+    old = np.where(active, states["SYN_SENT"], states["SYN_RECV"])
+    # connect() failed before it came to that
+    return np.where(handshakes["syn_sent"] == 0, states["CLOSE"], old), new

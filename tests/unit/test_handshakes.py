@@ -1,0 +1,146 @@
+"""Attempts added up batch by batch are what one look at all of them gives."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tracer.flows.handshakes import (
+    COLUMN,
+    Grouping,
+    HandshakeTable,
+    Keys,
+    mask_addresses,
+    unmask_address,
+)
+from tracer.wire.layout import Layout, Records
+
+PEERS = 5
+
+
+def attempts(wire: Layout, count: int) -> Records:
+    """Attempts at PEERS hosts; every third is refused, every fourth sent a SYN again."""
+    made = np.zeros(count, wire.dtypes["handshake"])
+    number = np.arange(count)
+    names = wire.enums
+    made["role"] = names["role"]["ACTIVE"]
+    made["outcome"] = np.where(number % 3, names["outcome"]["OK"], names["outcome"]["REFUSED"])
+    made["raddr"][:, 10:12] = 255
+    made["raddr"][:, 15] = number % PEERS
+    made["rport"] = 80
+    made["latency_ns"] = number * 1000 + 1
+    made["latency_from"] = names["latency_from"]["SYN"]
+    made["rtt_us"] = number % 7
+    made["syn_retransmits"] = number % 4 == 0
+    return made
+
+
+def by_peer(row: Keys) -> tuple[object, ...]:
+    return (int(row[COLUMN["low"]]) & 255, int(row[COLUMN["rport"]]))
+
+
+def grouped() -> Grouping:
+    return Grouping(frozenset({"high", "low", "rport"}))
+
+
+def test_groups_hold_what_their_attempts_add_up_to(wire: Layout) -> None:
+    count = 997
+    made = attempts(wire, count)
+    table = HandshakeTable(wire, grouped())
+    for part in np.array_split(made, 13):
+        table.add(part)
+    found = table.groups(None, by_peer)
+    assert set(found) == {(peer, 80) for peer in range(PEERS)}
+    ok = wire.enums["outcome"]["OK"]
+    for (peer, _), group in found.items():
+        mine = made[made["raddr"][:, 15] == peer]
+        well = mine[mine["outcome"] == ok]
+        assert group.attempts == group.ended == len(mine)
+        assert group.outcomes()[ok] == len(well)
+        assert group.again == mine["syn_retransmits"].sum()
+        spread = group.ended_as(ok).latency()
+        times = np.sort(well["latency_ns"])
+        assert (spread.count, spread.total) == (len(well), times.sum())
+        assert (spread.least, spread.most) == (times[0], times[-1])
+        assert spread.quantile(0.5) == pytest.approx(np.median(times), rel=0.07)
+        assert group.ended_as(ok).rtt().count == (well["rtt_us"] > 0).sum()
+        again = group.ended_as(ok, again=1)
+        assert again.ended == (well["syn_retransmits"] > 0).sum()
+
+
+def test_tables_that_are_merged_are_one(wire: Layout) -> None:
+    made = attempts(wire, 500)
+    whole, part = (HandshakeTable(wire, grouped()) for _ in range(2))
+    whole.add(made[:300])
+    part.add(made[300:])
+    whole.merge(part)
+    once = HandshakeTable(wire, grouped())
+    once.add(made)
+    for rows, expected in zip(whole.rows(), once.rows(), strict=True):
+        assert (rows == expected).all()
+
+
+def test_what_goes_on_is_pending_by_role_with_the_oldest_age(wire: Layout) -> None:
+    names = wire.enums["tcp_state"]
+    rows = np.zeros(6, wire.dtypes["sock_row"])
+    states = ["SYN_SENT", "SYN_SENT", "SYN_RECV", "SYN_RECV", "NEW_SYN_RECV", "ESTABLISHED"]
+    rows["state"] = [names[name] for name in states]
+    rows["listener_cookie"][3] = 7  # a child; the one before called at once with its peer
+    rows["age_ns"] = [10, 30, 20, 5, 0, 99]
+    rows["age_is"][1] = wire.enums["dwell_is"]["AT_LEAST"]
+    table = HandshakeTable(wire, Grouping())
+    found = table.groups(rows, lambda row: (wire.names["role"][int(row[0])],))
+    active, passive = found["ACTIVE",], found["PASSIVE",]
+    assert (active.pending, active.attempts, active.outcomes()) == (3, 3, {})
+    assert (active.oldest_ns, active.oldest_is_exact) == (30, False)
+    assert (passive.pending, passive.oldest_ns) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("address", "bits", "kept"),
+    [
+        ("::ffff:10.1.2.3", None, "::ffff:10.1.2.3"),
+        ("::ffff:10.1.2.3", 24, "::ffff:10.1.2.0"),
+        ("::ffff:10.1.2.3", 1, "::ffff:0.0.0.0"),
+        ("::ffff:10.1.2.3", 64, "::ffff:10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", 24, "2001:d00::"),
+        ("2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::"),
+        ("2001:db8:1:2:3:4:5:6", 96, "2001:db8:1:2:3:4::"),
+        ("2001:db8:1:2:3:4:5:6", 128, "2001:db8:1:2:3:4:5:6"),
+        ("ffff::1", 8, "ff00::"),
+    ],
+)
+def test_an_address_keeps_its_first_bits(address: str, bits: int | None, kept: str) -> None:
+    packed = np.frombuffer(ipaddress.IPv6Address(address).packed, np.uint8).reshape(1, 16)
+    ((high, low),) = mask_addresses(packed, bits).tolist()
+    assert unmask_address(high, low) == ipaddress.IPv6Address(kept).packed
+
+
+def calls(wire: Layout, count: int) -> int:
+    """Python calls, of C functions too, while so many attempts are counted."""
+    made = attempts(wire, count)
+    table = HandshakeTable(wire, grouped())
+    found = 0
+
+    def profile(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal found
+        found += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        table.add(made)
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def test_ten_times_the_attempts_take_no_more_python_calls(wire: Layout) -> None:
+    calls(wire, 10)
+    few, many = calls(wire, 10_000), calls(wire, 100_000)
+    assert few > 50
+    assert many == pytest.approx(few, rel=0.01)

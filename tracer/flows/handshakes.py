@@ -1,0 +1,296 @@
+"""Attempts to connect by group: how they ended, how long they took, what had to be sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.flows.transitions import Spread, bucket
+from tracer.wire.layout import Layout, Records
+
+# What a row is kept by. Of the first, those that are not asked for are 0 and keep nothing apart.
+PLACE = ("netns", "high", "low", "rport", "lport", "pid", "start")
+KEYS = ("role", *PLACE, "latency_from", "outcome", "again", "bucket", "rtt_bucket")
+COLUMN = {name: i for i, name in enumerate(KEYS)}
+# count, then sum, least and most of latency and of round trip (ns), then handshakes by syncookie
+FEW = 4096  # rows that are not worth putting together one batch at a time
+_ADDED, _LEAST, _MOST = [0, 1, 4, 7], [2, 5], [3, 6]
+
+Keys = NDArray[np.int64]
+Values = NDArray[np.uint64]
+
+
+def mask_addresses(addresses: NDArray[np.uint8], bits: int | None) -> NDArray[np.int64]:
+    """Addresses as the wire has them, shape (n, 16), as two numbers each, shape (n, 2).
+
+    Only the first `bits` of each are kept; those of IPv4 are counted from its own first.
+    """
+    words = np.ascontiguousarray(addresses).view(">u8").astype(np.uint64).reshape(-1, 2)
+    if bits is not None:
+        four = (words[:, 0] == 0) & (words[:, 1] >> np.uint64(32) == 0xFFFF)
+        kept = np.where(four, min(bits, 32) + 96, bits)
+        for i, start in ((0, 0), (1, 64)):
+            cut = np.clip(64 - (kept - start), 0, 64).astype(np.uint64)
+            whole = np.uint64(2**64 - 1) << np.minimum(cut, np.uint64(63))
+            words[:, i] &= np.where(cut == 64, np.uint64(0), whole)
+    return words.view(np.int64)
+
+
+def unmask_address(high: int, low: int) -> bytes:
+    """The address that mask_addresses() made these two numbers of, as the wire has it."""
+    return (high % 2**64).to_bytes(8, "big") + (low % 2**64).to_bytes(8, "big")
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Which of PLACE attempts are told apart by, and by how many bits of an address."""
+
+    columns: frozenset[str] = frozenset()
+    bits: int | None = None
+    port_of_active: bool = False  # the remote port only where it is the one called
+
+    def place(self, records: Records, active: NDArray[np.bool_]) -> Keys:
+        """The PLACE columns of records: shape (n, len(PLACE))."""
+        found = np.zeros((len(records), len(PLACE)), np.int64)
+        for i, name in enumerate(PLACE):
+            if name in self.columns and name not in ("high", "low"):
+                found[:, i] = records[name]
+        if "high" in self.columns:
+            found[:, 1:3] = mask_addresses(records["raddr"], self.bits)
+        if self.port_of_active:
+            found[~active, PLACE.index("rport")] = 0
+        return found
+
+
+@dataclass
+class Group:
+    """Attempts that share a name, as rows of a table; `oldest_ns` is of the pending ones."""
+
+    keys: Keys
+    values: Values
+    pending: int = 0
+    oldest_ns: int = 0
+    oldest_is_exact: bool = True
+
+    @property
+    def ended(self) -> int:
+        """Attempts that ended, one way or another."""
+        return int(self.values[:, 0].sum())
+
+    @property
+    def attempts(self) -> int:
+        """Attempts that ended, and those that go on."""
+        return self.ended + self.pending
+
+    @property
+    def again(self) -> int:
+        """SYNs, or SYN-ACKs, sent again."""
+        return int((self.values[:, 0] * self.keys[:, COLUMN["again"]].astype(np.uint64)).sum())
+
+    @property
+    def syncookies(self) -> int:
+        """Handshakes that a listener finished without having kept anything."""
+        return int(self.values[:, 7].sum())
+
+    def outcomes(self) -> dict[int, int]:
+        """How many ended each way."""
+        kinds, place = np.unique(self.keys[:, COLUMN["outcome"]], return_inverse=True)
+        counts = np.zeros(len(kinds), np.uint64)
+        np.add.at(counts, place.reshape(-1), self.values[:, 0])
+        return dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+
+    def ended_as(self, outcome: int, again: int = 0) -> Group:
+        """Those with this outcome that sent at least `again` SYNs again."""
+        chosen = self.keys[:, COLUMN["outcome"]] == outcome
+        chosen &= self.keys[:, COLUMN["again"]] >= again
+        return Group(self.keys[chosen], self.values[chosen])
+
+    def sent_once(self) -> Group:
+        """Those that had nothing to send again."""
+        chosen = self.keys[:, COLUMN["again"]] == 0
+        return Group(self.keys[chosen], self.values[chosen])
+
+    def latency(self) -> Spread:
+        """From the first SYN or SYN-ACK to the end, of those whose beginning is known."""
+        return self._spread("bucket", self.keys[:, COLUMN["latency_from"]] != 0, 1)
+
+    def rtt(self) -> Spread:
+        """Round trips, of those that could be measured."""
+        return self._spread("rtt_bucket", self.values[:, 6] != 0, 4)
+
+    def _spread(self, name: str, chosen: NDArray[np.bool_], at: int) -> Spread:
+        keys, values = self.keys[chosen, COLUMN[name]], self.values[chosen]
+        buckets, place = np.unique(keys, return_inverse=True)
+        weights = np.zeros(len(buckets), np.uint64)
+        np.add.at(weights, place.reshape(-1), values[:, 0])
+        return Spread(
+            count=int(weights.sum()),
+            total=int(values[:, at].sum()),
+            least=int(values[:, at + 1].min()) if len(values) else 0,
+            most=int(values[:, at + 2].max()) if len(values) else 0,
+            at_least=0,
+            most_at_least=0,
+            buckets=buckets.astype(np.uint16),
+            weights=weights,
+        )
+
+    def slowest(self) -> Group:
+        """The row that holds the slowest, alone."""
+        at = int(self.values[:, 3].argmax())
+        return Group(self.keys[at : at + 1], self.values[at : at + 1])
+
+    def again_range(self) -> tuple[int, int]:
+        """Least and most SYNs that one of them sent again."""
+        again = self.keys[:, COLUMN["again"]]
+        return int(again.min()), int(again.max())
+
+    def processes(self) -> list[tuple[int, int]]:
+        """(pid, start) of those that are known, the one with most attempts first."""
+        who = self.keys[:, [COLUMN["pid"], COLUMN["start"]]]
+        owners, place = np.unique(who, axis=0, return_inverse=True)
+        counts = np.zeros(len(owners), np.uint64)
+        np.add.at(counts, place.reshape(-1), self.values[:, 0])
+        found = [tuple(owners[i].tolist()) for i in np.argsort(counts)[::-1]]
+        return [(pid, start) for pid, start in found if pid]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Attempts that go on, by the columns of `place`; ages in ns, one that is a bound is so."""
+
+    roles: Keys
+    place: Keys
+    ages_ns: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+
+
+class HandshakeTable:
+    """Attempts that ended, added up by KEYS.
+
+    Batches are added up one by one and put together once they are as many rows as the whole, so
+    that a small batch does not cost what a large table does.
+    """
+
+    def __init__(self, layout: Layout, grouping: Grouping) -> None:
+        self.layout, self.grouping = layout, grouping
+        self._keys = np.empty((0, len(KEYS)), np.int64)
+        self._values = np.empty((0, 8), np.uint64)
+        self._parts: list[tuple[Keys, Values]] = []
+
+    def add(self, records: Records) -> None:
+        """Count a batch of handshake records."""
+        if not len(records):
+            return
+        enums = self.layout.enums
+        active = records["role"] == enums["role"]["ACTIVE"]
+        latency = records["latency_ns"].astype(np.uint64)
+        rtt = records["rtt_us"].astype(np.uint64) * np.uint64(1000)
+        keys = np.empty((len(records), len(KEYS)), np.int64)
+        keys[:, 1 : len(PLACE) + 1] = self.grouping.place(records, active)
+        for name, column in (
+            ("role", "role"),
+            ("latency_from", "latency_from"),
+            ("outcome", "outcome"),
+            ("again", "syn_retransmits"),
+        ):
+            keys[:, COLUMN[name]] = records[column]
+        # whose they were is told of those that an application gave up, however they are grouped
+        given_up = records["outcome"] == enums["outcome"]["GAVE_UP"]
+        for name in ("pid", "start"):
+            keys[given_up, COLUMN[name]] = records[name][given_up]
+        keys[:, COLUMN["bucket"]] = bucket(latency)
+        keys[:, COLUMN["rtt_bucket"]] = bucket(rtt)
+        ones = np.ones(len(records), np.uint64)
+        cookies = (records["syncookie"] != 0).astype(np.uint64)
+        values = np.stack([ones, *[latency] * 3, *[rtt] * 3, cookies], axis=1)
+        self._parts.append(_add_up(keys, values))
+        if sum(len(part) for part, _ in self._parts) > max(FEW, len(self._keys)):
+            self.rows()
+
+    def merge(self, other: HandshakeTable) -> None:
+        """Add what another table of the same grouping holds."""
+        self._parts.append(other.rows())
+
+    def rows(self) -> tuple[Keys, Values]:
+        """One row for each combination of keys that there was."""
+        if self._parts:
+            parts = [(self._keys, self._values), *self._parts]
+            self._parts = []
+            self._keys, self._values = _add_up(
+                np.concatenate([keys for keys, _ in parts]),
+                np.concatenate([values for _, values in parts]),
+            )
+        return self._keys, self._values
+
+    def pending(self, sockets: Records | None) -> Pending:
+        """Of a pass over the sockets, the attempts that have not ended."""
+        enums = self.layout.enums
+        if sockets is None:
+            sockets = np.zeros(0, self.layout.dtypes["sock_row"])
+        names = enums["tcp_state"]
+        wanted = [names[name] for name in ("SYN_SENT", "SYN_RECV", "NEW_SYN_RECV")]
+        rows = sockets[np.isin(sockets["state"], wanted)]
+        # both sides called at once: no listener has such a one
+        active = rows["state"] == names["SYN_SENT"]
+        active |= (rows["state"] == names["SYN_RECV"]) & (rows["listener_cookie"] == 0)
+        roles = np.where(active, enums["role"]["ACTIVE"], enums["role"]["PASSIVE"])
+        return Pending(
+            roles.astype(np.int64),
+            self.grouping.place(rows, active),
+            rows["age_ns"].astype(np.int64),
+            rows["age_is"] == enums["dwell_is"]["EXACT"],
+        )
+
+    def groups(
+        self, sockets: Records | None, label: Callable[[Keys], tuple[object, ...]]
+    ) -> dict[tuple[object, ...], Group]:
+        """Attempts by what `label` makes of (role, *PLACE); it is asked once for each of these."""
+        wide = len(PLACE) + 1
+        found: dict[tuple[object, ...], Group] = {}
+        keys, values = self.rows()
+        for name, chosen in _members(keys[:, :wide], label).items():
+            found[name] = Group(keys[chosen], values[chosen])
+        pending = self.pending(sockets)
+        waiting = np.concatenate((pending.roles[:, None], pending.place), axis=1)
+        for name, chosen in _members(waiting, label).items():
+            group = found.setdefault(name, Group(keys[:0], values[:0]))
+            oldest = chosen[int(pending.ages_ns[chosen].argmax())]
+            group.pending = len(chosen)
+            group.oldest_ns = int(pending.ages_ns[oldest])
+            group.oldest_is_exact = bool(pending.exact[oldest])
+        return found
+
+
+def _add_up(keys: Keys, values: Values) -> tuple[Keys, Values]:
+    """Rows with the same keys as one, in the order of the keys."""
+    if not len(keys):
+        return keys, values
+    varying = keys[:, (keys != keys[0]).any(axis=0)]
+    order = np.lexsort(varying.T[::-1]) if varying.shape[1] else np.arange(len(keys))
+    keys, values, varying = keys[order], values[order], varying[order]
+    first = np.ones(len(keys), np.bool_)
+    first[1:] = (varying[1:] != varying[:-1]).any(axis=1)
+    starts = np.flatnonzero(first)
+    sums = np.empty((len(starts), values.shape[1]), np.uint64)
+    sums[:, _ADDED] = np.add.reduceat(values[:, _ADDED], starts)
+    sums[:, _LEAST] = np.minimum.reduceat(values[:, _LEAST], starts)
+    sums[:, _MOST] = np.maximum.reduceat(values[:, _MOST], starts)
+    return keys[starts], sums
+
+
+def _members(
+    keys: Keys, label: Callable[[Keys], tuple[object, ...]]
+) -> dict[tuple[object, ...], NDArray[np.intp]]:
+    """Indexes of the rows that go by each name."""
+    if not len(keys):
+        return {}
+    unique, place = np.unique(keys, axis=0, return_inverse=True)
+    names: dict[tuple[object, ...], int] = {}
+    which = np.array([names.setdefault(label(row), len(names)) for row in unique], np.intp)
+    of = which[place.reshape(-1)]
+    order = np.argsort(of, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(of[order])) + 1)
+    return {name: parts[i] for name, i in names.items()}

@@ -1,0 +1,142 @@
+"""Attempts in words: the cells of a group, and sentences that say what its numbers mean."""
+
+from __future__ import annotations
+
+from tracer.flows.handshakes import Group
+from tracer.flows.transitions import Spread
+from tracer.views.columns import Facts
+from tracer.views.text import duration, escape
+
+WELL = "OK"
+NO_ANSWER = ("TIMEOUT", "GAVE_UP", "SYN_ACK_TIMEOUT")
+OTHER_COLUMNS = (
+    *("TRIES", "OK", "REFUSED", "RESET", "NO_ANSWER", "OTHER", "PENDING"),
+    *("p50", "p99", "max", "RTX"),
+)
+FIRST_RTO_NS = 1_000_000_000  # TCP_TIMEOUT_INIT, include/net/tcp.h
+MANY = 0.01  # of all tries without an answer: worth a mark
+ALIKE = 1.05  # spans that differ by less are told as one
+# how an attempt may end that has no column of its own, and what that means
+OTHERS = {
+    "UNREACHABLE": "had no way there: no route, or nobody who answers on the link",
+    "NO_PORT": "found no local port free for this destination",
+    "DENIED": "were not permitted here: a security module or a filter of the control group",
+    "ABORTED": "were closed by the application before an answer was due",
+    "QUEUE_FULL": "found the listener's queue full",
+}
+
+
+def shown(key: object) -> str:
+    """A key of a group as a cell."""
+    return "-" if key is None else escape(str(key))
+
+
+def cells(group: Group, facts: Facts) -> list[str]:
+    """OTHER_COLUMNS of a group."""
+    names = facts.layout.enums["outcome"]
+    outcomes = group.outcomes()
+    well, refused, reset = (outcomes.get(names[name], 0) for name in (WELL, "REFUSED", "RESET"))
+    silent = sum(outcomes.get(names[name], 0) for name in NO_ANSWER)
+    other = group.ended - well - refused - reset - silent
+    mark = " !" if silent > MANY * group.attempts else ""
+    return [
+        *(str(count) for count in (group.attempts, well, refused, reset)),
+        f"{silent}{mark}",
+        *(str(count) for count in (other, group.pending)),
+        *_spans(group.ended_as(names[WELL])),
+        str(group.again),
+    ]
+
+
+def _spans(well: Group) -> list[str]:
+    latency = well.latency()
+    half, tail = latency.quantile(0.5), latency.quantile(0.99)
+    if half is None or tail is None:
+        return ["-", "-", "-"]
+    slow = " !" if tail >= FIRST_RTO_NS and well.again else ""
+    return [duration(half), duration(tail) + slow, duration(latency.most)]
+
+
+def sentences(found: list[tuple[tuple[object, ...], Group]], facts: Facts) -> list[str]:
+    """What is to be said of each group, a line each, its name in front."""
+    told = []
+    for name, group in found:
+        keys = [shown(key) for key in name]
+        # the role is in most cases plain from the peer
+        where = " ".join(keys[1:] or keys)
+        active = keys[0] == "active"
+        told += [f"{where}  {text}" for text in _about(group, active, facts)]
+    return told
+
+
+def _about(group: Group, active: bool, facts: Facts) -> list[str]:
+    names = facts.layout.enums["outcome"]
+    outcomes = group.outcomes()
+    told = []
+    if outcomes.get(names["GAVE_UP"]):
+        told.append(_given_up(group.ended_as(names["GAVE_UP"]), group, facts))
+    if outcomes.get(names["TIMEOUT"]):
+        left = group.ended_as(names["TIMEOUT"])
+        told.append(
+            f"{left.ended} given up by the kernel after {_range(left.latency())}{_again(left)}"
+        )
+    slow = group.ended_as(names[WELL], again=1)
+    if slow.ended:
+        told.append(_slow(slow, group.ended_as(names[WELL]), active))
+    for name, text in OTHERS.items():
+        if outcomes.get(names[name]):
+            told.append(f"{outcomes[names[name]]} {text}")
+    if group.pending:
+        told.append(_pending(group))
+    return told
+
+
+def _pending(group: Group) -> str:
+    age = "-"
+    if group.oldest_ns:
+        age = ("" if group.oldest_is_exact else ">=") + duration(group.oldest_ns)
+    return f"now waiting: {group.pending}, oldest {age}"
+
+
+def _given_up(left: Group, group: Group, facts: Facts) -> str:
+    processes = [facts.process(*who) for who in left.processes()]
+    commands = dict.fromkeys(escape(process.comm) for process in processes if process)
+    who = " and ".join(list(commands)[:3]) or "the application"
+    many = f"all {left.ended}" if 1 < left.ended == group.ended else str(left.ended)
+    silent = facts.layout.enums["outcome"]["TIMEOUT"] not in group.outcomes()
+    kernel = ", none by the kernel" if silent else ""
+    return f"{many} given up by {who} after {_range(left.latency())}{_again(left)}{kernel}"
+
+
+def _range(latency: Spread) -> str:
+    if not latency.count:
+        return "-"
+    if latency.most <= latency.least * ALIKE:
+        return duration(latency.most)
+    return f"{duration(latency.least)} to {duration(latency.most)}"
+
+
+def _times(group: Group, what: str = "SYN") -> str:
+    least, most = group.again_range()
+    many = str(least) if least == most else f"{least} to {most}"
+    return f"{many} {what}{'' if most == 1 else 's'}"
+
+
+def _again(group: Group) -> str:
+    if not group.again:
+        return ""
+    return f" ({_times(group)} {'each ' if group.ended > 1 else ''}sent again)"
+
+
+def _slow(slow: Group, well: Group, active: bool) -> str:
+    """A handshake that waited for a packet to be sent again says nothing about the distance."""
+    what = "SYN" if active else "SYN-ACK"
+    slowest = slow.slowest()
+    rtt = slowest.rtt()
+    rest = f" + {duration(rtt.most)}" if rtt.count else ""
+    text = (
+        f"slow ones are loss, not distance: {slow.ended} of {well.ended} had"
+        f" {_times(slow, what)} sent again; the slowest: {_times(slowest, what)} sent again{rest}"
+    )
+    tail = well.sent_once().latency().quantile(0.99)
+    return text if tail is None else f"{text}; p99 of the rest {duration(tail)}"
