@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tracer.kernel import tracefs
 from tracer.kernel.libbpf import (
+    BPF_PROG_TYPE_RAW_TRACEPOINT,
     BPF_PROG_TYPE_TRACEPOINT,
     BPF_PROG_TYPE_TRACING,
     BPF_TRACE_FEXIT,
@@ -50,9 +51,17 @@ def refusal(how: str, target: str) -> str:
         if found <= 0:
             return f"this kernel has no {target} for {how}"
         return _explain(how, _load(BPF_PROG_TYPE_TRACING, attach_type, found))
+    if how == "raw_tp":
+        return _explain(how, _load(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, 0)) or _missing_hook(target)
     if how == "tracepoint":
         return _explain(how, _load(BPF_PROG_TYPE_TRACEPOINT, 0, 0)) or _missing_tracepoint(target)
     return f"{how} is not known"
+
+
+def _missing_hook(target: str) -> str:
+    """A raw tracepoint has a type of its arguments, by which tp_btf finds it too."""
+    found = lib().libbpf_find_vmlinux_btf_id(target.encode(), BPF_TRACE_RAW_TP)
+    return "" if found > 0 else f"this kernel has no tracepoint {target}"
 
 
 def _missing_tracepoint(target: str) -> str:

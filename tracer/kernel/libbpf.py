@@ -15,6 +15,7 @@ from typing import Any
 from tracer.errors import UnsupportedError
 
 BPF_PROG_TYPE_TRACEPOINT = 5
+BPF_PROG_TYPE_RAW_TRACEPOINT = 17
 BPF_PROG_TYPE_TRACING = 26
 BPF_TRACE_RAW_TP = 23
 BPF_TRACE_FEXIT = 25

@@ -11,9 +11,10 @@ from tracer.probes.base import Rung, Subject
 from tracer.probes.handshake import HANDSHAKE
 from tracer.probes.snapshot import LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
+from tracer.probes.syn_drop import SYN_DROP
 from tracer.probes.task import TASK
 
-PROBES: tuple[Subject, ...] = (STATE, ACCEPT, HANDSHAKE, TASK, OWNERS, SOCKETS, LISTENERS)
+PROBES: tuple[Subject, ...] = (STATE, ACCEPT, HANDSHAKE, SYN_DROP, TASK, OWNERS, SOCKETS, LISTENERS)
 
 __all__ = [
     "ACCEPT",
@@ -23,6 +24,7 @@ __all__ = [
     "PROBES",
     "SOCKETS",
     "STATE",
+    "SYN_DROP",
     "TASK",
     "Rung",
     "Subject",
