@@ -76,53 +76,63 @@ tt_inline void tt_remove_hearer(const struct tt_head *head, tt_cookie cookie)
 			hearers->cookies[i] = 0;
 }
 
-/* The one whose sk_drops has moved since the last look; 0: none, or several. */
-tt_inline tt_cookie tt_pick_twin(struct tt_hearers *hearers)
+struct tt_search {
+	struct tt_hearers *hearers;
+	tt_cookie only;	 /* of those that hear there */
+	tt_cookie moved; /* of those whose sk_drops has moved since the last look */
+	__u32 hearing;
+	__u32 moving;
+};
+
+static long tt_count_twin(__u32 i, struct tt_search *search)
 {
-	tt_cookie found = 0;
-	int moved = 0;
-
-	for (int i = 0; i < TT_TWINS; i++) {
-		tt_cookie cookie = hearers->cookies[i];
-		struct tt_listener *listener;
-		const struct sock *sk;
-		__u32 drops = 0;
-
-		if (!cookie)
-			continue;
-		listener = MAP_GET(tt_listeners, &cookie);
-		if (!listener)
-			continue;
-		sk = (const struct sock *)listener->sk;
-		if (!sk || tt_read_cookie(&sk->__sk_common) != cookie)
-			continue;
-		bpf_core_read(&drops, sizeof(drops), &sk->sk_drops.counter);
-		if (drops == hearers->drops[i])
-			continue;
-		hearers->drops[i] = drops;
-		found = cookie;
-		moved++;
+	if (i < TT_TWINS && search->hearers->cookies[i]) {
+		search->only = search->hearers->cookies[i];
+		search->hearing++;
 	}
-	return moved == 1 ? found : 0;
+	return 0;
+}
+
+static long tt_look_at_twin(__u32 i, struct tt_search *search)
+{
+	struct tt_listener *listener;
+	const struct sock *sk;
+	tt_cookie cookie;
+	__u32 drops = 0;
+
+	if (i >= TT_TWINS)
+		return 1;
+	cookie = search->hearers->cookies[i];
+	listener = MAP_GET(tt_listeners, &cookie);
+	if (!listener)
+		return 0;
+	sk = (const struct sock *)listener->sk;
+	if (!sk || tt_read_cookie(&sk->__sk_common) != cookie)
+		return 0;
+	bpf_core_read(&drops, sizeof(drops), &sk->sk_drops.counter);
+	if (drops != search->hearers->drops[i]) {
+		search->hearers->drops[i] = drops;
+		search->moved = cookie;
+		search->moving++;
+	}
+	return 0;
 }
 
 /* How many hear there; `cookie` is which of them, 0: not to be told. */
 tt_inline int tt_hearers_at(const struct tt_hearers_key *key, tt_cookie *cookie)
 {
-	struct tt_hearers *hearers = MAP_GET(tt_hearers, key);
-	int count = 0;
+	struct tt_search search = {.hearers = MAP_GET(tt_hearers, key)};
 
-	if (!hearers)
+	if (!search.hearers)
 		return 0;
-	for (int i = 0; i < TT_TWINS; i++) {
-		if (hearers->cookies[i]) {
-			*cookie = hearers->cookies[i];
-			count++;
-		}
+	bpf_loop(TT_TWINS, tt_count_twin, &search, 0);
+	if (search.hearing > 1) {
+		bpf_loop(TT_TWINS, tt_look_at_twin, &search, 0);
+		*cookie = search.moving == 1 ? search.moved : 0;
+	} else {
+		*cookie = search.only;
 	}
-	if (count > 1)
-		*cookie = tt_pick_twin(hearers);
-	return count;
+	return search.hearing;
 }
 
 /* By the local address of a packet: as the kernel looks, the more exact address first. */
