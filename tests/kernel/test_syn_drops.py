@@ -1,0 +1,235 @@
+"""What listeners throw away, by cause, against the counters of the namespace it happened in.
+
+The SYNs come from a host that is not there: nobody answers a SYN-ACK, so what is half open stays so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness import Namespace, Record, Tracer, namespace, wait_until
+from tests.programs.driver import Program
+from tests.programs.places import PORT, SILENT, add_silent_host
+
+pytestmark = pytest.mark.kernel
+
+HOST = "10.99.0.1"  # ours, on the link to the one that is SILENT
+FIRST = 20000
+COUNTERS = (
+    "TcpExtListenDrops",
+    "TcpExtListenOverflows",
+    "TcpExtTCPReqQFullDrop",
+    "TcpExtTCPReqQFullDoCookies",
+    "TcpExtSyncookiesSent",
+)
+
+
+@pytest.fixture
+def ns() -> Iterator[Namespace]:
+    with namespace() as made:
+        add_silent_host(made)
+        yield made
+
+
+@pytest.fixture
+def server(ns: Namespace) -> Iterator[Program]:
+    with Program("tt-server", ns.enter) as made:
+        made.do("bind", name="l", address=HOST, port=PORT)
+        yield made
+
+
+@pytest.fixture
+def client(ns: Namespace) -> Iterator[Program]:
+    with Program("tt-client", ns.enter) as made:
+        made.do("watch", device="far")
+        yield made
+
+
+def counted(ns: Namespace) -> tuple[int, ...]:
+    """What the kernel counted in this namespace, in the order of COUNTERS."""
+    counters = ns.counters()
+    return tuple(counters[name] for name in COUNTERS)
+
+
+def trace(ns: Namespace) -> Tracer:
+    return Tracer("events", "--kind", "syn_drop", "--netns", ns.name)
+
+
+def sysctl(ns: Namespace, name: str, value: int) -> None:
+    ns.run("sysctl", "-qw", f"net.ipv4.{name}={value}")
+
+
+def send_syns(client: Program, count: int, first: int = FIRST) -> None:
+    client.do("send_syns", source=SILENT, address=HOST, port=PORT, first=first, count=count)
+
+
+def send_acks(client: Program, count: int) -> None:
+    client.do("send_acks", source=SILENT, address=HOST, port=PORT, first=FIRST, count=count)
+
+
+def fill(client: Program, count: int) -> None:
+    """Finished connections that nobody accepts."""
+    assert client.do("hold", address=HOST, port=PORT, count=count)["failures"] == {}
+
+
+def stop_after(tracer: Tracer, count: int) -> list[Record]:
+    """Wait for so many drops, then end the tracer: more than those would show as well."""
+    wait_until(lambda: sum(r["count"] for r in tracer.so_far()) >= count, f"{count} drops")
+    records = tracer.stop()
+    assert tracer.counts["lost"] == 0, tracer.stderr
+    return records
+
+
+def causes(records: list[Record]) -> Counter[tuple[str, str, str]]:
+    """How many packets were dropped, by cause, stage and answer."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for r in records:
+        found[r["cause"], r["stage"], r["answer"]] += r["count"]
+    return found
+
+
+def test_each_syn_dropped_for_a_full_accept_queue_is_told_with_its_listener(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count, backlog = 101, 2
+    server.do("listen", name="l", backlog=backlog)
+    with trace(ns) as tracer:
+        fill(client, backlog + 1)
+        send_syns(client, count)
+        records = stop_after(tracer, count)
+    assert causes(records) == {("accept_queue_full", "syn", "none"): count}
+    assert counted(ns) == (count, count, 0, 0, 0)
+    assert [r["rport"] for r in records] == list(range(FIRST, FIRST + count))
+    for r in records:
+        assert (r["laddr"], r["lport"], r["raddr"]) == (HOST, PORT, SILENT)
+        assert (r["netns"], r["family"], r["cookie"]) == (ns.inode, 4, None)
+        assert (r["pid"], r["comm"], r["owner_is"]) == (server.pid, "tt-server", "listener")
+        assert (r["listener_addr"], r["listener_port"]) == (HOST, PORT)
+        assert (r["listener_pid"], r["listener_comm"]) == (server.pid, "tt-server")
+        assert (r["accept_queue"], r["accept_queue_max"]) == (backlog + 1, backlog)
+        assert (r["syn_queue"], r["syn_queue_max"]) == (0, backlog)
+    cookies = {r["listener_cookie"] for r in records}
+    assert cookies == set(ns.run("ss", "-Hltne").partition("sk:")[2].split()[:1])
+
+
+def test_each_final_ack_dropped_for_a_full_accept_queue_is_told(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count, backlog = 7, 10
+    server.do("listen", name="l", backlog=backlog)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        fill(client, backlog + 1)
+        send_acks(client, count)
+        records = stop_after(tracer, count)
+    assert causes(records) == {("accept_queue_full", "ack", "none"): count}
+    assert counted(ns) == (count, count, 0, 0, 0)
+    assert sorted(r["rport"] for r in records) == list(range(FIRST, FIRST + count))
+    assert {r["listener_pid"] for r in records} == {server.pid}
+    assert {r["accept_queue"] for r in records} == {backlog + 1}
+
+
+def test_a_final_ack_that_is_answered_with_rst_says_so(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count, backlog = 7, 10
+    sysctl(ns, "tcp_abort_on_overflow", 1)
+    server.do("listen", name="l", backlog=backlog)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        fill(client, backlog + 1)
+        send_acks(client, count)
+        records = stop_after(tracer, count)
+    assert causes(records) == {("accept_queue_full", "ack", "rst"): count}
+    assert counted(ns) == (count, count, 0, 0, 0)
+    assert ns.counters()["TcpExtEmbryonicRsts"] == count
+
+
+def test_without_cookies_each_syn_beyond_a_full_syn_queue_is_told(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count, backlog = 101, 8
+    sysctl(ns, "tcp_syncookies", 0)
+    server.do("listen", name="l", backlog=backlog)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        records = stop_after(tracer, count - backlog - 1)
+    dropped = count - backlog - 1  # a queue of 8 holds 9
+    assert causes(records) == {("syn_queue_full", "syn", "none"): dropped}
+    assert counted(ns) == (dropped, 0, dropped, 0, 0)
+    assert {(r["syn_queue"], r["syn_queue_max"]) for r in records} == {(backlog + 1, backlog)}
+
+
+def test_the_last_quarter_of_the_syn_backlog_is_told_as_reserved(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count, most = 101, 32
+    sysctl(ns, "tcp_syncookies", 0)
+    sysctl(ns, "tcp_max_syn_backlog", most)
+    server.do("listen", name="l", backlog=1000)
+    kept = most - most // 4 + 1  # 32 - 25 < 8: from the 25th on
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        records = stop_after(tracer, count - kept)
+    assert causes(records) == {("syn_queue_reserve", "syn", "none"): count - kept}
+    assert counted(ns) == (count - kept, 0, 0, 0, 0)
+
+
+def quiet_drop(ns: Namespace, server: Program, client: Program) -> None:
+    """One drop that is surely told: what is told before it, and was no drop, shows beside it."""
+    server.do("bind", name="full", address=HOST, port=PORT + 1)
+    server.do("listen", name="full", backlog=0)
+    client.do("hold", address=HOST, port=PORT + 1, count=1)
+    client.do(
+        "send_syns", source=SILENT, address=HOST, port=PORT + 1, first=FIRST, count=1
+    )
+
+
+LAST = Counter({("accept_queue_full", "syn", "none"): 1})
+
+
+def test_syns_that_are_answered_with_a_cookie_are_no_drops(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count, backlog = 101, 8
+    server.do("listen", name="l", backlog=backlog)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        quiet_drop(ns, server, client)
+        records = stop_after(tracer, 1)
+    cookies = count - backlog - 1
+    assert causes(records) == LAST
+    assert counted(ns) == (1, 1, 0, cookies, cookies)
+
+
+def test_a_syn_sent_again_that_has_its_answer_is_no_drop(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count = 11
+    server.do("listen", name="l", backlog=100)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        send_syns(client, count)
+        quiet_drop(ns, server, client)
+        records = stop_after(tracer, 1)
+    assert causes(records) == LAST
+    assert counted(ns) == (1, 1, 0, 0, 0)
+
+
+def test_the_bare_ack_that_defer_accept_waits_past_is_no_drop(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count = 11
+    server.do("defer_accept", name="l", seconds=10)
+    server.do("listen", name="l", backlog=100)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        send_acks(client, count)
+        quiet_drop(ns, server, client)
+        records = stop_after(tracer, 1)
+    assert causes(records) == LAST
+    assert counted(ns) == (1, 1, 0, 0, 0)
+    assert ns.counters()["TcpExtTCPDeferAcceptDrop"] == count
