@@ -421,7 +421,8 @@ struct tt_drop_key {
 
 struct tt_drop_value {
 	__u64 packets;
-	tt_cgroup cgroup_id; /* of the listener's owner */
+	__u64 wanted_cookies; /* TCPReqQFullDoCookies moved so far with them */
+	tt_cgroup cgroup_id;  /* of the listener's owner */
 	tt_pid pid;
 	tt_ticks start;
 };

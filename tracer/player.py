@@ -49,6 +49,8 @@ class Player:
             "CNTS": self._counts,
             "SOCK": self._sockets,
             "LSTN": self._listeners,
+            "DROP": self._drops,
+            "KERN": self._kernel,
             "MISS": self._missed,
             "TICK": self._tick,
             "MARK": self._mark,
@@ -86,7 +88,7 @@ class Player:
 
     def _check_kept(self, filters: Filters) -> None:
         """Refuse what the recording cannot show. Errors: TracerError."""
-        never = filters.kinds - set(self.head["kinds"])  # type: ignore[call-overload]
+        never = (filters.kinds | self._view.needs_kinds) - set(self.head["kinds"])  # type: ignore[call-overload]
         if never:
             raise TracerError(
                 f"this recording keeps no {', '.join(sorted(never))} records",
@@ -205,6 +207,17 @@ class Player:
     def _listeners(self, frame: Frame) -> None:
         rows = self._rows(frame, "listener_row")
         self._view.listeners(rows[rows["matched"] > 0])
+
+    def _drops(self, frame: Frame) -> None:
+        dtypes = self.facts.layout.dtypes
+        pair = np.dtype([("key", dtypes["drop_key"]), ("value", dtypes["drop_value"])])
+        narrowed = self._filters is not None and bool(self._filters.describe())
+        self._pass_on(None)
+        self._view.drops(np.frombuffer(frame.data, pair), filtered=not narrowed)
+
+    def _kernel(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        self._view.kernel({int(inode): counters for inode, counters in found.items()})
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])

@@ -150,8 +150,8 @@ tt_inline struct tt_listener *tt_tell_listener(struct tt_syn_drop *event, const 
 	return listener;
 }
 
-tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, bool matched,
-			     struct tt_stats *stats)
+tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, __u64 *moved,
+			     bool matched, struct tt_stats *stats)
 {
 	const struct tt_head *head = &event->head;
 	struct tt_drop_key key = {
@@ -175,6 +175,8 @@ tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, boo
 		}
 	}
 	value->packets += packets;
+	value->wanted_cookies += moved[TT_MIB_TCPREQQFULLDOCOOKIES];
+	moved[TT_MIB_TCPREQQFULLDOCOOKIES] = 0; /* once, whatever else moved */
 	value->cgroup_id = head->cgroup_id;
 	value->pid = head->pid;
 	value->start = head->start;
@@ -199,7 +201,8 @@ tt_inline bool tt_may_send(struct tt_here *here, tt_mono_ns now)
 }
 
 tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listener *listener,
-			    __u64 packets, struct tt_here *here, struct tt_stats *stats)
+			    __u64 packets, __u64 *moved, struct tt_here *here,
+			    struct tt_stats *stats)
 {
 	struct tt_syn_drop *event = &large->syn_drop;
 	__u32 cause = event->cause;
@@ -207,7 +210,7 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 
 	admitted =
 		tt_admit(stats, TT_KIND_SYN_DROP, &event->head, 0, listener && listener->matched);
-	tt_count_drop(event, packets, admitted, stats);
+	tt_count_drop(event, packets, moved, admitted, stats);
 	if (CFG(listen_stats) && listener && cause < TT_CAUSE_MAX)
 		__sync_fetch_and_add(&listener->drops[cause], packets);
 	if (!admitted || !CFG(stream))
@@ -226,7 +229,7 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
  * program for the one before, are told with this one.
  */
 tt_inline void tt_tell_moved(void *ctx, const struct net *net, struct tt_large *large,
-			     struct tt_listener *listener, const __u64 *moved, struct tt_here *here,
+			     struct tt_listener *listener, __u64 *moved, struct tt_here *here,
 			     struct tt_stats *stats)
 {
 	struct tt_syn_drop *event = &large->syn_drop;
@@ -239,17 +242,17 @@ tt_inline void tt_tell_moved(void *ctx, const struct net *net, struct tt_large *
 		event->answer = TT_ANSWER_RST;
 	if (overflows) {
 		event->cause = TT_CAUSE_ACCEPT_QUEUE_FULL;
-		tt_tell_drop(ctx, large, listener, overflows, here, stats);
+		tt_tell_drop(ctx, large, listener, overflows, moved, here, stats);
 	}
 	if (full) {
 		event->cause = TT_CAUSE_SYN_QUEUE_FULL;
-		tt_tell_drop(ctx, large, listener, full, here, stats);
+		tt_tell_drop(ctx, large, listener, full, moved, here, stats);
 	}
 	if (drops > overflows + full) {
 		event->cause = event->stage == TT_STAGE_SYN && tt_is_reserved(net, event)
 				       ? TT_CAUSE_SYN_QUEUE_RESERVE
 				       : TT_CAUSE_OTHER;
-		tt_tell_drop(ctx, large, listener, drops - overflows - full, here, stats);
+		tt_tell_drop(ctx, large, listener, drops - overflows - full, moved, here, stats);
 	}
 }
 
@@ -292,7 +295,7 @@ tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struc
 	if (cookies) {
 		event->cause = TT_CAUSE_SYN_QUEUE_FULL;
 		event->answer = TT_ANSWER_COOKIE;
-		tt_count_drop(event, cookies,
+		tt_count_drop(event, cookies, moved,
 			      tt_refused_by(TT_KIND_SYN_DROP, &event->head, 0,
 					    listener && listener->matched) == TT_FILTER_NONE,
 			      stats);

@@ -15,6 +15,7 @@ import click
 
 from tracer.cli import options
 from tracer.cli.doctor import doctor
+from tracer.cli.drops import drops
 from tracer.cli.events import events
 from tracer.cli.record import record
 from tracer.cli.states import states
@@ -169,7 +170,7 @@ def build() -> Line:
         params=[_version()],
     )
     live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
-    for command in (live, events, states, record, doctor):
+    for command in (live, events, states, drops, record, doctor):
         command.__class__ = Strict
         line.add_command(command)
     return line

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.errors import TracerError, UsageError
-from tracer.kernel import iterators, maps, preflight, syn_drops, tracefs
+from tracer.kernel import iterators, maps, netstat, preflight, syn_drops, tracefs
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.features import choose
@@ -126,7 +126,7 @@ class LiveSource:
         else:
             bpf.resize("tt_counts", 1)
         self._write_config()
-        if self._sees_drops:
+        if self.sees_drops:
             bpf.choose([*chosen, "tt_iter_hearing"])
             syn_drops.write_setup(bpf, self.layout)
         else:
@@ -154,10 +154,12 @@ class LiveSource:
         self._control["seeding"] = 0
         # what was skipped while the programs were attached one after the other
         self._skipped_before = self._skipped()
+        if self.sees_drops:
+            self.netstat_before = self.netstat()
         self._control["live"] = 1
 
     def _attach(self, programs: list[str]) -> None:
-        hot = SYN_DROP.rungs[0].programs[1:] if self._sees_drops else ()
+        hot = SYN_DROP.rungs[0].programs[1:] if self.sees_drops else ()
         self._object.attach_all(name for name in programs if name not in hot)
         if hot:
             # they take differences: the counters are looked at on all CPUs before
@@ -165,7 +167,8 @@ class LiveSource:
             self._object.attach_all(hot)
 
     @property
-    def _sees_drops(self) -> bool:
+    def sees_drops(self) -> bool:
+        """Whether what listeners throw away is looked at."""
         return self.rungs.get("syn_drop", "off") != "off"
 
     def _choose(self) -> list[str]:
@@ -418,6 +421,10 @@ class LiveSource:
     def drops(self) -> Records:
         """What listeners threw away since the session's begin: pairs of key and value."""
         return syn_drops.read_counts(self._object, self.layout)
+
+    def netstat(self) -> dict[int, dict[str, int]]:
+        """The kernel's own counters of the namespaces asked for, by inode and name."""
+        return netstat.read(set(self.settings.filters.netns) or None)
 
     def sockets(self) -> Records:
         """Every TCP socket of every namespace that is asked for, with its owner."""

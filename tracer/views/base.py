@@ -12,11 +12,13 @@ class View:
     """Shows a session, live or recorded. Every call is about a whole batch, never one event.
 
     One that looks at no records sets `wants_records` to False, and none are sorted for it; one
-    that has nothing to show without them sets `needs_records`.
+    that has nothing to show without them sets `needs_records`, one that has nothing to show of a
+    recording that was made without certain kinds, `needs_kinds`.
     """
 
     wants_records = True
     needs_records = False
+    needs_kinds: frozenset[str] = frozenset()
 
     def begin(self, facts: Facts, head: dict[str, object]) -> None:
         """The session begins; `facts` grow while it goes on."""
@@ -35,6 +37,16 @@ class View:
 
     def listeners(self, rows: Records) -> None:
         """Listening sockets as they stand, and those closed since the last time."""
+
+    def drops(self, pairs: Records, filtered: bool) -> None:
+        """What listeners threw away, from the session's begin.
+
+        `filtered`: whether `matched` says what the filters say; a recording's counts cannot be
+        narrowed further, its records can.
+        """
+
+    def kernel(self, counters: dict[int, dict[str, int]]) -> None:
+        """The kernel's own counters by namespace: at the begin, at each mark, at the end."""
 
     def mark(self, now_ns: int, tally: Tally) -> None:
         """An interval ends, or an interim summary is asked for."""

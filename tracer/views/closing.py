@@ -9,6 +9,8 @@ from tracer.views.text import duration
 def closing(tally: Tally, span_ns: int) -> str:
     """`57120 seen, 57120 matched, 0 lost in 30.0s`, and what is out of the ordinary."""
     text = f"{tally.seen} seen, {tally.matched} matched, {tally.lost} lost in {duration(span_ns)}"
+    if tally.limited:
+        text += f", {tally.limited} limited"
     if tally.late:
         text += f", {tally.late} late"
     return text
