@@ -34,10 +34,10 @@ struct pseudo {
 
 static uint32_t add(uint32_t sum, const void *data, size_t bytes)
 {
-	const uint16_t *words = data;
+	const uint8_t *at = data;
 
-	for (size_t i = 0; i < bytes / 2; i++)
-		sum += words[i];
+	for (size_t i = 0; i < bytes; i += 2)
+		sum += at[i] << 8 | at[i + 1];
 	return sum;
 }
 
@@ -53,7 +53,7 @@ static uint16_t checksum(const struct packet *packet)
 
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
+	return htons(~sum);
 }
 
 static double now(void)
