@@ -20,8 +20,8 @@ from tracer.wire.filters import Filters
 ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
 OPERANDS = {"record": ["a.rec"]}
-COMMANDS = ["events", "states", "record", "doctor"]
-TRACING = ["events", "states", "record"]
+COMMANDS = ["events", "states", "drops", "record", "doctor"]
+TRACING = ["events", "states", "drops", "record"]
 
 # every filter, with a value that differs from none given
 FILTERS: dict[str, list[str]] = {
@@ -38,7 +38,7 @@ FILTERS: dict[str, list[str]] = {
     "--netns": ["--netns", "self"],
     "--kind": ["--kind", "accept"],
 }
-REFUSED = {("states", "--kind")}  # its sums are of transitions alone
+REFUSED = {("states", "--kind"), ("drops", "--kind")}  # their sums are of one kind alone
 
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {

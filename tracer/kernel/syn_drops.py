@@ -49,5 +49,6 @@ def read_counts(bpf: CoreObject, layout: Layout) -> Records:
         # the owner, from a CPU that has met one
         fullest = values["packets"].argmax(axis=1)
         pairs["value"] = values[np.arange(len(keys)), fullest]
-        pairs["value"]["packets"] = values["packets"].sum(axis=1)
+        for name in ("packets", "wanted_cookies"):
+            pairs["value"][name] = values[name].sum(axis=1)
     return pairs

@@ -125,6 +125,8 @@ class DropsView(View):
         """Show what this interval brought."""
         now = self._moment(now_ns, tally)
         self._show("", self._last, now)
+        if self._form == "table":
+            self._output.write([""])
         self._last = now
 
     def end(self, outcome: Outcome) -> None:
@@ -133,7 +135,10 @@ class DropsView(View):
         now = self._moment(self._first.mono_ns + outcome.span_ns, tally)
         self._show("total  " if self._last is not self._first else "", self._first, now)
         options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
-        for text in (explain_nothing(tally, options) if options else []) + explain_lost(tally):
+        # all kinds but one are refused: that nobody asked for
+        asked = {name: count for name, count in tally.refused.items() if name in options}
+        nothing = explain_nothing(replace(tally, refused=asked), options)
+        for text in nothing + explain_lost(tally):
             self._notices.say(text)
         if self._form != "table":
             self._notices.say(closing(tally, outcome.span_ns))
@@ -163,7 +168,7 @@ class DropsView(View):
             lines += self._table(drops, table_, span_ns)
             lines += self._cookies(places)
             lines += _proof_lines(proof)
-            self._output.write([*lines, _closing(before, now), *([] if headed else [""])])
+            self._output.write([*lines, _closing(before, now)])
 
     def _is_cookie(self, place: Place) -> bool:
         return self._facts.answers[place.answer] == "cookie"
