@@ -7,6 +7,7 @@ so.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from tests.harness import (
     wait_until,
 )
 from tests.programs.driver import Program
-from tests.programs.places import PORT, SILENT, add_silent_host, build
+from tests.programs.places import ADDRESS, PORT, SILENT, add_silent_host, build
 
 pytestmark = pytest.mark.kernel
 
@@ -243,6 +244,118 @@ def test_the_bare_ack_that_defer_accept_waits_past_is_no_drop(
     assert causes(records) == LAST
     assert counted(ns) == (1, 1, 0, 0, 0)
     assert ns.counters()["TcpExtTCPDeferAcceptDrop"] == count
+
+
+def test_a_final_ack_with_a_cookie_that_finds_the_accept_queue_full_is_told(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count, backlog = 7, 10
+    sysctl(ns, "tcp_syncookies", 2)
+    server.do("listen", name="l", backlog=backlog)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        fill(client, backlog + 1)
+        send_acks(client, count)
+        records = stop_after(tracer, count)
+    assert causes(records) == {("accept_queue_full", "ack", "none"): count}
+    assert {r["listener_pid"] for r in records} == {server.pid}
+    assert counted(ns)[:3] == (count, count, 0)
+
+
+# --- whose listener -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("listens", "called"),
+    [("::1", "::1"), ("::", "::1"), ("::", HOST), ("0.0.0.0", HOST)],
+)
+def test_the_listener_is_found_by_any_address_it_hears_on(
+    ns: Namespace, client: Program, listens: str, called: str
+) -> None:
+    count = 11
+    with trace(ns) as tracer, Program("tt-other", ns.enter) as other:
+        other.do("bind", name="o", address=listens, port=PORT)
+        other.do("listen", name="o", backlog=0)
+        client.do("hold", address=called, port=PORT, count=1)
+        client.do("give_up", address=called, port=PORT, count=count)
+        records = stop_after(tracer, count)
+    assert causes(records) == {("accept_queue_full", "syn", "none"): count}
+    assert counted(ns)[:2] == (count, count)
+    for r in records:
+        assert (r["laddr"], r["lport"], r["family"]) == (called, PORT, 6 if ":" in called else 4)
+        assert (r["listener_addr"], r["listener_pid"]) == (listens, other.pid)
+
+
+def test_listeners_that_share_a_port_are_told_apart(ns: Namespace, client: Program) -> None:
+    count, backlog = 211, 4
+    sysctl(ns, "tcp_syncookies", 0)
+    with Program("tt-one", ns.enter) as one, Program("tt-two", ns.enter) as two:
+        for server in (one, two):
+            server.do("bind", name="l", address=HOST, port=PORT, share=True)
+            server.do("listen", name="l", backlog=backlog)
+        dropped = count - 2 * (backlog + 1)
+        with trace(ns) as tracer:
+            send_syns(client, count)
+            records = stop_after(tracer, dropped)
+        said = re.findall(r"sk:([0-9a-f]+).*?,d(\d+)\)", ns.run("ss", "-OHltnem"))
+    assert causes(records) == {("syn_queue_full", "syn", "none"): dropped}
+    told = Counter(r["listener_cookie"] for r in records)
+    assert told == {cookie: int(drops) for cookie, drops in said}
+    assert {r["pid"] for r in records} == {one.pid, two.pid}
+
+
+def test_with_pid_only_the_drops_of_its_listeners_are_told(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count = 11
+    server.do("listen", name="l", backlog=0)
+    fill(client, 1)
+    with Program("tt-other", ns.enter) as other:
+        other.do("bind", name="o", address=HOST, port=PORT + 2)
+        other.do("listen", name="o", backlog=0)
+        client.do("hold", address=HOST, port=PORT + 2, count=1)
+        with Tracer("events", "--kind", "syn_drop", "--pid", str(other.pid)) as tracer:
+            send_syns(client, 5)
+            client.do("give_up", address=HOST, port=PORT + 2, count=count)
+            send_syns(client, 5)
+            records = stop_after(tracer, count)
+    assert causes(records) == {("accept_queue_full", "syn", "none"): count}
+    assert {(r["lport"], r["pid"]) for r in records} == {(PORT + 2, other.pid)}
+
+
+# --- what the counters stood at ------------------------------------------------------
+
+
+def test_drops_in_a_namespace_made_while_tracing_are_exact_from_the_first() -> None:
+    count = 11
+    with Tracer("drops", "--syn") as tracer, namespace() as ns:
+        with Program("tt-server", ns.enter) as server, Program("tt-client", ns.enter) as client:
+            inode = ns.inode
+            server.do("bind", name="l", address=ADDRESS, port=PORT)
+            server.do("listen", name="l", backlog=0)
+            client.do("hold", address=ADDRESS, port=PORT, count=1)
+            client.do("give_up", address=ADDRESS, port=PORT, count=count)
+            documents = tracer.stop()
+    mine = [d for d in documents if d["netns"] == inode]
+    assert summed(mine) == [("accept_queue_full", "syn", count, "tt-server", PORT)]
+
+
+def test_drops_of_an_earlier_listener_are_not_told_with_those_of_a_later_one(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    before, count = 13, 17
+    server.do("listen", name="l", backlog=0)
+    fill(client, 1)
+    send_syns(client, before)
+    server.do("close", name="l")
+    with trace(ns) as tracer:
+        server.do("bind", name="l", address=HOST, port=PORT + 3)
+        server.do("listen", name="l", backlog=0)
+        client.do("hold", address=HOST, port=PORT + 3, count=1)
+        client.do("give_up", address=HOST, port=PORT + 3, count=count)
+        records = stop_after(tracer, count)
+    assert causes(records) == {("accept_queue_full", "syn", "none"): count}
+    assert counted(ns)[0] == before + count
 
 
 # --- the table, the counts and their proof ----------------------------------------
