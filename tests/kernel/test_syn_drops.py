@@ -26,6 +26,9 @@ from tests.harness import (
 )
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, SILENT, add_silent_host, build
+from tracer.kernel import mib
+from tracer.kernel.live import LiveSource, Settings
+from tracer.wire.filters import Filters
 
 pytestmark = pytest.mark.kernel
 
@@ -328,14 +331,18 @@ def test_with_pid_only_the_drops_of_its_listeners_are_told(
 
 def test_drops_in_a_namespace_made_while_tracing_are_exact_from_the_first() -> None:
     count = 11
-    with Tracer("drops", "--syn") as tracer, namespace() as ns:
-        with Program("tt-server", ns.enter) as server, Program("tt-client", ns.enter) as client:
-            inode = ns.inode
-            server.do("bind", name="l", address=ADDRESS, port=PORT)
-            server.do("listen", name="l", backlog=0)
-            client.do("hold", address=ADDRESS, port=PORT, count=1)
-            client.do("give_up", address=ADDRESS, port=PORT, count=count)
-            documents = tracer.stop()
+    with (
+        Tracer("drops", "--syn") as tracer,
+        namespace() as ns,
+        Program("tt-server", ns.enter) as server,
+        Program("tt-client", ns.enter) as client,
+    ):
+        inode = ns.inode
+        server.do("bind", name="l", address=ADDRESS, port=PORT)
+        server.do("listen", name="l", backlog=0)
+        client.do("hold", address=ADDRESS, port=PORT, count=1)
+        client.do("give_up", address=ADDRESS, port=PORT, count=count)
+        documents = tracer.stop()
     mine = [d for d in documents if d["netns"] == inode]
     assert summed(mine) == [("accept_queue_full", "syn", count, "tt-server", PORT)]
 
@@ -497,3 +504,42 @@ def test_of_a_flood_every_drop_is_counted_and_records_are_limited_and_said_to_be
     assert events.counts["lost"] == 0, events.stderr
     assert 0 < len(drops) < 10000
     assert f", {limited} limited" in events.stderr
+
+
+# --- what a listener is told of ---------------------------------------------------------
+
+
+def test_a_listener_counts_its_drops_overflows_cookies_and_its_deepest_syn_queue(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    full, backlog, count = 101, 8, 17
+    server.do("listen", name="l", backlog=backlog)
+    settings = Settings(
+        Filters(netns=frozenset({ns.inode})),
+        stream=False,
+        kinds=frozenset({"syn_drop"}),
+        listen_stats=True,
+    )
+    source = LiveSource(settings)
+    try:
+        send_syns(client, full)  # nine wait, the others get cookies
+        client.do("hold", address=HOST, port=PORT, count=backlog + 1)
+        send_syns(client, count, FIRST + full)
+        (row,) = source.listeners()
+        causes = source.layout.enums["cause"]
+    finally:
+        source.close()
+    drops, overflows, _, _, cookies = counted(ns)
+    assert (drops, overflows) == (count, count)
+    assert row["overflows"] == overflows
+    assert row["drops"][causes["ACCEPT_QUEUE_FULL"]] == row["drops"].sum() == drops
+    assert row["cookies_sent"] == cookies
+    assert row["syn_queue_peak"] == backlog + 1
+
+
+def test_the_index_of_each_counter_is_what_bpftool_reads_from_the_kernels_types() -> None:
+    names = ["LISTENDROPS", "LISTENOVERFLOWS", "TCPREQQFULLDROP", "SYNCOOKIESSENT"]
+    dump = ["bpftool", "btf", "dump", "file", str(mib.VMLINUX), "format", "c"]
+    text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    said = {name: re.search(rf"\bLINUX_MIB_{name} = (\d+)", text) for name in names}
+    assert mib.indexes(names) == {name: int(found[1]) for name, found in said.items() if found}

@@ -26,6 +26,11 @@ def explain_lost(tally: Tally) -> list[str]:
         lines.append(f"lost: {buffer} found the buffer full; larger ones: --buffer-pages N")
     if room:
         lines.append(f"lost: {room} found a map full; more room for sockets: --sockets N")
+    if tally.limited:
+        lines.append(
+            f"limited: {tally.limited} beyond 1000 a second and CPU were counted, not sent;"
+            " all of them: tcptrace drops --syn"
+        )
     if tally.lost_names:
         lines.append(f"{tally.lost_names} records that name processes found the buffer full")
     if missed:
