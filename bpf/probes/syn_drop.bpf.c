@@ -9,9 +9,9 @@
  * Not drops, as no counter moves: a SYN sent again that has its answer, the bare
  * ACK that TCP_DEFER_ACCEPT waits past, a SYN that another CPU handles as well.
  *
- * Attach: raw_tp, whose arguments may be NULL (see KERNEL: raw_tp_null_args) and
- * which no other program hides. Both hooks are hot: every packet that is freed
- * costs one comparison of addresses.
+ * Attach: raw_tp. It cannot lose a nested event to another program, and takes
+ * arguments that may be NULL. Both hooks are hot: every packet that is freed
+ * costs a comparison of addresses.
  */
 #include "../emit.h"
 #include "../hearers.h"

@@ -120,6 +120,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         [C.c_int, _POINTER, _POINTER, _POINTER, _POINTER, C.POINTER(C.c_uint32), _POINTER],
     ),
     "bpf_obj_get_info_by_fd": (C.c_int, [C.c_int, _POINTER, C.POINTER(C.c_uint32)]),
+    "bpf_raw_tracepoint_open": (C.c_int, [C.c_char_p, C.c_int]),
     "bpf_enable_stats": (C.c_int, [C.c_int]),
     "bpf_prog_load": (
         C.c_int,
