@@ -16,6 +16,7 @@
 #define CFG(name) (tt_config.name)
 
 #define PROBE_BTF(tracepoint) SEC("tp_btf/" tracepoint)
+#define PROBE_RAW(tracepoint) SEC("raw_tp/" tracepoint)
 #define PROBE_FEXIT(function) SEC("fexit/" function)
 #define PROBE_TRACEPOINT(name) SEC("tracepoint/" name)
 #define PROBE_ITER(name) SEC("iter/" name)
@@ -141,6 +142,14 @@ tt_inline struct sock *tt_accepted_sock(__u64 *ctx)
 	if (bpf_core_type_exists(struct proto_accept_arg))
 		return (struct sock *)ctx[2];
 	return (struct sock *)ctx[4];
+}
+
+/* The socket that a packet thrown away was meant for, at kfree_skb; NULL where that is not told. */
+tt_inline const struct sock *tt_freed_for(const struct bpf_raw_tracepoint_args *ctx)
+{
+	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk))
+		return (const struct sock *)ctx->args[3];
+	return NULL;
 }
 
 #endif

@@ -120,6 +120,7 @@ enum tt_stage {
 enum tt_answer {
 	TT_ANSWER_NONE = 0,
 	TT_ANSWER_RST = 1,
+	TT_ANSWER_COOKIE = 2, /* not a drop, and only counted */
 };
 
 enum tt_task_event {
@@ -359,7 +360,19 @@ enum tt_slot {
 	TT_SLOT_STATE = 0,
 	TT_SLOT_NESTED = 1,
 	TT_SLOT_PROCESS = 2, /* programs that run in process context alone */
-	TT_SLOT_MAX = 3,
+	TT_SLOT_DROP = 3,    /* programs that run where packets are thrown away */
+	TT_SLOT_MAX = 4,
+};
+
+/* The counters of a namespace that tell of thrown away SYNs: LINUX_MIB_ of the kernel's names. */
+enum tt_mib {
+	TT_MIB_LISTENDROPS = 0,
+	TT_MIB_LISTENOVERFLOWS = 1,
+	TT_MIB_TCPREQQFULLDROP = 2,
+	TT_MIB_TCPREQQFULLDOCOOKIES = 3,
+	TT_MIB_SYNCOOKIESSENT = 4,
+	TT_MIB_EMBRYONICRSTS = 5,
+	TT_MIB_MAX = 6,
 };
 
 /* One per slot and CPU. */
@@ -369,6 +382,7 @@ struct tt_stats {
 	__u64 refused[TT_FILTER_MAX];	/* by the first filter that refuses */
 	__u64 lost_buffer[TT_KIND_MAX]; /* the buffer had no room */
 	__u64 lost_map[TT_KIND_MAX];	/* no room to keep the socket's state */
+	__u64 limited[TT_KIND_MAX];	/* counted, and not sent: too many a second */
 	/* what was matched: [old][new], and those that a mini-socket took over */
 	__u64 transitions[TT_STATES][TT_STATES];
 	__u64 timewait[2]; /* as TIME_WAIT, as FIN_WAIT2 */
@@ -393,6 +407,26 @@ struct tt_count_value {
 	tt_ns sum_ns;
 	tt_ns min_ns;
 	tt_ns max_ns;
+};
+
+/* What listeners threw away: exact, whatever is sent. */
+struct tt_drop_key {
+	tt_cookie listener_cookie; /* 0: not to be told */
+	tt_netns netns;
+	tt_port port;
+	tt_cause_t cause;
+	tt_stage_t stage;
+	tt_answer_t answer;
+	__u8 matched; /* by the filters of this session */
+	__u8 reserved[6];
+};
+
+struct tt_drop_value {
+	__u64 packets;
+	__u64 wanted_cookies; /* TCPReqQFullDoCookies moved so far with them */
+	tt_cgroup cgroup_id;  /* of the listener's owner */
+	tt_pid pid;
+	tt_ticks start;
 };
 
 #endif

@@ -44,6 +44,7 @@ struct netns_core {
 
 struct netns_ipv4 {
 	__u8 sysctl_tcp_syncookies;
+	__u8 sysctl_tcp_abort_on_overflow;
 	int sysctl_max_syn_backlog;
 };
 
@@ -57,8 +58,18 @@ struct request_sock_queue {
 	struct fastopen_queue fastopenq;
 };
 
+struct linux_mib {
+	unsigned long mibs[1];
+};
+
+struct netns_mib {
+	struct linux_mib *net_statistics; /* per CPU */
+};
+
 struct net {
 	struct ns_common ns;
+	__u64 net_cookie;
+	struct netns_mib mib;
 	struct netns_core core;
 	struct netns_ipv4 ipv4;
 };
@@ -100,6 +111,7 @@ struct sock {
 	__u32 sk_max_ack_backlog;
 	__u16 sk_protocol;
 	struct socket *sk_socket;
+	atomic_t sk_drops;
 };
 
 struct inet_sock {
@@ -132,6 +144,26 @@ struct inet_request_sock {
 struct tcp_request_sock {
 	struct inet_request_sock req;
 	__u64 snt_synack;
+};
+
+struct net_device {
+	possible_net_t nd_net;
+};
+
+struct dst_entry {
+	struct net_device *dev;
+};
+
+struct sk_buff {
+	unsigned long _skb_refdst;
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned char *head;
+};
+
+/* the kernel's side of an array map */
+struct bpf_array {
+	void *pptrs[1];
 };
 
 struct kernfs_node {
@@ -236,6 +268,11 @@ struct trace_event_raw_sys_exit {
 	long ret;
 };
 
+/* since Linux commit c53795d48ee8 ("net: add rx_sk to trace_kfree_skb") (in v6.11) */
+struct trace_event_raw_kfree_skb {
+	void *rx_sk;
+};
+
 /* since Linux commit 92ef0fd55ac8 ("net: change proto and proto_ops accept type") (in v6.10) */
 struct proto_accept_arg {
 	int err;
@@ -243,6 +280,7 @@ struct proto_accept_arg {
 
 #pragma clang attribute pop
 
+#define SKB_DST_NOREF 1UL /* include/linux/skbuff.h */
 #define IPPROTO_TCP 6
 #define AF_INET 2
 #define AF_INET6 10

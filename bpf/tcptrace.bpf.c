@@ -3,6 +3,7 @@
 #include "probes/state.bpf.c"
 #include "probes/accept.bpf.c"
 #include "probes/handshake.bpf.c"
+#include "probes/syn_drop.bpf.c"
 #include "probes/task.bpf.c"
 #include "probes/seed.bpf.c"
 
@@ -30,6 +31,7 @@ struct tt_wire {
 	enum tt_answer answer;
 	enum tt_filter filter;
 	enum tt_slot slot;
+	enum tt_mib mib;
 };
 
 const struct tt_wire *tt_wire;

@@ -50,6 +50,8 @@ class Player:
             "CNTS": self._counts,
             "SOCK": self._sockets,
             "LSTN": self._listeners,
+            "DROP": self._drops,
+            "KERN": self._kernel,
             "MISS": self._missed,
             "TICK": self._tick,
             "MARK": self._mark,
@@ -216,6 +218,17 @@ class Player:
             return np.ones(len(rows), np.bool_)
         asked = replace(self._filters, kinds=frozenset())
         return refuse(asked, rows, self.facts.layout, self._owned)[0]
+
+    def _drops(self, frame: Frame) -> None:
+        dtypes = self.facts.layout.dtypes
+        pair = np.dtype([("key", dtypes["drop_key"]), ("value", dtypes["drop_value"])])
+        narrowed = self._filters is not None and bool(self._filters.describe())
+        self._pass_on(None)
+        self._view.drops(np.frombuffer(frame.data, pair), filtered=not narrowed)
+
+    def _kernel(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        self._view.kernel({int(inode): counters for inode, counters in found.items()})
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])

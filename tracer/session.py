@@ -116,6 +116,8 @@ class Session:
         yield Frame("HEAD", json.dumps(_describe(source, self.settings)).encode())
         yield Frame("TASK", source.task_rows)
         yield Frame("HOLD", source.holder_rows)
+        if source.sees_drops:
+            yield _kernel(source.netstat_before)
         groups = _Groups(source)
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         begin = time.monotonic()
@@ -181,6 +183,9 @@ class Session:
         if self.settings.listen_stats:
             yield Frame("HOLD", source.look_at_holders())
             yield Frame("LSTN", source.listeners())
+        if source.sees_drops:
+            yield Frame("DROP", source.drops())
+            yield _kernel(source.netstat())
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
         """Stop sending first: then what was counted and what was sent agree."""
@@ -189,6 +194,10 @@ class Session:
         yield from self._snapshot(source)
         last = {"mono_ns": ended, "ended_by": self.limits.stop}
         yield Frame("LAST", json.dumps(last).encode())
+
+
+def _kernel(counters: dict[int, dict[str, int]]) -> Frame:
+    return Frame("KERN", json.dumps(counters).encode())
 
 
 class _Groups:

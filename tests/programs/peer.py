@@ -29,6 +29,8 @@ PR_SET_NO_NEW_PRIVS = 38
 TCP_USER_TIMEOUT = 18
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # the same on every architecture
 LANDLOCK_ACCESS_NET_CONNECT_TCP = 2
+ETH_P_IP = 0x0800
+SYN, ACK = 0x02, 0x10
 Facts = dict[str, Any]
 
 
@@ -44,6 +46,14 @@ def lines(fd: int) -> Iterator[str]:
     while piece := os.read(fd, 65536):
         *whole, rest = (rest + piece).split(b"\n")
         yield from (line.decode() for line in whole)
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum, RFC 1071, of an even number of bytes."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -147,6 +157,43 @@ class Peer:
         while not self._told_to_stop():
             sum(range(10000))
 
+    # --- packets without a socket ------------------------------------------------
+
+    def watch(self, device: str) -> None:
+        """From here on keep the SYN-ACKs that come in at this device."""
+        self._seen = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
+        self._seen.bind((device, ETH_P_IP))
+
+    def send_syns(self, source: str, address: str, port: int, first: int, count: int) -> None:
+        """SYNs from so many ports of a host that is not there."""
+        self._send(source, address, port, {first + i: (1, 0) for i in range(count)}, SYN)
+
+    def send_acks(self, source: str, address: str, port: int, first: int, count: int) -> Facts:
+        """The ACKs that finish the handshakes begun, for the SYN-ACKs seen by now."""
+        wanted = set(range(first, first + count))
+        answers: dict[int, tuple[int, int]] = {}
+        self._seen.settimeout(5)
+        while answers.keys() != wanted:
+            packet = self._seen.recv(2048)
+            tcp = packet[(packet[0] & 15) * 4 :]
+            _, to, sequence, _, _, flags = struct.unpack_from("!HHIIBB", tcp)
+            if flags == SYN | ACK and to in wanted:
+                answers[to] = (2, sequence + 1 & 0xFFFFFFFF)
+        self._send(source, address, port, answers, ACK)
+        return {"sent": len(answers)}
+
+    def _send(
+        self, source: str, address: str, port: int, which: dict[int, tuple[int, int]], flags: int
+    ) -> None:
+        ends = socket.inet_aton(source) + socket.inet_aton(address)
+        ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, socket.IPPROTO_TCP, 0) + ends
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as out:
+            for local, (sequence, acked) in which.items():
+                numbers = (local, port, sequence, acked, 5 << 4, flags, 65535)
+                tcp = struct.pack("!HHIIBBHHH", *numbers, 0, 0)
+                checked = checksum(ends + struct.pack("!HH", socket.IPPROTO_TCP, 20) + tcp)
+                out.sendto(ip + tcp[:16] + struct.pack("!H", checked) + tcp[18:], (address, 0))
+
     def stop(self) -> None:
         """Nothing: that a command came is what ends the one before."""
 
@@ -161,6 +208,9 @@ class Peer:
         made.bind((address, port))
         self._sockets[name] = made
         return {"port": made.getsockname()[1]}
+
+    def defer_accept(self, name: str, seconds: int) -> None:
+        self._sockets[name].setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, seconds)
 
     def listen(self, name: str, backlog: int = 128) -> None:
         self._sockets[name].listen(backlog)

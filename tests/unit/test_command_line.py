@@ -20,8 +20,8 @@ from tracer.wire.filters import Filters
 ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
 OPERANDS = {"record": ["a.rec"]}
-COMMANDS = ["events", "states", "accepts", "handshakes", "listeners", "record", "doctor"]
-TRACING = ["events", "states", "accepts", "handshakes", "listeners", "record"]
+COMMANDS = ["events", "states", "accepts", "handshakes", "listeners", "drops", "record", "doctor"]
+TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "record"]
 
 # every filter, with a value that differs from none given
 FILTERS: dict[str, list[str]] = {
@@ -39,7 +39,7 @@ FILTERS: dict[str, list[str]] = {
     "--kind": ["--kind", "accept"],
 }
 # what they sum up is of one kind
-REFUSED = {(name, "--kind") for name in ("states", "accepts", "handshakes", "listeners")}
+REFUSED = {(name, "--kind") for name in ("states", "accepts", "handshakes", "listeners", "drops")}
 
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {

@@ -16,6 +16,7 @@ import click
 from tracer.cli import options
 from tracer.cli.accepts import accepts
 from tracer.cli.doctor import doctor
+from tracer.cli.drops import drops
 from tracer.cli.events import events
 from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
@@ -172,7 +173,7 @@ def build() -> Line:
         params=[_version()],
     )
     live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
-    for command in (live, events, states, accepts, handshakes, listeners, record, doctor):
+    for command in (live, events, states, accepts, handshakes, listeners, drops, record, doctor):
         command.__class__ = Strict
         line.add_command(command)
     return line

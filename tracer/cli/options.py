@@ -50,7 +50,10 @@ filters = _group(
     ),
 )
 kind = _option(
-    "--kind", multiple=True, metavar="KIND,…", help="Kinds: state, accept, handshake, all."
+    "--kind",
+    multiple=True,
+    metavar="KIND,…",
+    help="Kinds: state, accept, handshake, syn_drop, all.",
 )
 
 duration = _option("-d", "--duration", metavar="TIME", help="End after this long: 30, 200ms, 5m.")

@@ -25,6 +25,7 @@ class Tally:
     lost_buffer: dict[str, int] = field(default_factory=dict)
     lost_map: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+    limited_by_kind: dict[str, int] = field(default_factory=dict)  # counted, and not sent
     lost_names: int = 0  # records that name processes: no events, and told again when they can be
     kinds: frozenset[str] = frozenset()
 
@@ -33,6 +34,11 @@ class Tally:
         """Records that did not come: no room in a buffer or a map, or a probe skipped."""
         parts = (self.lost_buffer, self.lost_map, self.missed)
         return sum(sum(part.values()) for part in parts)
+
+    @property
+    def limited(self) -> int:
+        """Records that were not sent as there were too many a second; the counts have them."""
+        return sum(self.limited_by_kind.values())
 
     def read(self, stats: Records, layout: Layout) -> list[tuple[str, str, int]]:
         """Take the counters as they stand; returns what was lost since: (why, of, count)."""
@@ -57,7 +63,10 @@ class Tally:
         for why, column, kept in (
             ("buffer", "lost_buffer", self.lost_buffer),
             ("map", "lost_map", self.lost_map),
+            ("limited", "limited", self.limited_by_kind),
         ):
+            if column not in (stats.dtype.names or ()):
+                continue  # a recording of an earlier version
             for name, value in kinds.items():
                 if name in ("MAX", _INTERNAL):
                     continue

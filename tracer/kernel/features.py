@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tracer.kernel import tracefs
 from tracer.kernel.libbpf import (
+    BPF_PROG_TYPE_RAW_TRACEPOINT,
     BPF_PROG_TYPE_TRACEPOINT,
     BPF_PROG_TYPE_TRACING,
     BPF_TRACE_FEXIT,
@@ -27,14 +28,27 @@ from tracer.probes import Rung, Subject
 BTF = Path("/sys/kernel/btf/vmlinux")
 # r0 = 0; exit
 _RETURN_0 = bytes.fromhex("b700000000000000 9500000000000000".replace(" ", ""))
+# r0 = *(u64 *)(r1 + 8); r0 = 0; exit
+_READ_SECOND = bytes.fromhex("7910080000000000") + _RETURN_0
 _ATTACH = {"tp_btf": BPF_TRACE_RAW_TP, "fexit": BPF_TRACE_FEXIT, "iter": BPF_TRACE_ITER}
 
 
 def _load(program_type: int, attach_type: int, attach_id: int) -> int:
+    fd = _open(program_type, attach_type, attach_id, _RETURN_0)
+    return _close(fd)
+
+
+def _open(program_type: int, attach_type: int, attach_id: int, instructions: bytes) -> int:
     options = ProgLoadOpts(sz=C.sizeof(ProgLoadOpts))
     options.expected_attach_type, options.attach_btf_id = attach_type, attach_id
-    code = C.create_string_buffer(_RETURN_0, len(_RETURN_0))
-    fd: int = lib().bpf_prog_load(program_type, b"tt_try", b"GPL", code, 2, C.byref(options))
+    code = C.create_string_buffer(instructions, len(instructions))
+    count = len(instructions) // 8
+    fd: int = lib().bpf_prog_load(program_type, b"tt_try", b"GPL", code, count, C.byref(options))
+    return fd
+
+
+def _close(fd: int) -> int:
+    """0 where there was something to close, else the error that stands for it."""
     if fd >= 0:
         os.close(fd)
         return 0
@@ -50,9 +64,29 @@ def refusal(how: str, target: str) -> str:
         if found <= 0:
             return f"this kernel has no {target} for {how}"
         return _explain(how, _load(BPF_PROG_TYPE_TRACING, attach_type, found))
+    if how == "raw_tp":
+        return _raw_refusal(target)
     if how == "tracepoint":
         return _explain(how, _load(BPF_PROG_TYPE_TRACEPOINT, 0, 0)) or _missing_tracepoint(target)
     return f"{how} is not known"
+
+
+def _raw_refusal(target: str) -> str:
+    """Why a program that reads the hook's second argument cannot be attached there.
+
+    consume_skb tells its caller since Linux commit dd1b527831a3 ("net: add location to
+    trace_consume_skb()") (in v6.3). Only attaching shows it: for a moment, and nothing is done.
+    """
+    program = _open(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, 0, _READ_SECOND)
+    if program < 0:
+        return _explain("raw_tp", _close(program))
+    error = _close(lib().bpf_raw_tracepoint_open(target.encode(), program))
+    os.close(program)
+    if error == errno.EINVAL:
+        return f"{target} does not tell where it was called from"
+    if error == errno.ENOENT:
+        return f"this kernel has no tracepoint {target}"
+    return _explain("raw_tp", error)
 
 
 def _missing_tracepoint(target: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from tracer.errors import UnsupportedError
 
 BPF_PROG_TYPE_TRACEPOINT = 5
+BPF_PROG_TYPE_RAW_TRACEPOINT = 17
 BPF_PROG_TYPE_TRACING = 26
 BPF_TRACE_RAW_TP = 23
 BPF_TRACE_FEXIT = 25
@@ -123,6 +124,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "btf__find_by_name_kind": (C.c_int32, [_POINTER, C.c_char_p, C.c_uint32]),
     "btf__type_by_id": (_POINTER, [_POINTER, C.c_uint32]),
     "btf__free": (None, [_POINTER]),
+    "bpf_raw_tracepoint_open": (C.c_int, [C.c_char_p, C.c_int]),
     "bpf_enable_stats": (C.c_int, [C.c_int]),
     "bpf_prog_load": (
         C.c_int,

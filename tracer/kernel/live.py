@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.errors import TracerError, UsageError
-from tracer.kernel import iterators, maps, preflight, tracefs
+from tracer.kernel import iterators, maps, netstat, preflight, syn_drops, tracefs
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.features import choose, tells_peers
@@ -32,6 +32,7 @@ from tracer.probes import (
     OWNERS,
     SOCKETS,
     STATE,
+    SYN_DROP,
     SYNACK,
     TASK,
     Rung,
@@ -53,6 +54,8 @@ MAKERS = {
     "tt_accept4_exit",
     "tt_accept_exit",
     "tt_connect_exit",
+    "tt_consumed",
+    "tt_freed",
 }
 BUFFER_BYTES = 256 << 20  # for all CPUs and both buffers
 OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
@@ -114,7 +117,8 @@ class LiveSource:
         settings, bpf = self.settings, self._object
         programs = self._choose()
         looks = (OWNERS, SOCKETS, LISTENERS)
-        bpf.choose([*programs, *(name for look in looks for name in look.rungs[0].programs)])
+        chosen = [*programs, *(name for look in looks for name in look.rungs[0].programs)]
+        bpf.choose(chosen)
         bpf.resize("tt_socks", settings.sockets)
         self._places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
         bpf.resize("tt_places", self._places)
@@ -125,6 +129,11 @@ class LiveSource:
         else:
             bpf.resize("tt_counts", 1)
         self._write_config()
+        if self.sees_drops:
+            bpf.choose([*chosen, "tt_iter_hearing"])
+            syn_drops.write_setup(bpf, self.layout)
+        else:
+            bpf.resize("tt_drops", 1)
         bpf.load()
         self._write_filter_maps()
         self._open_buffers()
@@ -135,9 +144,9 @@ class LiveSource:
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
         if self.rungs["accept"] == "tracepoint":
-            tracefs.reach(lambda: bpf.attach_all(programs))
+            tracefs.reach(lambda: self._attach(programs))
         else:
-            bpf.attach_all(programs)
+            self._attach(programs)
         self._control["attached_ns"] = time.monotonic_ns()
         self.task_rows = self._find_targets()
         self._control["seeding"] = 1
@@ -148,7 +157,22 @@ class LiveSource:
         self._control["seeding"] = 0
         # what was skipped while the programs were attached one after the other
         self._skipped_before = self._skipped()
+        if self.sees_drops:
+            self.netstat_before = self.netstat()
         self._control["live"] = 1
+
+    def _attach(self, programs: list[str]) -> None:
+        hot = SYN_DROP.rungs[0].programs[1:] if self.sees_drops else ()
+        self._object.attach_all(name for name in programs if name not in hot)
+        if hot:
+            # they take differences: the counters are looked at on all CPUs before
+            self._pass_over(None, "tt_iter_hearing")
+            self._object.attach_all(hot)
+
+    @property
+    def sees_drops(self) -> bool:
+        """Whether what listeners throw away is looked at."""
+        return self.rungs.get("syn_drop", "off") != "off"
 
     def _choose(self) -> list[str]:
         """Programs to attach. Where a subject has several rungs, this kernel is asked by trying."""
@@ -156,6 +180,8 @@ class LiveSource:
         subjects = [STATE, TASK, ACCEPT]
         if "handshake" in self.settings.wanted:
             subjects += [HANDSHAKE, SYNACK]
+        if "syn_drop" in self.settings.wanted:
+            subjects.append(SYN_DROP)
         costs: dict[str, list[str]] = {}
         for subject in subjects:
             rung: Rung | None = subject.rungs[0]
@@ -396,6 +422,14 @@ class LiveSource:
     def counts(self) -> Records:
         """Transitions by owner and dwell since the session's begin: pairs of key and value."""
         return self._counts.take()
+
+    def drops(self) -> Records:
+        """What listeners threw away since the session's begin: pairs of key and value."""
+        return syn_drops.read_counts(self._object, self.layout)
+
+    def netstat(self) -> dict[int, dict[str, int]]:
+        """The kernel's own counters of the namespaces asked for, by inode and name."""
+        return netstat.read(set(self.settings.filters.netns) or None)
 
     def sockets(self) -> Records:
         """Every TCP socket of every namespace that is asked for, with its owner."""

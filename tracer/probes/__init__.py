@@ -11,9 +11,20 @@ from tracer.probes.base import Rung, Subject
 from tracer.probes.handshake import HANDSHAKE, SYNACK
 from tracer.probes.snapshot import LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
+from tracer.probes.syn_drop import SYN_DROP
 from tracer.probes.task import TASK
 
-PROBES: tuple[Subject, ...] = (STATE, ACCEPT, HANDSHAKE, SYNACK, TASK, OWNERS, SOCKETS, LISTENERS)
+PROBES: tuple[Subject, ...] = (
+    STATE,
+    ACCEPT,
+    HANDSHAKE,
+    SYNACK,
+    SYN_DROP,
+    TASK,
+    OWNERS,
+    SOCKETS,
+    LISTENERS,
+)
 
 __all__ = [
     "ACCEPT",
@@ -24,6 +35,7 @@ __all__ = [
     "SOCKETS",
     "STATE",
     "SYNACK",
+    "SYN_DROP",
     "TASK",
     "Rung",
     "Subject",

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Rung:
     """One way to attach a subject.
 
-    `how` is tp_btf, fexit, tracepoint or iter; `targets` are the hooks, in the kernel's names;
-    `programs` those of the object; `costs` what it takes from the machine, in words.
+    `how` is tp_btf, raw_tp, fexit, tracepoint or iter; `targets` are the hooks, in the kernel's
+    names; `programs` those of the object; `costs` what it takes from the machine, in words.
     """
 
     how: str

@@ -39,6 +39,16 @@ class View:
     def listeners(self, rows: Records) -> None:
         """Listening sockets as they stand, and those closed since the last time."""
 
+    def drops(self, pairs: Records, filtered: bool) -> None:
+        """What listeners threw away, from the session's begin.
+
+        `filtered`: whether `matched` says what the filters say; a recording's counts cannot be
+        narrowed further, its records can.
+        """
+
+    def kernel(self, counters: dict[int, dict[str, int]]) -> None:
+        """The kernel's own counters by namespace: at the begin, at each mark, at the end."""
+
     def mark(self, now_ns: int, tally: Tally) -> None:
         """An interval ends, or an interim summary is asked for."""
 

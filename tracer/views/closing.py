@@ -9,6 +9,8 @@ from tracer.views.text import duration
 def closing(tally: Tally, span_ns: int) -> str:
     """`57120 seen, 57120 matched, 0 lost in 30.0s`, and what is out of the ordinary."""
     text = f"{tally.seen} seen, {tally.matched} matched, {tally.lost} lost in {duration(span_ns)}"
+    if tally.limited:
+        text += f", {tally.limited} limited"
     if tally.late:
         text += f", {tally.late} late"
     return text
@@ -39,6 +41,11 @@ def explain_lost(tally: Tally) -> list[str]:
         lines.append(f"lost: {buffer} found the buffer full; larger ones: --buffer-pages N")
     if room:
         lines.append(f"lost: {room} found a map full; more room for sockets: --sockets N")
+    if tally.limited:
+        lines.append(
+            f"limited: {tally.limited} beyond 1000 a second and CPU were counted, not sent;"
+            " all of them: tcptrace drops --syn"
+        )
     if tally.lost_names:
         lines.append(f"{tally.lost_names} records that name processes found the buffer full")
     if missed:

@@ -208,6 +208,7 @@ SYN_DROP: dict[str, Column] = {
     "accept_queue_max": lambda row, facts: row.accept_queue_max,
     "syn_queue": lambda row, facts: row.syn_queue,
     "syn_queue_max": lambda row, facts: row.syn_queue_max,
+    "count": lambda row, facts: row.count,
     **{name: column for name, column in ACCEPT.items() if name.startswith("listener_")},
 }
 

@@ -82,6 +82,8 @@ def _syn_drop(row: Row, facts: Facts) -> str:
     text = f"{facts.causes[row.cause]} at {facts.stages[row.stage]}"
     text += f"  queue {row.accept_queue}/{row.accept_queue_max}"
     text += f"  syn {row.syn_queue}/{row.syn_queue_max}"
+    if row.count > 1:
+        text += f"  {row.count} packets"
     return text + ("  answered with RST" if row.answer else "")
 
 

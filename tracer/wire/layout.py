@@ -41,6 +41,9 @@ OTHERS = {
     "count_key": "tt_count_key",
     "count_value": "tt_count_value",
     "tally": "tt_tally",
+    "drop_key": "tt_drop_key",
+    "drop_value": "tt_drop_value",
+    "syn_setup": "tt_syn_setup",
     "sock": "tt_sock",
     "listener": "tt_listener",
     "addr_key": "tt_addr_key",
@@ -60,6 +63,7 @@ ENUMS = {
     "answer": ("tt_answer", "TT_ANSWER_"),
     "filter": ("tt_filter", "TT_FILTER_"),
     "slot": ("tt_slot", "TT_SLOT_"),
+    "mib": ("tt_mib", "TT_MIB_"),
 }
 
 

@@ -10,6 +10,9 @@ ownership and sums are made from them, live or later, by the same code.
     SMAL LARG  one CPU's run of samples from one drain
     STAT  counters, summed over the CPUs
     CNTS  transitions by owner: count_key and count_value pairs, summed over the CPUs
+    LSTN  listening sockets, and those closed since the last time
+    DROP  what listeners threw away: drop_key and drop_value pairs, summed over the CPUs
+    KERN  JSON: the kernel's own counters at this moment, by namespace
     MISS  JSON: runs that the kernel skipped, by program
     TICK  the drain's start (CLOCK_MONOTONIC, ns) and the wall clock's offset then
     MARK  an interval's end

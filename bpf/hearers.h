@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Which listener a packet went to that has no socket at hand: by namespace,
+ * local address and port. Several on one (SO_REUSEPORT) are told apart by whose
+ * sk_drops has moved; where that says nothing, nobody knows.
+ */
+#ifndef TT_HEARERS_H
+#define TT_HEARERS_H
+
+#include "maps.h"
+#include "sock.h"
+
+#define TT_TWINS 16 /* on one address and port; of more, the rest is not to be told */
+
+struct tt_hearers_key {
+	tt_addr addr;
+	tt_netns netns;
+	__u32 port;
+};
+
+struct tt_hearers {
+	tt_cookie cookies[TT_TWINS];
+	__u32 drops[TT_TWINS];
+};
+
+/* The least recently used makes room: an entry outlives its listeners. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tt_hearers_key);
+	__type(value, struct tt_hearers);
+} tt_hearers SEC(".maps");
+
+tt_inline void tt_hearers_key(const struct tt_head *head, struct tt_hearers_key *key)
+{
+	__builtin_memcpy(key->addr, head->laddr, sizeof(key->addr));
+	key->netns = head->netns;
+	key->port = head->lport;
+}
+
+/* A socket begins to listen. */
+tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
+{
+	struct tt_hearers_key key = {};
+	struct tt_hearers *hearers;
+	struct tt_hearers fresh = {};
+
+	tt_hearers_key(head, &key);
+	MAP_PUT(tt_hearers, &key, &fresh, BPF_NOEXIST);
+	hearers = MAP_GET(tt_hearers, &key);
+	if (!hearers)
+		return;
+	for (int i = 0; i < TT_TWINS; i++) {
+		if (hearers->cookies[i] == cookie)
+			return;
+		/* its sk_drops begins at 0; of an older one the first look says more than is new */
+		if (!hearers->cookies[i] &&
+		    !__sync_val_compare_and_swap(&hearers->cookies[i], 0, cookie)) {
+			hearers->drops[i] = 0;
+			return;
+		}
+	}
+}
+
+tt_inline void tt_remove_hearer(const struct tt_head *head, tt_cookie cookie)
+{
+	struct tt_hearers_key key = {};
+	struct tt_hearers *hearers;
+
+	tt_hearers_key(head, &key);
+	hearers = MAP_GET(tt_hearers, &key);
+	if (!hearers)
+		return;
+	for (int i = 0; i < TT_TWINS; i++)
+		if (hearers->cookies[i] == cookie)
+			hearers->cookies[i] = 0;
+}
+
+struct tt_search {
+	struct tt_hearers *hearers;
+	tt_cookie only;	 /* of those that hear there */
+	tt_cookie moved; /* of those whose sk_drops has moved since the last look */
+	__u32 hearing;
+	__u32 moving;
+};
+
+static long tt_count_twin(__u32 i, struct tt_search *search)
+{
+	if (i < TT_TWINS && search->hearers->cookies[i]) {
+		search->only = search->hearers->cookies[i];
+		search->hearing++;
+	}
+	return 0;
+}
+
+static long tt_look_at_twin(__u32 i, struct tt_search *search)
+{
+	struct tt_listener *listener;
+	const struct sock *sk;
+	tt_cookie cookie;
+	__u32 drops = 0;
+
+	if (i >= TT_TWINS)
+		return 1;
+	cookie = search->hearers->cookies[i];
+	listener = MAP_GET(tt_listeners, &cookie);
+	if (!listener)
+		return 0;
+	sk = (const struct sock *)listener->sk;
+	if (!sk || tt_read_cookie(&sk->__sk_common) != cookie)
+		return 0;
+	bpf_core_read(&drops, sizeof(drops), &sk->sk_drops.counter);
+	if (drops != search->hearers->drops[i]) {
+		search->hearers->drops[i] = drops;
+		search->moved = cookie;
+		search->moving++;
+	}
+	return 0;
+}
+
+/* How many hear there; `cookie` is which of them, 0: not to be told. */
+tt_inline int tt_hearers_at(const struct tt_hearers_key *key, tt_cookie *cookie)
+{
+	struct tt_search search = {.hearers = MAP_GET(tt_hearers, key)};
+
+	if (!search.hearers)
+		return 0;
+	bpf_loop(TT_TWINS, tt_count_twin, &search, 0);
+	if (search.hearing > 1) {
+		bpf_loop(TT_TWINS, tt_look_at_twin, &search, 0);
+		*cookie = search.moving == 1 ? search.moved : 0;
+	} else {
+		*cookie = search.only;
+	}
+	return search.hearing;
+}
+
+/* By the local address of a packet: as the kernel looks, the more exact address first. */
+tt_inline tt_cookie tt_find_hearer(const struct tt_head *head)
+{
+	struct tt_hearers_key key = {};
+	tt_cookie cookie = 0;
+
+	tt_hearers_key(head, &key);
+	if (tt_hearers_at(&key, &cookie))
+		return cookie;
+	if (head->family == 4) {
+		tt_map_v4(key.addr, 0);
+		if (tt_hearers_at(&key, &cookie))
+			return cookie;
+	}
+	__builtin_memset(key.addr, 0, sizeof(key.addr));
+	tt_hearers_at(&key, &cookie);
+	return cookie;
+}
+
+#endif

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * SYNs, and the ACKs that would have finished a handshake, that a listener threw
+ * away. The kernel has no hook and no reason for them: a SYN that is dropped is
+ * freed as one that was used up, by consume_skb() in tcp_rcv_state_process(), a
+ * final ACK by kfree_skb() in tcp_v4_rcv(). What became of it is told by the
+ * namespace's counters: those of this CPU that moved since the last look.
+ *
+ * Not drops, as no counter moves: a SYN sent again that has its answer, the bare
+ * ACK that TCP_DEFER_ACCEPT waits past, a SYN that another CPU handles as well.
+ *
+ * Attach: raw_tp. It cannot lose a nested event to another program, and takes
+ * arguments that may be NULL. Both hooks are hot: every packet that is freed
+ * costs a comparison of addresses.
+ */
+#include "../emit.h"
+#include "../hearers.h"
+#include "../listeners.h"
+#include "../mib.h"
+#include "../sock.h"
+
+#define TT_LIMIT 1000 /* records a second and CPU; what is beyond is counted alone */
+#define NSEC_PER_SEC 1000000000ULL
+
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
+
+/* Counts of what was thrown away: exact, also where records are not sent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct tt_drop_key);
+	__type(value, struct tt_drop_value);
+} tt_drops SEC(".maps");
+
+/* What is on the wire: no CO-RE here. */
+struct tt_ipv4_header {
+	__u8 before[12];
+	__be32 source;
+	__be32 destination;
+};
+
+struct tt_ipv6_header {
+	__u8 before[8];
+	__u8 source[16];
+	__u8 destination[16];
+};
+
+struct tt_tcp_header {
+	__be16 source;
+	__be16 destination;
+	__be32 sequence;
+	__be32 acknowledged;
+	__u8 length;
+	__u8 flags;
+};
+
+/* The tuple as the listener sees it, and the flags. */
+tt_inline __u8 tt_read_packet(const struct sk_buff *skb, struct tt_head *head)
+{
+	const unsigned char *start = BPF_CORE_READ(skb, head);
+	const void *network = start + BPF_CORE_READ(skb, network_header);
+	struct tt_tcp_header tcp = {};
+	__u8 version = 0;
+
+	bpf_probe_read_kernel(&tcp, sizeof(tcp), start + BPF_CORE_READ(skb, transport_header));
+	bpf_probe_read_kernel(&version, sizeof(version), network);
+	if (version >> 4 == 6) {
+		struct tt_ipv6_header ip = {};
+
+		bpf_probe_read_kernel(&ip, sizeof(ip), network);
+		__builtin_memcpy(head->laddr, ip.destination, sizeof(head->laddr));
+		__builtin_memcpy(head->raddr, ip.source, sizeof(head->raddr));
+		head->family = 6;
+	} else {
+		struct tt_ipv4_header ip = {};
+
+		bpf_probe_read_kernel(&ip, sizeof(ip), network);
+		tt_map_v4(head->laddr, ip.destination);
+		tt_map_v4(head->raddr, ip.source);
+		head->family = 4;
+	}
+	head->lport = bpf_ntohs(tcp.destination);
+	head->rport = bpf_ntohs(tcp.source);
+	return tcp.flags;
+}
+
+/* A packet on its way up has the route that brought it here; its device is no longer told. */
+tt_inline const struct net *tt_net_of(const struct sk_buff *skb)
+{
+	const struct dst_entry *dst =
+		(const void *)(BPF_CORE_READ(skb, _skb_refdst) & ~SKB_DST_NOREF);
+
+	return dst ? BPF_CORE_READ(dst, dev, nd_net.net) : NULL;
+}
+
+/* A listener's queues as they stand; false if the pointer is another socket's by now. */
+tt_inline bool tt_read_queues(const struct tt_listener *listener, struct tt_syn_drop *event)
+{
+	const struct inet_connection_sock *icsk = (const void *)listener->sk;
+
+	if (!tt_read_queue(listener, event->listener_cookie, &event->accept_queue,
+			   &event->accept_queue_max))
+		return false;
+	bpf_core_read(&event->syn_queue, sizeof(event->syn_queue),
+		      &icsk->icsk_accept_queue.qlen.counter);
+	event->syn_queue_max = event->accept_queue_max; /* inet_csk_reqsk_queue_is_full() */
+	return true;
+}
+
+/*
+ * tcp_conn_request() keeps the last quarter of tcp_max_syn_backlog for peers it
+ * knows, where there are no cookies; of its counters ListenDrops alone moves.
+ */
+tt_inline bool tt_is_reserved(const struct net *net, const struct tt_syn_drop *event)
+{
+	int most = BPF_CORE_READ(net, ipv4.sysctl_max_syn_backlog);
+
+	return event->syn_queue_max && !BPF_CORE_READ(net, ipv4.sysctl_tcp_syncookies) &&
+	       most - (int)event->syn_queue < most >> 2;
+}
+
+/* What is said of the listener and its owner; NULL if it is not known. */
+tt_inline struct tt_listener *tt_tell_listener(struct tt_syn_drop *event, const struct sock *sk)
+{
+	struct tt_head *head = &event->head;
+	struct tt_listener *listener;
+
+	if (sk)
+		event->listener_cookie = tt_read_cookie(&sk->__sk_common);
+	listener = MAP_GET(tt_listeners, &event->listener_cookie);
+	if (!listener) {
+		event->listener_cookie = tt_find_hearer(head);
+		listener = MAP_GET(tt_listeners, &event->listener_cookie);
+	}
+	if (!listener) {
+		event->listener_cookie = 0;
+		return NULL;
+	}
+	head->pid = listener->owner.pid;
+	head->start = listener->owner.start;
+	head->cgroup_id = listener->owner.cgroup_id;
+	head->owner_is = head->pid ? TT_OWNER_LISTENER : TT_OWNER_KERNEL;
+	event->listener_pid = head->pid;
+	event->listener_start = head->start;
+	event->listener_port = listener->port;
+	event->listener_family = listener->family;
+	__builtin_memcpy(event->listener_addr, listener->addr, sizeof(event->listener_addr));
+	tt_read_queues(listener, event);
+	return listener;
+}
+
+tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, __u64 *moved,
+			     bool matched, struct tt_stats *stats)
+{
+	const struct tt_head *head = &event->head;
+	struct tt_drop_key key = {
+		.listener_cookie = event->listener_cookie,
+		.netns = head->netns,
+		.port = head->lport,
+		.cause = event->cause,
+		.stage = event->stage,
+		.answer = event->answer,
+		.matched = matched,
+	};
+	struct tt_drop_value first = {};
+	struct tt_drop_value *value = MAP_GET(tt_drops, &key);
+
+	if (!value) {
+		MAP_PUT(tt_drops, &key, &first, BPF_NOEXIST);
+		value = MAP_GET(tt_drops, &key);
+		if (!value) {
+			stats->lost_map[TT_KIND_SYN_DROP]++;
+			return;
+		}
+	}
+	value->packets += packets;
+	value->wanted_cookies += moved[TT_MIB_TCPREQQFULLDOCOOKIES];
+	moved[TT_MIB_TCPREQQFULLDOCOOKIES] = 0; /* once, whatever else moved */
+	value->cgroup_id = head->cgroup_id;
+	value->pid = head->pid;
+	value->start = head->start;
+}
+
+/* Whether one more record may be sent: TT_LIMIT a second, as many at once after a pause. */
+tt_inline bool tt_may_send(struct tt_here *here, tt_mono_ns now)
+{
+	__u64 more = (now - here->filled_ns) * TT_LIMIT / NSEC_PER_SEC;
+
+	if (!here->filled_ns || more >= TT_LIMIT) {
+		here->filled_ns = now;
+		here->tokens = TT_LIMIT;
+	} else if (more) {
+		here->filled_ns += more * (NSEC_PER_SEC / TT_LIMIT);
+		here->tokens = here->tokens + more < TT_LIMIT ? here->tokens + more : TT_LIMIT;
+	}
+	if (!here->tokens)
+		return false;
+	here->tokens--;
+	return true;
+}
+
+tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listener *listener,
+			    __u64 packets, __u64 *moved, struct tt_here *here,
+			    struct tt_stats *stats)
+{
+	struct tt_syn_drop *event = &large->syn_drop;
+	__u32 cause = event->cause;
+	bool admitted;
+
+	admitted =
+		tt_admit(stats, TT_KIND_SYN_DROP, &event->head, 0, listener && listener->matched);
+	tt_count_drop(event, packets, moved, admitted, stats);
+	if (CFG(listen_stats) && listener && cause < TT_CAUSE_MAX)
+		__sync_fetch_and_add(&listener->drops[cause], packets);
+	if (!admitted || !CFG(stream))
+		return;
+	if (!tt_may_send(here, event->head.mono_ns)) {
+		stats->limited[TT_KIND_SYN_DROP]++;
+		return;
+	}
+	event->count = packets;
+	tt_send(ctx, tt_large, TT_KIND_SYN_DROP, large, stats);
+}
+
+/*
+ * The causes that the moved counters speak of, ListenDrops first: it alone says
+ * that something was dropped. More than one packet in it, where the kernel ran no
+ * program for the one before, are told with this one.
+ */
+tt_inline void tt_tell_moved(void *ctx, const struct net *net, struct tt_large *large,
+			     struct tt_listener *listener, __u64 *moved, struct tt_here *here,
+			     struct tt_stats *stats)
+{
+	struct tt_syn_drop *event = &large->syn_drop;
+	__u64 drops = moved[TT_MIB_LISTENDROPS];
+	__u64 overflows = moved[TT_MIB_LISTENOVERFLOWS];
+	__u64 full = moved[TT_MIB_TCPREQQFULLDROP];
+
+	if (event->stage == TT_STAGE_ACK && moved[TT_MIB_EMBRYONICRSTS] &&
+	    BPF_CORE_READ(net, ipv4.sysctl_tcp_abort_on_overflow))
+		event->answer = TT_ANSWER_RST;
+	if (overflows) {
+		event->cause = TT_CAUSE_ACCEPT_QUEUE_FULL;
+		tt_tell_drop(ctx, large, listener, overflows, moved, here, stats);
+	}
+	if (full) {
+		event->cause = TT_CAUSE_SYN_QUEUE_FULL;
+		tt_tell_drop(ctx, large, listener, full, moved, here, stats);
+	}
+	if (drops > overflows + full) {
+		event->cause = event->stage == TT_STAGE_SYN && tt_is_reserved(net, event)
+				       ? TT_CAUSE_SYN_QUEUE_RESERVE
+				       : TT_CAUSE_OTHER;
+		tt_tell_drop(ctx, large, listener, drops - overflows - full, moved, here, stats);
+	}
+}
+
+tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struct sock *sk)
+{
+	struct tt_stats *stats = tt_get_stats(TT_SLOT_DROP);
+	const struct net *net = tt_net_of(skb);
+	struct tt_listener *listener;
+	__u64 moved[TT_MIB_MAX] = {};
+	struct tt_syn_drop *event;
+	struct tt_large *large;
+	struct tt_bench *bench;
+	__u32 zero = 0, slot = TT_SLOT_DROP;
+	struct tt_here *here;
+	__u64 cookies;
+	__u8 flags;
+
+	here = MAP_GET(tt_here, &zero);
+	bench = MAP_GET(tt_benches, &slot);
+	if (!stats || !net || !here || !bench)
+		return 0;
+	large = &bench->large;
+	if (!tt_take_moved(net, here, moved) || !tt_is_live())
+		return 0;
+	cookies = moved[TT_MIB_SYNCOOKIESSENT];
+	if (!moved[TT_MIB_LISTENDROPS] && !cookies && !CFG(listen_stats))
+		return 0;
+	event = &large->syn_drop;
+	__builtin_memset(large, 0, sizeof(*large));
+	flags = tt_read_packet(skb, &event->head);
+	event->stage = (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN ? TT_STAGE_SYN : TT_STAGE_ACK;
+	event->head.mono_ns = bpf_ktime_get_ns();
+	event->head.kind = TT_KIND_SYN_DROP;
+	event->head.netns = BPF_CORE_READ(net, ns.inum);
+	event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+	listener = tt_tell_listener(event, sk);
+	if (CFG(listen_stats) && listener) {
+		tt_raise(listener->syn_queue_peaks, event->syn_queue);
+		__sync_fetch_and_add(&listener->overflows, moved[TT_MIB_LISTENOVERFLOWS]);
+		__sync_fetch_and_add(&listener->cookies_sent, cookies);
+	}
+	if (cookies) {
+		event->cause = TT_CAUSE_SYN_QUEUE_FULL;
+		event->answer = TT_ANSWER_COOKIE;
+		tt_count_drop(event, cookies, moved,
+			      tt_refuses(&event->head, 0, listener && listener->matched) ==
+				      TT_FILTER_NONE,
+			      stats);
+		event->answer = TT_ANSWER_NONE;
+	}
+	if (moved[TT_MIB_LISTENDROPS])
+		tt_tell_moved(ctx, net, large, listener, moved, here, stats);
+	return 0;
+}
+
+PROBE_RAW("consume_skb")
+int tt_consumed(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 location = ctx->args[1];
+
+	for (int i = 0; i < TT_SYN_SPANS; i++)
+		if (location >= tt_syn_setup.syn_from[i] && location < tt_syn_setup.syn_to[i])
+			return tt_look_at_freed(ctx, (const void *)ctx->args[0], NULL);
+	return 0;
+}
+
+PROBE_RAW("kfree_skb")
+int tt_freed(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 location = ctx->args[1];
+
+	for (int i = 0; i < TT_ACK_SPANS; i++)
+		if (location >= tt_syn_setup.ack_from[i] && location < tt_syn_setup.ack_to[i])
+			return tt_look_at_freed(ctx, (const void *)ctx->args[0], tt_freed_for(ctx));
+	return 0;
+}
+
+/* A socket that begins or ceases to listen: after tt_state, which keeps what is known of it. */
+PROBE_BTF("inet_sock_set_state")
+int BPF_PROG(tt_hearing, const struct sock *sk, int old, int new)
+{
+	struct tt_head head = {};
+	tt_cookie cookie;
+	struct net *net;
+
+	if (sk->sk_protocol != IPPROTO_TCP ||
+	    (new != TT_LISTEN && (old != TT_LISTEN || new != TT_CLOSE)))
+		return 0;
+	cookie = tt_get_cookie(sk);
+	head.netns = tt_read_netns(&sk->__sk_common, true);
+	tt_read_tuple(&sk->__sk_common, &head, true);
+	if (new != TT_LISTEN) {
+		tt_remove_hearer(&head, cookie);
+		return 0;
+	}
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	tt_prime(net);
+	tt_add_hearer(&head, cookie);
+	return 0;
+}
+
+/* Listeners that are older than the tracer, of the namespace of the thread that made the iterator.
+ */
+PROBE_ITER("tcp")
+int tt_iter_hearing(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct tt_head head = {};
+	struct net *net;
+
+	if (!skc || skc->skc_state != TT_LISTEN)
+		return 0;
+	head.netns = tt_read_netns(skc, true);
+	tt_read_tuple(skc, &head, true);
+	bpf_core_read(&net, sizeof(net), &skc->skc_net.net);
+	tt_prime(net);
+	tt_add_hearer(&head, bpf_get_socket_cookie(skc));
+	return 0;
+}

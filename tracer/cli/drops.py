@@ -1,0 +1,36 @@
+"""`tcptrace drops`: what was thrown away, by cause, and that the kernel counted the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tracer.cli import options
+
+
+@click.command()
+@options.filters
+@click.option("--syn", is_flag=True, help="SYNs and final ACKs that listeners dropped.")
+@options.duration
+@options.interval
+@options.form
+@options.as_json
+@options.output
+@options.force
+@options.source
+@options.keep
+@options.utc
+@options.numeric
+@options.color
+@options.tracing
+@options.common
+def drops(syn: bool, **given: Any) -> None:
+    """Dropped SYNs by cause and owner, beside the kernel's own counters."""
+    from tracer.cli.setup import Command
+    from tracer.views.drops import DropsView
+
+    command = Command(given, stream=False, kinds=frozenset({"syn_drop"}))
+    if not syn:
+        command.notices.say("packets other than SYNs and final ACKs are not looked at: --syn")
+    command.run(DropsView(command.output, command.notices, command.form))

@@ -1,0 +1,120 @@
+"""What listeners threw away, summed; and what of the kernel's own counters that explains."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracer.wire.layout import Layout, Records
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where packets were dropped, and why; the numbers are those of the layout's enums."""
+
+    netns: int
+    port: int
+    listener: int  # cookie, 0: not to be told
+    cause: int
+    stage: int
+    answer: int
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One counter of a namespace: how far the kernel moved it, how much of that was told."""
+
+    netns: int
+    counter: str
+    kernel: int
+    explained: int
+
+    @property
+    def unexplained(self) -> int:
+        """What is left over; negative if more was told than the kernel counted."""
+        return self.kernel - self.explained
+
+
+class DropTable:
+    """Packets by place, and the owner of each place's listener (pid, start)."""
+
+    def __init__(self) -> None:
+        self.packets: Counter[Place] = Counter()
+        self.owners: dict[Place, tuple[int, int]] = {}
+
+    def add(self, records: Records) -> None:
+        """Add syn_drop records, a batch at a time."""
+        columns = ("netns", "lport", "listener_cookie", "cause", "stage", "answer", "pid", "start")
+        keys = np.stack([records[name].astype(np.uint64) for name in columns], axis=1)
+        found, where = np.unique(keys, axis=0, return_inverse=True)
+        packets = np.bincount(where.ravel(), records["count"]).astype(np.int64)
+        for key, count in zip(found.tolist(), packets.tolist(), strict=True):
+            self._put(Place(*key[:6]), count, key[6], key[7])
+
+    def set_counts(self, pairs: Records) -> None:
+        """Take the kernel's counts, which cover the session so far."""
+        self.packets.clear()
+        for pair in pairs:
+            key, value = pair["key"], pair["value"]
+            names = ("netns", "port", "listener_cookie", "cause", "stage", "answer")
+            place = Place(*(int(key[name]) for name in names))
+            self._put(place, int(value["packets"]), int(value["pid"]), int(value["start"]))
+
+    def _put(self, place: Place, packets: int, pid: int, start: int) -> None:
+        self.packets[place] += packets
+        if pid or place not in self.owners:
+            self.owners[place] = pid, start
+
+    def since(self, before: DropTable) -> DropTable:
+        """What this one has and an earlier one has not."""
+        found = DropTable()
+        found.packets = self.packets - before.packets
+        found.owners = self.owners
+        return found
+
+    def copy(self) -> DropTable:
+        """As it stands now."""
+        return self.since(DropTable())
+
+
+Counters = dict[int, dict[str, int]]
+
+
+def explained(pairs: Records, layout: Layout) -> Counters:
+    """What the counts say of each counter of /proc/net/netstat, by namespace, matched or not."""
+    causes, cookie = layout.enums["cause"], layout.enums["answer"]["COOKIE"]
+    found: Counters = {}
+    for pair in pairs:
+        key, value = pair["key"], pair["value"]
+        told = found.setdefault(int(key["netns"]), Counter())
+        packets, cause = int(value["packets"]), int(key["cause"])
+        told["TCPReqQFullDoCookies"] += int(value["wanted_cookies"])
+        if key["answer"] == cookie:
+            told["SyncookiesSent"] += packets
+            continue
+        told["ListenDrops"] += packets
+        if cause == causes["ACCEPT_QUEUE_FULL"]:
+            told["ListenOverflows"] += packets
+        elif cause == causes["SYN_QUEUE_FULL"]:
+            told["TCPReqQFullDrop"] += packets
+    return found
+
+
+def minus(now: Counters, before: Counters) -> Counters:
+    """How far each counter moved; a namespace that was not there before began at 0."""
+    return {
+        netns: {name: value - before.get(netns, {}).get(name, 0) for name, value in values.items()}
+        for netns, values in now.items()
+    }
+
+
+def reconcile(kernel: Counters, told: Counters) -> Iterable[Explained]:
+    """Each counter that moved, by the kernel's account or by ours, of namespaces still there."""
+    for netns, moved in kernel.items():
+        for name, value in moved.items():
+            ours = told.get(netns, {}).get(name, 0)
+            if value or ours:
+                yield Explained(netns, name, value, ours)
