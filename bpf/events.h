@@ -293,9 +293,9 @@ struct tt_sock_row {
 	tt_family family;
 	tt_dwell_is_t age_is;
 	tt_cookie listener_cookie;
-	tt_ns waiting_ns; /* finished, and not accepted for so long; 0: not waiting */
-	__u32 matched;	  /* by the filters of this session */
-	__u32 reserved;
+	tt_ns waiting_ns;	  /* finished, and not accepted for so long; 0: not waiting */
+	__u32 matched;		  /* by the filters of this session */
+	tt_count syn_retransmits; /* of an attempt that goes on */
 };
 
 /* iter/tcp: one listening socket, and one that has closed since the last look */

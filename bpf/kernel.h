@@ -135,6 +135,7 @@ struct tcp_sock {
 
 struct request_sock {
 	struct sock_common __req_common;
+	__u8 num_retrans;
 };
 
 struct inet_request_sock {

@@ -116,7 +116,7 @@ class Session:
         yield Frame("HEAD", json.dumps(_describe(source, self.settings)).encode())
         yield Frame("TASK", source.task_rows)
         yield Frame("HOLD", source.holder_rows)
-        if source.sees_drops:
+        if self.settings.reconcile:
             yield _kernel(source.netstat_before)
         groups = _Groups(source)
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
@@ -185,6 +185,7 @@ class Session:
             yield Frame("LSTN", source.listeners())
         if source.sees_drops:
             yield Frame("DROP", source.drops())
+        if self.settings.reconcile:
             yield _kernel(source.netstat())
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:

@@ -248,6 +248,20 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
+/* SYNs or SYN-ACKs that an attempt which goes on had to send again. */
+tt_inline tt_count tt_read_retransmits(struct sock_common *skc, __u8 state)
+{
+	const struct tcp_sock *tp;
+	__u8 again = 0;
+
+	if (state == TT_NEW_SYN_RECV) {
+		bpf_core_read(&again, 1, &((struct request_sock *)skc)->num_retrans);
+		return again;
+	}
+	tp = state == TT_SYN_SENT ? bpf_skc_to_tcp_sock(skc) : NULL;
+	return tp ? tp->total_retrans : 0;
+}
+
 /* Every TCP socket of the namespace of the thread that made the iterator. */
 PROBE_ITER("tcp")
 int tt_iter_tcp(struct bpf_iter__tcp *ctx)
@@ -319,6 +333,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	row.netns = head.netns;
 	row.family = head.family;
 	row.state = state;
+	row.syn_retransmits = tt_read_retransmits(skc, state);
 	row.matched = tt_refuses(&head, 1U << (state & 15), matched) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;

@@ -6,15 +6,13 @@ N + 1.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,33 +20,18 @@ import pytest
 
 from tests.harness import Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
+from tests.programs.places import inside
 
 pytestmark = pytest.mark.kernel
 
 BACKLOG = 5
 PORT = 7001
-CLONE_NEWNET = 0x40000000
 
 
 @pytest.fixture
 def ns() -> Iterator[Namespace]:
     with namespace() as made:
         yield made
-
-
-def inside(space: Namespace, work: Callable[[], Any]) -> Any:
-    """Do something in a thread that has entered the namespace; sockets made there stay in it."""
-    found: list[Any] = []
-
-    def run() -> None:
-        with open(f"/run/netns/{space.name}") as file:
-            assert ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) == 0
-        found.append(work())
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return found[0]
 
 
 def listen(space: Namespace, backlog: int = BACKLOG, port: int = PORT) -> socket.socket:

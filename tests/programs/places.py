@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.harness import ROOT, Namespace, namespace
 from tests.programs.driver import Program
@@ -151,3 +154,21 @@ def mini_sockets(ns: Namespace, state: str) -> set[str]:
     found = re.findall(r"\bsk:([0-9a-f]+)", ns.run("ss", "-Htane", "state", state))
     assert len(set(found)) == len(found)
     return set(found)
+
+
+_CLONE_NEWNET = 0x40000000
+
+
+def inside(space: Namespace, work: Callable[[], Any]) -> Any:
+    """Do something in a thread that has entered the namespace; sockets made there stay in it."""
+    found: list[Any] = []
+
+    def run() -> None:
+        with open(f"/run/netns/{space.name}") as file:
+            assert ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) == 0
+        found.append(work())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]

@@ -44,7 +44,9 @@ def handshakes(**given: Any) -> None:
     from tracer.views.attempts import AttemptsView
     from tracer.views.handshakes import HandshakesView
 
-    command = Command(given, stream=True, kinds=frozenset({"handshake"}), snapshots=True)
+    command = Command(
+        given, stream=True, kinds=frozenset({"handshake"}), snapshots=True, reconcile=True
+    )
     by = _by(given["by"])
     limit = None
     if given["limit"] is not None:

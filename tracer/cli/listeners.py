@@ -29,6 +29,10 @@ def listeners(**given: Any) -> None:
     from tracer.views.listeners import ListenersView
 
     command = Command(
-        given, stream=False, kinds=frozenset({"accept", "syn_drop"}), listen_stats=True
+        given,
+        stream=False,
+        kinds=frozenset({"accept", "syn_drop"}),
+        listen_stats=True,
+        reconcile=True,
     )
     command.run(ListenersView(command.output, command.notices, command.form))

@@ -137,6 +137,7 @@ class Command:
     snapshots: bool = False
     kinds: frozenset[str] = Settings.kinds
     listen_stats: bool = False
+    reconcile: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -195,6 +196,7 @@ class Command:
             snapshots=self.snapshots,
             kinds=self.kinds,
             listen_stats=self.listen_stats,
+            reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,10 +111,21 @@ def minus(now: Counters, before: Counters) -> Counters:
     }
 
 
-def reconcile(kernel: Counters, told: Counters) -> Iterable[Explained]:
-    """Each counter that moved, by the kernel's account or by ours, of namespaces still there."""
+DROPS = (
+    "ListenDrops",
+    "ListenOverflows",
+    "TCPReqQFullDrop",
+    "TCPReqQFullDoCookies",
+    "SyncookiesSent",
+)
+
+
+def reconcile(
+    kernel: Counters, told: Counters, names: Sequence[str] = DROPS
+) -> Iterable[Explained]:
+    """Each of these that moved, by the kernel's account or by ours, of namespaces still there."""
     for netns, moved in kernel.items():
-        for name, value in moved.items():
-            ours = told.get(netns, {}).get(name, 0)
+        for name in names:
+            value, ours = moved.get(name, 0), told.get(netns, {}).get(name, 0)
             if value or ours:
                 yield Explained(netns, name, value, ours)

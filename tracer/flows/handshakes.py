@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.flows.drops import Counters
 from tracer.flows.transitions import Spread, bucket
 from tracer.wire.layout import Layout, Records
 
@@ -294,3 +296,41 @@ def _members(
     order = np.argsort(of, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(of[order])) + 1)
     return {name: parts[i] for name, i in names.items()}
+
+
+OPENS = ("ActiveOpens", "PassiveOpens", "TCPSynRetrans")
+
+
+class Opens:
+    """What the attempts say of the kernel's counters OPENS, by namespace."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._roles, self._from = layout.enums["role"], layout.enums["latency_from"]
+        self._states = layout.enums["tcp_state"]
+        self._ended: dict[int, Counter[str]] = {}
+
+    def add(self, records: Records) -> None:
+        """Attempts that ended. One that began before tracing was counted before it."""
+        active = records["role"] == self._roles["ACTIVE"]
+        began = active & (records["syn_sent"] > 0) & (records["latency_from"] > 0)
+        children = ~active
+        for netns in np.unique(records["netns"]).tolist():
+            here = records["netns"] == netns
+            told = self._ended.setdefault(netns, Counter())
+            told["ActiveOpens"] += int((began & here).sum())
+            told["PassiveOpens"] += int((children & here).sum())
+            told["TCPSynRetrans"] += int(records["syn_retransmits"][here].sum())
+
+    def told(self, sockets: Records | None, exact: int) -> Counters:
+        """With the attempts that go on: those that began before tracing have no exact age."""
+        found = {netns: Counter(told) for netns, told in self._ended.items()}
+        if sockets is not None:
+            waiting = np.isin(
+                sockets["state"], [self._states["SYN_SENT"], self._states["NEW_SYN_RECV"]]
+            )
+            for row in sockets[waiting]:
+                told = found.setdefault(int(row["netns"]), Counter())
+                told["TCPSynRetrans"] += int(row["syn_retransmits"])
+                if row["state"] == self._states["SYN_SENT"] and row["age_is"] == exact:
+                    told["ActiveOpens"] += 1
+        return {netns: dict(told) for netns, told in found.items()}

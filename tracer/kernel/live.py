@@ -75,6 +75,7 @@ class Settings:
     tell_forks: bool = False  # of every process, with sockets or without: for a recording
     snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
     kinds: frozenset[str] = frozenset({"state", "accept", "handshake"})  # unless --kind asks
+    reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
     listen_stats: bool = False  # count what happens in the queues of each listener
     hold_children: int | None = None  # 0, 1, 2 as bpf/maps.h has it; None: by this kernel
 
@@ -157,7 +158,7 @@ class LiveSource:
         self._control["seeding"] = 0
         # what was skipped while the programs were attached one after the other
         self._skipped_before = self._skipped()
-        if self.sees_drops:
+        if self.settings.reconcile:
             self.netstat_before = self.netstat()
         self._control["live"] = 1
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from tracer.kernel import iterators
 
-# those of TcpExt that tell of what listeners throw away, as /proc/net/netstat calls them
-COUNTERS = (
-    "ListenDrops",
-    "ListenOverflows",
-    "TCPReqQFullDrop",
-    "TCPReqQFullDoCookies",
-    "SyncookiesSent",
-)
+# as /proc/net/snmp and /proc/net/netstat call them
+COUNTERS = {
+    "Tcp": ("ActiveOpens", "PassiveOpens"),
+    "TcpExt": (
+        "ListenDrops",
+        "ListenOverflows",
+        "TCPReqQFullDrop",
+        "TCPReqQFullDoCookies",
+        "SyncookiesSent",
+        "TCPSynRetrans",
+    ),
+}
+FILES = ("net/snmp", "net/netstat")
 
 
 def read(wanted: set[int] | None) -> dict[int, dict[str, int]]:
@@ -31,22 +37,30 @@ def read(wanted: set[int] | None) -> dict[int, dict[str, int]]:
 
 
 def _text(path: str) -> str:
-    """netstat of the namespace at `path`: through a process in it, else from within."""
+    """Both files of the namespace at `path`: through a process in it, else from within."""
     if path.startswith("/proc/"):
-        return Path(path.removesuffix("ns/net") + "net/netstat").read_text()
-    # the file belongs to the namespace of the thread that opened it
-    fd = iterators.in_namespace(
-        path, lambda: os.open("/proc/thread-self/net/netstat", os.O_RDONLY | os.O_CLOEXEC)
-    )
-    with os.fdopen(fd) as file:
-        return file.read()
+        process = path.removesuffix("ns/net")
+        return "".join(Path(process + name).read_text() for name in FILES)
+    text = ""
+    for name in FILES:
+        # the file belongs to the namespace of the thread that opened it
+        fd = iterators.in_namespace(path, partial(_open, f"/proc/thread-self/{name}"))
+        with os.fdopen(fd) as file:
+            text += file.read()
+    return text
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def parse(text: str) -> dict[str, int]:
-    """COUNTERS of a netstat file: lines in pairs, names and values."""
+    """COUNTERS of such files: lines in pairs, names and values."""
     lines = text.splitlines()
+    found = {}
     for names, values in zip(lines[::2], lines[1::2], strict=True):
-        if names.startswith("TcpExt:"):
+        wanted = COUNTERS.get(names.partition(":")[0])
+        if wanted:
             pairs = dict(zip(names.split()[1:], map(int, values.split()[1:]), strict=True))
-            return {name: pairs[name] for name in COUNTERS if name in pairs}
-    return {}
+            found.update({name: pairs[name] for name in wanted if name in pairs})
+    return found

@@ -7,12 +7,13 @@ import io
 import json
 from dataclasses import dataclass, replace
 
-from tracer.flows.drops import DropTable, Explained, Place, explained, minus, reconcile
+from tracer.flows.drops import DropTable, Place, explained, minus, reconcile
 from tracer.flows.tally import Outcome, Tally
 from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
+from tracer.views.reconciled import proof_document, proof_lines
 from tracer.views.tables import Heading, table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
@@ -158,7 +159,7 @@ class DropsView(View):
         proof = list(reconcile(minus(now.kernel, before.kernel), minus(now.told, before.told)))
         if self._form == "json":
             documents = [self._document(p, n, table_, now.mono_ns, span_ns) for p, n in drops]
-            documents += [self._reconciliation(one, now.mono_ns) for one in proof]
+            documents += [proof_document(one, self._facts.clock.iso(now.mono_ns)) for one in proof]
             self._output.write([json.dumps(document) for document in documents])
         elif self._form == "csv":
             documents = [self._document(p, n, table_, now.mono_ns, span_ns) for p, n in drops]
@@ -167,7 +168,7 @@ class DropsView(View):
             lines = [headed + self._scope(now.mono_ns, span_ns)]
             lines += self._table(drops, table_, span_ns)
             lines += self._cookies(places)
-            lines += _proof_lines(proof)
+            lines += proof_lines(proof)
             self._output.write([*lines, _closing(before, now)])
 
     def _is_cookie(self, place: Place) -> bool:
@@ -228,17 +229,6 @@ class DropsView(View):
             "meaning": MEANINGS[cause],
         }
 
-    def _reconciliation(self, one: Explained, now_ns: int) -> dict[str, object]:
-        return {
-            "ts": self._facts.clock.iso(now_ns),
-            "kind": "reconciliation",
-            "netns": one.netns,
-            "counter": one.counter,
-            "kernel": one.kernel,
-            "explained": one.explained,
-            "unexplained": one.unexplained,
-        }
-
 
 def _rate(count: int, span_ns: int) -> float:
     """Packets a second."""
@@ -252,27 +242,6 @@ def _csv(document: dict[str, object]) -> str:
         ["" if c is None else escape(c) if isinstance(c, str) else c for c in cells]
     )
     return text.getvalue()
-
-
-def _proof_lines(proof: list[Explained]) -> list[str]:
-    """One line for all namespaces, and one for each in which something is left over."""
-    sums: dict[str, list[int]] = {"ListenDrops": [0, 0]}
-    for one in proof:
-        both = sums.setdefault(one.counter, [0, 0])
-        both[0] += one.kernel
-        both[1] += one.explained
-    pairs = [
-        f"{name} {kernel} {'=' if kernel == ours else 'and'} {ours}"
-        for name, (kernel, ours) in sums.items()
-    ]
-    left = sum(abs(one.unexplained) for one in proof)
-    lines = [f"kernel, same span: {', '.join(pairs)}; left over {left}"]
-    lines += [
-        f"netns {one.netns}: {one.counter} {one.kernel}, explained {one.explained}"
-        for one in proof
-        if one.unexplained
-    ]
-    return lines
 
 
 def _closing(before: Moment, now: Moment) -> str:

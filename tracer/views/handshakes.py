@@ -6,7 +6,8 @@ import csv
 import io
 import json
 
-from tracer.flows.handshakes import Group, HandshakeTable
+from tracer.flows.drops import Counters
+from tracer.flows.handshakes import OPENS, Group, HandshakeTable, Opens
 from tracer.flows.tally import Outcome, Tally
 from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
@@ -14,6 +15,7 @@ from tracer.views.columns import Facts
 from tracer.views.handshake_keys import By
 from tracer.views.handshake_words import OTHER_COLUMNS, WELL, cells, sentences, shown
 from tracer.views.output import Notices, Output
+from tracer.views.reconciled import Witness, proof_document
 from tracer.views.spreads import NAMES, percentiles
 from tracer.views.tables import Heading, table
 from tracer.views.text import duration, escape
@@ -55,6 +57,7 @@ class HandshakesView(View):
         """Start to gather."""
         self._facts, self._head = facts, head
         self.table, self._since = self._empty(), self._empty()
+        self._opens, self._witness = Opens(facts.layout), Witness(OPENS)
         self._before = Tally()
         self._began_ns = self._mark_ns = int(head["started_ns"])  # type: ignore[call-overload]
         if self._form == "csv":
@@ -69,10 +72,22 @@ class HandshakesView(View):
             self._facts.processes.add_event(task)
         if "handshake" in batch.kinds:
             self._since.add(batch.kinds["handshake"])
+            self._opens.add(batch.kinds["handshake"])
 
     def sockets(self, rows: Records) -> None:
         """Take the latest pass over the sockets: attempts that go on are among them."""
         self._sockets = rows
+
+    def kernel(self, counters: Counters) -> None:
+        """Take the witness's word."""
+        self._witness.take(counters)
+
+    def _told(self, outcome: Outcome) -> Counters | None:
+        """What is to be held against the kernel's counters; None where filters leave out some."""
+        options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
+        if set(options) - {"NETNS"}:
+            return None
+        return self._opens.told(self._sockets, self._facts.exact)
 
     def notice(self, text: str) -> None:
         """Something about the session."""
@@ -87,7 +102,7 @@ class HandshakesView(View):
         )
         part.lost_buffer = {"all": tally.lost - self._before.lost}
         span = now_ns - self._mark_ns
-        self._show(self._since, now_ns, span, "", closing(part, span))
+        self._show(self._since, now_ns, span, "", [closing(part, span)])
         self.table.merge(self._since)
         self._since, self._mark_ns = self._empty(), now_ns
         self._before = Tally(seen=tally.seen, matched=tally.matched)
@@ -99,7 +114,13 @@ class HandshakesView(View):
         self.table.merge(self._since)
         tally, span = outcome.tally, outcome.span_ns
         headed = "total  " if self._marks else ""
-        self._show(self.table, self._began_ns + span, span, headed, closing(tally, span))
+        now, told = self._began_ns + span, self._told(outcome)
+        last = [] if told is None else self._witness.lines(told)
+        self._show(self.table, now, span, headed, [*last, closing(tally, span)])
+        if self._form == "json" and told is not None:
+            moment = self._facts.clock.iso(now)
+            proof = [proof_document(one, moment) for one in self._witness.proof(told)]
+            self._output.write([json.dumps(one) for one in proof])
         options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
         for text in explain_nothing(tally, options) + explain_lost(tally):
             self._notices.say(text)
@@ -109,7 +130,7 @@ class HandshakesView(View):
     # --- forms ----------------------------------------------------------------
 
     def _show(
-        self, counted: HandshakeTable, now_ns: int, span_ns: int, headed: str, proof: str
+        self, counted: HandshakeTable, now_ns: int, span_ns: int, headed: str, proof: list[str]
     ) -> None:
         groups = counted.groups(self._sockets, self._by.label(self._facts))
         found = sorted(groups.items(), key=self._trouble)
@@ -122,7 +143,7 @@ class HandshakesView(View):
                 lines.append(f"... {left_out} more (--limit 0)")
             lines += sentences(found, self._facts)
             separate = not headed and self._marks > 0
-            self._output.write([*lines, proof, *([""] if separate else [])])
+            self._output.write([*lines, *proof, *([""] if separate else [])])
             return
         documents = [self._document(*one, now_ns, span_ns) for one in found]
         make = json.dumps if self._form == "json" else self._csv

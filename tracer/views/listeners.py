@@ -8,12 +8,14 @@ import json
 
 import numpy as np
 
+from tracer.flows.drops import DROPS, Counters, explained
 from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.tally import Outcome, Tally
 from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
+from tracer.views.reconciled import Witness, proof_document
 from tracer.views.tables import Heading, table
 from tracer.views.text import address, duration, endpoint, escape
 from tracer.wire.batch import Batch
@@ -45,11 +47,13 @@ class ListenersView(View):
         self._marks = 0
         self._facts: Facts
         self._head: dict[str, object] = {}
+        self._told: Counters = {}
 
     def begin(self, facts: Facts, head: dict[str, object]) -> None:
         """Start to gather."""
         self._facts, self._head = facts, head
         self._table = ListenerTable(facts.layout)
+        self._witness = Witness(DROPS)
         self._began_ns = self._mark_ns = int(head["started_ns"])  # type: ignore[call-overload]
         self._seen = (0, 0, 0)
         if self._form == "csv":
@@ -63,6 +67,14 @@ class ListenersView(View):
     def listeners(self, rows: Records) -> None:
         """Take a look at all of them."""
         self._table.look(rows)
+
+    def drops(self, pairs: Records, filtered: bool) -> None:
+        """What was told of drops, whatever the filters: the witness knows of none."""
+        self._told = explained(pairs, self._facts.layout)
+
+    def kernel(self, counters: Counters) -> None:
+        """Take the witness's word."""
+        self._witness.take(counters)
 
     def notice(self, text: str) -> None:
         """Something about the session."""
@@ -84,7 +96,7 @@ class ListenersView(View):
         headed = "total  " if self._marks else ""
         proof = closing(outcome.tally, outcome.span_ns)
         now = self._began_ns + outcome.span_ns
-        self._show(self._table.in_all(), now, outcome.span_ns, headed, proof)
+        self._show(self._table.in_all(), now, outcome.span_ns, headed, proof, last=True)
         for text in explain_lost(outcome.tally):
             self._notices.say(text)
         if self._form != "table":
@@ -93,16 +105,30 @@ class ListenersView(View):
     # --- forms ----------------------------------------------------------------
 
     def _show(
-        self, found: list[Listener], now_ns: int, span_ns: int, headed: str, proof: str
+        self,
+        found: list[Listener],
+        now_ns: int,
+        span_ns: int,
+        headed: str,
+        proof: str,
+        last: bool = False,
     ) -> None:
         if self._form == "json":
-            self._output.write([json.dumps(self._document(one, now_ns, span_ns)) for one in found])
+            documents = [self._document(one, now_ns, span_ns) for one in found]
+            if last:
+                moment = self._facts.clock.iso(now_ns)
+                documents += [
+                    proof_document(one, moment) for one in self._witness.proof(self._told)
+                ]
+            self._output.write([json.dumps(document) for document in documents])
         elif self._form == "csv":
             self._output.write([self._csv(one, now_ns, span_ns) for one in found])
         else:
             lines = [headed + self._scope(now_ns, span_ns)]
             lines += table(HEADINGS, [self._row(one, span_ns) for one in found])
             lines += [text for one in found if (text := self._causes(one))]
+            if last:
+                lines += self._witness.lines(self._told)
             self._output.write([*lines, proof, *([] if headed or not self._marks else [""])])
 
     def _scope(self, now_ns: int, span_ns: int) -> str:

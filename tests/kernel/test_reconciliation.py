@@ -1,0 +1,134 @@
+"""`handshakes` and `listeners` end with the kernel's own counters beside what they told."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Namespace, Record, Tracer, namespace, wait_until
+from tests.programs.places import inside
+
+pytestmark = pytest.mark.kernel
+
+PORT, CLOSED = 7001, 7002
+BACKLOG, CONNECTIONS = 3, 13
+
+
+@pytest.fixture
+def ns() -> Iterator[Namespace]:
+    with namespace() as made:
+        yield made
+
+
+def proof(records: list[Record], space: Namespace) -> dict[str, tuple[int, int]]:
+    """What the kernel counted and what was explained, by counter of one namespace."""
+    return {
+        r["counter"]: (r["kernel"], r["explained"])
+        for r in records
+        if r["kind"] == "reconciliation" and r["netns"] == space.inode
+    }
+
+
+def server(space: Namespace, backlog: int = 128) -> socket.socket:
+    def work() -> socket.socket:
+        made = socket.socket()
+        made.bind(("127.0.0.1", PORT))
+        made.listen(backlog)
+        return made
+
+    made: socket.socket = inside(space, work)
+    return made
+
+
+def attempts(space: Namespace, count: int, port: int = PORT) -> list[socket.socket]:
+    """Begun, and whatever comes of them left to the kernel."""
+
+    def work() -> list[socket.socket]:
+        made = [socket.socket() for _ in range(count)]
+        for one in made:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        return made
+
+    made: list[socket.socket] = inside(space, work)
+    return made
+
+
+def test_every_open_that_the_kernel_counts_is_explained_by_an_attempt(ns: Namespace) -> None:
+    with server(ns), Tracer("handshakes", "--netns", ns.name) as tracer:
+        made = attempts(ns, CONNECTIONS) + attempts(ns, 5, CLOSED)
+        counters = ns.counters()
+        records = tracer.stop()
+        assert made
+    assert counters["TcpActiveOpens"] == CONNECTIONS + 5
+    assert proof(records, ns) == {
+        "ActiveOpens": (CONNECTIONS + 5, CONNECTIONS + 5),
+        "PassiveOpens": (CONNECTIONS, CONNECTIONS),
+    }
+
+
+def test_an_attempt_in_flight_and_its_second_syn_are_no_remainder(ns: Namespace) -> None:
+    """A full queue drops the SYN: it is sent again, and the attempt goes on when tracing ends."""
+    with server(ns, 0), Tracer("handshakes", "--netns", ns.name) as tracer:
+        made = attempts(ns, 1)
+        wait_until(lambda: ns.counters()["TcpPassiveOpens"] == 1, "the queue to be full")
+        made += attempts(ns, 1)
+        wait_until(lambda: ns.counters()["TcpExtTCPSynRetrans"] == 1, "the SYN to be sent again")
+        records = tracer.stop()
+        assert made
+    assert proof(records, ns) == {
+        "ActiveOpens": (2, 2),
+        "PassiveOpens": (1, 1),
+        "TCPSynRetrans": (1, 1),
+    }
+
+
+def test_drops_of_a_full_queue_are_told_by_listeners_as_the_kernel_counts_them(
+    ns: Namespace,
+) -> None:
+    with server(ns, BACKLOG), Tracer("listeners", "--netns", ns.name) as tracer:
+        made = attempts(ns, CONNECTIONS)
+        counters = ns.counters()
+        records = tracer.stop()
+        assert made
+    dropped = CONNECTIONS - BACKLOG - 1
+    assert counters["TcpExtListenOverflows"] == dropped
+    assert proof(records, ns) == {
+        "ListenDrops": (dropped, dropped),
+        "ListenOverflows": (dropped, dropped),
+    }
+    row = next(r for r in records if r["kind"] == "listener" and r["listener_port"] == PORT)
+    assert row["syn_drops"] == {"accept_queue_full": dropped}
+    assert row["overflows"] == dropped
+    assert row["accept_queue"] == row["accept_queue_peak"] == BACKLOG + 1
+
+
+@pytest.mark.parametrize("command", ["handshakes", "listeners"])
+def test_the_proof_is_a_line_under_the_table_and_the_same_when_replayed(
+    ns: Namespace, tmp_path: Path, command: str
+) -> None:
+    kept = tmp_path / "kept"
+    arguments = (command, "--netns", ns.name, "-w", str(kept))
+    with server(ns), Tracer(*arguments, json=False) as tracer:
+        made = attempts(ns, CONNECTIONS)
+        tracer.stop()
+        assert made
+    line = next(line for line in tracer.stdout.splitlines() if line.startswith("kernel, same span"))
+    assert line.endswith("left over 0")
+    again = [sys.executable, "-m", "tracer", command, "-r", str(kept)]
+    done = subprocess.run(again, capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout == tracer.stdout
+
+
+def test_a_filter_that_leaves_some_out_leaves_out_the_proof(ns: Namespace) -> None:
+    with server(ns), Tracer("handshakes", "--netns", ns.name, "--rport", "1") as tracer:
+        made = attempts(ns, 1)
+        records = tracer.stop()
+        assert made
+    assert proof(records, ns) == {}

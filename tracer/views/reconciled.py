@@ -1,0 +1,71 @@
+"""What was told beside the kernel's own counters of the same span: the proof under a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracer.flows.drops import Counters, Explained, minus, reconcile
+
+
+class Witness:
+    """The kernel's counters since the session's begin; None before they were read twice."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._first: Counters | None = None
+        self._now: Counters | None = None
+
+    def take(self, counters: Counters) -> None:
+        """Take a reading: the first stands for the begin."""
+        if self._first is None:
+            self._first = counters
+        self._now = counters
+
+    def proof(self, told: Counters) -> list[Explained]:
+        """What moved, by their account and by ours."""
+        if self._first is None or self._now is None:
+            return []
+        return list(reconcile(minus(self._now, self._first), told, self._names))
+
+    def lines(self, told: Counters) -> list[str]:
+        """The proof in words; none of a recording that has no readings."""
+        if self._first is None:
+            return []
+        return proof_lines(self.proof(told), self._names)
+
+
+def proof_lines(proof: list[Explained], names: Sequence[str] = ("ListenDrops",)) -> list[str]:
+    """One line for all namespaces, and one for each in which something is left over.
+
+    Of counters that did not move the first of `names` is named alone.
+    """
+    sums: dict[str, list[int]] = {names[0]: [0, 0]}
+    for one in proof:
+        both = sums.setdefault(one.counter, [0, 0])
+        both[0] += one.kernel
+        both[1] += one.explained
+    pairs = [
+        f"{name} {kernel} {'=' if kernel == ours else 'and'} {ours}"
+        for name, (kernel, ours) in sums.items()
+    ]
+    left = sum(abs(one.unexplained) for one in proof)
+    lines = [f"kernel, same span: {', '.join(pairs)}; left over {left}"]
+    lines += [
+        f"netns {one.netns}: {one.counter} {one.kernel}, explained {one.explained}"
+        for one in proof
+        if one.unexplained
+    ]
+    return lines
+
+
+def proof_document(one: Explained, moment: str) -> dict[str, object]:
+    """A `reconciliation` record."""
+    return {
+        "ts": moment,
+        "kind": "reconciliation",
+        "netns": one.netns,
+        "counter": one.counter,
+        "kernel": one.kernel,
+        "explained": one.explained,
+        "unexplained": one.unexplained,
+    }
