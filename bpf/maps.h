@@ -233,7 +233,7 @@ struct tt_listener {
 	__u64 accept_queue_peaks[TT_TURNS];
 	__u64 syn_queue_peaks[TT_TURNS];
 	tt_count accept_queue_max;
-	__u32 reserved;
+	tt_count somaxconn; /* of its namespace, when it was opened; 0: before tracing */
 };
 
 struct {

@@ -72,13 +72,16 @@ def _lines(count: int) -> Callable[[Tracer], bool]:
 
 def outputs() -> dict[str, str]:
     """Each block's text, from a run made now."""
-    shown = _run(["events"], 1, _lines(15))
+    shown = _run(["events"], 1, _lines(17))
     records = _run(["events", "-j", "--kind", "accept"], 1, _lines(1))
     command = [sys.executable, "-m", "tracer", "doctor"]
     doctor = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     return {
         "events": "$ tcptrace events --netns web\n" + shown,
-        "states": "$ tcptrace states --netns web\n" + _run(["states"], 211, lambda _: True),
+        **{
+            name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
+            for name in ("states", "handshakes", "accepts", "listeners")
+        },
         "json": "$ tcptrace events --netns web --kind accept -j | jq .\n" + _pretty(records),
         "doctor": "$ tcptrace doctor\n" + doctor,
     }

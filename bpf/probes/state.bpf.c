@@ -48,6 +48,7 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 	struct tt_head head = {};
 	__u32 zero = 0;
 	struct tt_listener *listener = MAP_GET(tt_new_listener, &zero);
+	struct net *net = NULL;
 
 	if (!listener)
 		return;
@@ -59,6 +60,9 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 	listener->netns = netns;
 	listener->matched = matched;
 	listener->opened_ns = now;
+	listener->accept_queue_max = sk->sk_max_ack_backlog;
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	bpf_core_read(&listener->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
 	tt_read_tuple(&sk->__sk_common, &head, true);
 	listener->port = head.lport;
 	listener->family = head.family;

@@ -141,6 +141,7 @@ def test_a_listener_that_came_and_went_stays_listed_with_its_times(ns: Namespace
     assert record["opened"]
     assert record["closed"] > record["opened"]
     assert record["accept_queue"] is None
+    assert (record["accept_queue_max"], record["max_set_by"]) == (BACKLOG, "listen")
     assert record["accepts"] == 1
 
 
