@@ -12,6 +12,7 @@ class Effort:
     least_pairs: int = 5
     most_pairs: int = 60
     round_s: float = 1.0
+    call_pairs: int = 10
     cost_rounds: int = 5
     cpu_rounds: int = 5
     cpu_s: float = 3.0
@@ -24,6 +25,7 @@ FULL = Effort()
 QUICK = Effort(
     least_pairs=2,
     most_pairs=2,
+    call_pairs=2,
     cost_rounds=2,
     cpu_rounds=2,
     cpu_s=1.0,

@@ -1,4 +1,4 @@
-"""The two C programs of the bench, built when they are older than their sources."""
+"""The C programs of the bench, built when they are older than their sources."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ WARNINGS = ["-O2", "-Wall", "-Wextra", "-Werror"]
 def storm() -> Path:
     """Build storm.c and return the program."""
     return _build(HERE / "storm.c", BUILD / "storm", ["gcc", *WARNINGS, "-pthread"])
+
+
+def calls() -> Path:
+    """Build calls.c and return the program."""
+    return _build(HERE / "calls.c", BUILD / "calls", ["gcc", *WARNINGS])
 
 
 def empty() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench import kernel_cost, moments, slowdown, tracer_cost
+from tests.bench import bulk, calls, kernel_cost, moments, slowdown, tracer_cost
 from tests.bench.effort import Effort
 from tests.bench.table import Result
 
@@ -12,6 +12,11 @@ SUITE: dict[str, Callable[[Effort], Result]] = {
     "states": slowdown.states,
     "record": slowdown.record,
     "idle-pid": slowdown.idle_pid,
+    "accepts": slowdown.accepts,
+    "handshakes": slowdown.handshakes,
+    "listeners": slowdown.listeners,
+    "calls": calls.calls,
+    "bulk": bulk.bulk,
     "counting": kernel_cost.counting,
     "streaming": kernel_cost.streaming,
     "cpu": tracer_cost.cpu,

@@ -33,7 +33,7 @@ class Storm:
 
     def raw(self) -> dict[str, float]:
         """What rounds.json keeps."""
-        return asdict(self)
+        return {**asdict(self), "rate": self.rate}
 
 
 @contextmanager
