@@ -35,19 +35,26 @@ tt_inline tt_count tt_peak(const __u64 *peaks)
 	return peak >> 32 == (look & 0xffffffff) ? (tt_count)peak : 0;
 }
 
+/* Of several CPUs that find it full no longer, the one that takes the moment adds the span. */
+tt_inline void tt_end_full(struct tt_listener *listener, tt_mono_ns now)
+{
+	tt_mono_ns since = __sync_lock_test_and_set(&listener->full_since_ns, 0);
+
+	/* it may have become full on another CPU after this one took the time */
+	if (since && now > since)
+		__sync_fetch_and_add(&listener->full_ns, now - since);
+}
+
 /* The queue's depth after a change. A queue of max is full with max + 1 in it. */
 tt_inline void tt_note_depth(struct tt_listener *listener, tt_count depth, tt_count max,
 			     tt_mono_ns now)
 {
 	listener->accept_queue_max = max;
 	tt_raise(listener->accept_queue_peaks, depth);
-	if (depth > max) {
-		if (!listener->full_since_ns)
-			listener->full_since_ns = now;
-	} else if (listener->full_since_ns) {
-		listener->full_ns += now - listener->full_since_ns;
-		listener->full_since_ns = 0;
-	}
+	if (depth > max)
+		__sync_val_compare_and_swap(&listener->full_since_ns, 0, now);
+	else if (listener->full_since_ns)
+		tt_end_full(listener, now);
 }
 
 /* The queue as it stands; false if the pointer is another socket's by now. */
@@ -76,6 +83,9 @@ tt_inline void tt_enqueued(struct tt_sock *child, tt_mono_ns now)
 {
 	struct tt_listener *listener;
 
+	/* with TCP_FASTOPEN it may have been accepted before it is finished */
+	if (child->owner_is == TT_OWNER_PROCESS)
+		return;
 	child->is |= TT_SOCK_WAITING;
 	if (!CFG(listen_stats))
 		return;

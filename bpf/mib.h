@@ -143,8 +143,10 @@ tt_inline bool tt_take_moved(const struct net *net, struct tt_here *here, __u64 
 	known = mibs->known;
 	tt_read_mibs(net, here->offset, now);
 	for (int i = 0; i < TT_MIB_MAX; i++) {
-		moved[i] = now[i] - mibs->at[i];
-		mibs->at[i] = now[i];
+		/* a run on top of this one may have looked later */
+		moved[i] = now[i] > mibs->at[i] ? now[i] - mibs->at[i] : 0;
+		if (moved[i])
+			mibs->at[i] = now[i];
 	}
 	mibs->known = 1;
 	return known;

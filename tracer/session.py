@@ -175,14 +175,14 @@ class Session:
         offset = time.time_ns() - time.monotonic_ns()
         yield Frame("TICK", np.array([started, offset], np.int64))
 
-    def _snapshot(self, source: LiveSource) -> Iterator[Frame]:
+    def _snapshot(self, source: LiveSource, final: bool = False) -> Iterator[Frame]:
         if self.settings.count_by_owner:
             yield Frame("CNTS", source.counts())
         if self.settings.snapshots:
             yield Frame("SOCK", source.sockets())
         if self.settings.listen_stats:
             yield Frame("HOLD", source.look_at_holders())
-            yield Frame("LSTN", source.listeners())
+            yield Frame("LSTN", source.listeners(final))
         if source.sees_drops:
             yield Frame("DROP", source.drops())
         if self.settings.reconcile:
@@ -192,7 +192,7 @@ class Session:
         """Stop sending first: then what was counted and what was sent agree."""
         ended = source.stop()
         yield from self._drain(source, groups)
-        yield from self._snapshot(source)
+        yield from self._snapshot(source, final=True)
         last = {"mono_ns": ended, "ended_by": self.limits.stop}
         yield Frame("LAST", json.dumps(last).encode())
 

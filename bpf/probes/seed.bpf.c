@@ -184,6 +184,8 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 /* What is kept of a listener, and its queues as they stand. */
 tt_inline void tt_fill_listener(struct tt_listener_row *row, const struct tt_listener *listener)
 {
+	tt_mono_ns since_ns, now_ns;
+
 	row->matched = listener->matched;
 	row->pid = listener->owner.pid;
 	row->start = listener->owner.start;
@@ -199,8 +201,11 @@ tt_inline void tt_fill_listener(struct tt_listener_row *row, const struct tt_lis
 	row->syn_queue_peak = tt_peak(listener->syn_queue_peaks);
 	row->full_ns = listener->full_ns;
 	row->opened_ns = listener->opened_ns;
-	if (listener->full_since_ns)
-		row->full_ns += bpf_ktime_get_ns() - listener->full_since_ns;
+	/* the span that goes on; read once, as it may end meanwhile */
+	since_ns = *(volatile __u64 *)&listener->full_since_ns;
+	now_ns = bpf_ktime_get_ns();
+	if (since_ns && now_ns > since_ns && row->accept_queue > row->accept_queue_max)
+		row->full_ns += now_ns - since_ns;
 }
 
 /* Every listening socket of the namespace of the thread that made the iterator. */
@@ -228,11 +233,11 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	row.family = head.family;
 	__builtin_memcpy(row.addr, head.laddr, sizeof(row.addr));
 	row.matched = !CFG(filter_pid);
+	row.accept_queue = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
+	row.accept_queue_max = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	listener = MAP_GET(tt_listeners, &row.cookie);
 	if (listener)
 		tt_fill_listener(&row, listener);
-	row.accept_queue = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
-	row.accept_queue_max = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	row.syn_queue = tp->inet_conn.icsk_accept_queue.qlen.counter;
 	row.syn_queue_max = row.accept_queue_max; /* inet_csk_reqsk_queue_is_full() */
 	row.defer_accept = tp->inet_conn.icsk_accept_queue.rskq_defer_accept;

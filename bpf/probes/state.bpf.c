@@ -35,6 +35,7 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 
 	if (!remains)
 		return;
+	remains->cookie = 0; /* nobody's, while the rest is written */
 	remains->owner = sock->owner;
 	remains->owner_is = sock->owner_is;
 	remains->matched = sock->matched;
@@ -138,9 +139,7 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 	}
 	/* its children end after it, and what it counted is read once more */
 	listener->closed_ns = now;
-	if (listener->full_since_ns)
-		listener->full_ns += now - listener->full_since_ns;
-	listener->full_since_ns = 0;
+	tt_end_full(listener, now);
 }
 
 /* Count and send one transition, if the filters let it pass. */
@@ -160,7 +159,7 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	if (tt_needs_tuple(sock->matched))
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
-		tt_tell_handshake(ctx, sk, old, new, head, sock, &bench->large, stats);
+		tt_tell_handshake(ctx, sk, old, new, head, sock, kept, &bench->large, stats);
 	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event->timewait,
 		      sock->matched))
 		return;
@@ -287,13 +286,16 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		sock->handshake_us = tp ? tp->srtt_us >> 3 : 0;
 		tt_enqueued(sock, head->mono_ns);
 	}
-	if (new == TT_CLOSE && sock->is &TT_SOCK_WAITING)
+	/* one that nobody has accepted ends at once: who closes it in steps has it, however */
+	if (tt_is_closing(old, new))
+		sock->is &= ~TT_SOCK_WAITING;
+	if (new == TT_CLOSE && (sock->is & TT_SOCK_WAITING))
 		tt_ended_waiting(sock);
 
 	if (!tt_is_live())
 		return 0;
 	if (CFG(hold_children)) {
-		if (tt_hold(sk, old, new, sock))
+		if (kept && tt_hold(sk, old, new, sock))
 			return 0;
 		held = tt_take_held(sk, sock, entered_ns, bench);
 	}

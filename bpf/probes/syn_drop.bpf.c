@@ -343,7 +343,7 @@ int BPF_PROG(tt_hearing, const struct sock *sk, int old, int new)
 		return 0;
 	cookie = tt_get_cookie(sk);
 	head.netns = tt_read_netns(&sk->__sk_common, true);
-	tt_read_tuple(&sk->__sk_common, &head, true);
+	tt_read_full_tuple(sk, new, &head);
 	if (new != TT_LISTEN) {
 		tt_remove_hearer(&head, cookie);
 		return 0;

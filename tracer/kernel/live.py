@@ -44,6 +44,7 @@ from tracer.wire.filters import Filters, as_sockets, mapped, port_bits, refuse
 from tracer.wire.layout import Layout, Records, derive
 
 IDLE_PAGES = 64
+CHILDREN_END_NS = 1_000_000_000  # by then what waited in a closed listener's queue has ended
 MOST_FILTERS = 1024  # bpf/maps.h: tt_addrs, tt_netns_set
 MOST_PAGES = 1024
 # Programs whose skipped runs are lost events. tt_state_nested is not one: it is skipped only in an
@@ -436,8 +437,12 @@ class LiveSource:
         """Every TCP socket of every namespace that is asked for, with its owner."""
         return self._pass_over(set(self.settings.filters.netns) or None)
 
-    def listeners(self) -> Records:
-        """Every listening socket of the namespaces asked for, and those closed since last time."""
+    def listeners(self, final: bool = False) -> Records:
+        """Every listening socket of the namespaces asked for, and those closed since last time.
+
+        One that has just closed, whose children may still be ending, waits for the next look, if
+        this is not the `final` one.
+        """
         dtype = self.layout.dtypes["listener_row"]
         # peaks from here on belong to the next look; those of this one are at rest
         look = int(self._control["look"][0])
@@ -445,18 +450,21 @@ class LiveSource:
         await_programs()
         wanted = set(self.settings.filters.netns) or None
         rows = self._pass_over(wanted, "tt_iter_listeners", dtype)
-        closed = [*self._closed, self._take_closed(dtype, look)]
+        closed = [*self._closed, self._take_closed(dtype, look, final)]
         self._closed.clear()
         return np.concatenate([rows, *closed])
 
-    def _take_closed(self, dtype: np.dtype[np.void], look: int) -> Records:
+    def _take_closed(self, dtype: np.dtype[np.void], look: int, final: bool) -> Records:
         """Listeners that closed: what they counted, and then nothing is kept of them."""
         fd = self._object.map_fd("tt_listeners")
         found = []
+        settled_ns = time.monotonic_ns() - CHILDREN_END_NS
         for cookie in maps.keys(fd, np.dtype(np.uint64)):
             key = cookie.reshape(1).copy()
             kept = maps.get(fd, key, self.layout.dtypes["listener"])
             if kept is None or not kept["closed_ns"][0]:
+                continue
+            if not final and kept["closed_ns"][0] > settled_ns:
                 continue
             maps.delete(fd, key)
             row = np.zeros(1, dtype)
@@ -526,7 +534,7 @@ class LiveSource:
         if self.settings.listen_stats:
             # those that closed are told of at the next look; until then they are kept here
             dtype = self.layout.dtypes["listener_row"]
-            self._closed.append(self._take_closed(dtype, int(self._control["look"][0])))
+            self._closed.append(self._take_closed(dtype, int(self._control["look"][0]), False))
         if self.settings.count_by_owner:
             self._counts.take()  # or the kernel's tables fill up with what has passed
         for buffers in self._buffers.values():
