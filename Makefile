@@ -83,7 +83,7 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
 	jq=/usr/bin/jq bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3
 
-.venv/.tools:
+.venv/.tools: Makefile
 	$(call packages,$(RUN_PACKAGES))
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@touch $@
