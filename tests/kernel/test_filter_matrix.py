@@ -14,6 +14,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -456,10 +457,9 @@ class Told:
 
     def _watch(self, filter_name: str, given: dict[str, list[str]]) -> None:
         with ExitStack() as stack:
-            tracers = {
-                name: stack.enter_context(Tracer(*SUM_OF[name].call, *words))
-                for name, words in given.items()
-            }
+            tracers = {name: Tracer(*SUM_OF[name].call, *words) for name, words in given.items()}
+            with ThreadPoolExecutor() as pool:  # most of the time goes into their start
+                list(pool.map(stack.enter_context, tracers.values()))
             self.actors.crowd()
         self.actors.leave()
         for name, tracer in tracers.items():
@@ -507,6 +507,12 @@ def test_a_listener_and_its_drops_are_in_no_state_but_listen(told: Told, command
     given = ["--state", "established,close,syn-recv"]
     documents = told.by(command, "another --state", listeners=given, drops=given)
     assert {d["kind"] for d in documents} <= {"reconciliation"}
+
+
+def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -> None:
+    done = run("drops", "--syn", "-r", kept["listeners"], "--lport", "8001")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "keeps counts of drops only" in done.stderr
 
 
 def test_the_matrix_is_whole() -> None:
