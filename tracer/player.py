@@ -173,7 +173,7 @@ class Player:
         for column in ("old", "new", "state"):
             if column in (records.dtype.names or ()):
                 waiting |= records[column] == names["tcp_state"]["LISTEN"]
-        found |= waiting & np.isin(_places(records), _places(held))
+        found |= waiting & _at_one_of(held, records, self.facts.layout)
         return found
 
     # --- counts ---------------------------------------------------------------
@@ -227,8 +227,9 @@ class Player:
         self._view.drops(np.frombuffer(frame.data, pair), filtered=not narrowed)
 
     def _kernel(self, frame: Frame) -> None:
-        found = json.loads(bytes(frame.data))
-        self._view.kernel({int(inode): counters for inode, counters in found.items()})
+        found = {int(inode): counters for inode, counters in json.loads(bytes(frame.data)).items()}
+        asked = self._filters.netns if self._filters is not None else frozenset()
+        self._view.kernel({inode: found[inode] for inode in found if not asked or inode in asked})
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])
@@ -261,6 +262,29 @@ def _processes(records: Records) -> NDArray[np.uint64]:
 
 def _packed(keys: set[tuple[int, int]]) -> NDArray[np.uint64]:
     return np.array([pid << 32 | start for pid, start in keys], np.uint64)
+
+
+def _at_one_of(listeners: Records, records: Records, layout: Layout) -> NDArray[np.bool_]:
+    """Records of these listeners and of who waits there: by cookie where it is told, or by place.
+
+    Several may listen on one port, at other addresses or sharing it.
+    """
+    names = records.dtype.names or ()
+    states = layout.enums["tcp_state"]
+    itself = np.zeros(len(records), np.bool_)
+    for column in ("new", "state"):
+        if column in names:
+            itself |= records[column] == states["LISTEN"]
+    if "old" in names:
+        itself |= (records["old"] == states["LISTEN"]) & (records["new"] == states["CLOSE"])
+    told = records["listener_cookie"] if "listener_cookie" in names else np.uint64(0)
+    cookies = np.where(itself, records["cookie"], told)
+    found: NDArray[np.bool_] = np.where(
+        cookies > 0,
+        np.isin(cookies, listeners["cookie"]),
+        np.isin(_places(records), _places(listeners)),
+    )
+    return found
 
 
 def _places(records: Records) -> NDArray[np.uint64]:

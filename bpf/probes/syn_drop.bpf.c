@@ -208,8 +208,8 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 	__u32 cause = event->cause;
 	bool admitted;
 
-	admitted =
-		tt_admit(stats, TT_KIND_SYN_DROP, &event->head, 0, listener && listener->matched);
+	admitted = tt_admit(stats, TT_KIND_SYN_DROP, &event->head, 1U << TT_LISTEN,
+			    listener && listener->matched);
 	tt_count_drop(event, packets, moved, admitted, stats);
 	if (CFG(listen_stats) && listener && cause < TT_CAUSE_MAX)
 		__sync_fetch_and_add(&listener->drops[cause], packets);
@@ -298,8 +298,8 @@ tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struc
 		event->cause = TT_CAUSE_SYN_QUEUE_FULL;
 		event->answer = TT_ANSWER_COOKIE;
 		tt_count_drop(event, cookies, moved,
-			      tt_refuses(&event->head, 0, listener && listener->matched) ==
-				      TT_FILTER_NONE,
+			      tt_refuses(&event->head, 1U << TT_LISTEN,
+					 listener && listener->matched) == TT_FILTER_NONE,
 			      stats);
 		event->answer = TT_ANSWER_NONE;
 	}

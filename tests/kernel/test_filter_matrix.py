@@ -3,6 +3,9 @@
 Three processes make the same known connections again and again: `apple` over IPv4 in one
 namespace, a child of apple there as well, and `pear` over IPv6 in another. What a filter ought to
 leave is read from one recording without filters, record by record, by the table below.
+
+For the commands that sum up attempts, accepts, queues and drops each of the three has a listener
+that connections are accepted from, that overflows and is closed, and one that stays open.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +31,9 @@ APPLE_PORT, PEAR_PORT = 8001, 8002
 Step = tuple[object, ...]
 Steps = dict[int, Counter[Step]]  # by PID
 OVER = ("st", "06", "07")  # /proc/net/tcp: its heading, TIME_WAIT, CLOSE
+CLOSE_WAIT, LISTEN = "08", "0A"
+EAST_PORTS, WEST_PORTS = "40000-49999", "50000-59999"  # of those who connect
+DROPPED = 3  # SYNs to each listener, once it is full
 
 
 @dataclass
@@ -49,6 +57,26 @@ class Actors:
         _be_cut_off(self.pear)
         for room in (self.east, self.west):
             wait_until(partial(_is_quiet, room), "all sockets to be closed")
+
+    def crowd(self) -> None:
+        """Connect, accept, be refused, overflow; each leaves one listener open: see `leave`."""
+        for process in (self.apple, self.child):
+            _overflow(process, "127.0.0.1", APPLE_PORT)
+        _overflow(self.pear, "::1", PEAR_PORT, self.west)
+        for process, address, port in (
+            (self.apple, "127.0.0.1", APPLE_PORT),
+            (self.child, "127.0.0.2", APPLE_PORT),
+            (self.pear, "::1", PEAR_PORT),
+        ):
+            process.do("bind", name="standing", address=address, port=port)
+            process.do("listen", name="standing")
+        for room in (self.east, self.west):
+            wait_until(partial(_is_quiet, room, *OVER, LISTEN), "all connections to be closed")
+
+    def leave(self) -> None:
+        """Close the listeners that stayed open."""
+        for process in (self.apple, self.child, self.pear):
+            process.do("close", name="standing")
 
 
 def _converse(process: Process) -> None:
@@ -75,9 +103,40 @@ def _be_cut_off(process: Process) -> None:
     process.do("close", name="client")
 
 
-def _is_quiet(room: Namespace) -> bool:
+def _overflow(process: Process, address: str, port: int, late: Namespace | None = None) -> None:
+    """An attempt refused, one accepted, one that fills the queue, and SYNs dropped at it.
+
+    With `late`, what is accepted has heard by then that the other side sends no more.
+    """
+    there = {"address": address, "port": port}
+    assert process.attempt("connect", name="refused", **there)["errno"] == "ECONNREFUSED"
+    process.do("close", name="refused")
+    process.do("bind", name="listener", **there)
+    process.do("listen", name="listener", backlog=0)
+    process.do("connect", name="client", **there)
+    if late:
+        process.do("half_close", name="client")
+        wait_until(lambda: CLOSE_WAIT in _socket_states(late), "CLOSE_WAIT")
+    process.do("accept", name="server", listener="listener")
+    if not late:
+        process.do("half_close", name="client")
+    process.do("receive", name="server")
+    process.do("close", name="server")
+    process.do("receive", name="client")
+    process.do("close", name="client")
+    assert process.do("hold", **there, count=1)["failures"] == {}
+    process.do("give_up", **there, count=DROPPED)
+    process.do("close", name="listener")
+    process.do("let_go")
+
+
+def _socket_states(room: Namespace) -> list[str]:
     lines = room.run("cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()
-    return all(line.split()[3] in OVER for line in lines)
+    return [line.split()[3] for line in lines]
+
+
+def _is_quiet(room: Namespace, *quiet: str) -> bool:
+    return set(_socket_states(room)) <= set(quiet or OVER)
 
 
 @dataclass(frozen=True)
@@ -112,7 +171,7 @@ FILTERS = (
     Filter(
         "--addr",
         lambda _: ["--addr", "127.0.0.0/8"],
-        lambda record, _: "127.0.0.1" in (record["laddr"], record["raddr"]),
+        lambda record, _: any(str(record[end]).startswith("127.") for end in ("laddr", "raddr")),
     ),
     Filter("-4", lambda _: ["-4"], lambda record, _: record["family"] == 4),
     Filter(
@@ -140,8 +199,60 @@ FILTERS = (
 )
 
 COMMANDS = ("bare", "events", "states", "record", "events -r", "states -r")
-USAGE_ERRORS = {("states", "--kind"), ("states -r", "--kind")}  # sums of transitions alone
+SUMS = ("handshakes", "accepts", "listeners", "drops")
+SUM_COMMANDS = tuple(command + how for how in ("", " -r") for command in SUMS)
+# what they sum up is of kinds that are theirs to choose
+USAGE_ERRORS = {(name, "--kind") for name in ("states", "states -r", *SUM_COMMANDS)}
 CELLS = [(command, each) for command in COMMANDS for each in FILTERS]
+
+
+def _always(record: Record, actors: Actors) -> bool:
+    return True
+
+
+def _from_the_east(record: Record, actors: Actors) -> bool:
+    return record["rport"] in range(40000, 50000)
+
+
+# where what tells one from the other is another value than in FILTERS
+OWN_FILTERS = {
+    ("handshakes", "--state"): Filter(
+        "--state",
+        lambda _: ["--state", "close"],
+        lambda record, _: record["outcome"] != "ok",
+        whose=(True, True, True),
+    ),
+    ("accepts", "--state"): Filter(
+        "--state",
+        lambda _: ["--state", "close-wait"],
+        lambda record, actors: record["pid"] == actors.pear.pid,  # see `_overflow`
+        whose=(False, False, True),
+    ),
+    # a listener is in no other state
+    ("listeners", "--state"): Filter(
+        "--state", lambda _: ["--state", "listen"], _always, whose=(True, True, True)
+    ),
+    ("drops", "--state"): Filter(
+        "--state", lambda _: ["--state", "listen"], _always, whose=(True, True, True)
+    ),
+    ("accepts", "--rport"): Filter("--rport", lambda _: ["--rport", EAST_PORTS], _from_the_east),
+    ("drops", "--rport"): Filter("--rport", lambda _: ["--rport", EAST_PORTS], _from_the_east),
+    # a listener has no remote port
+    ("listeners", "--rport"): Filter(
+        "--rport",
+        lambda _: ["--rport", "8001"],
+        _port(APPLE_PORT, "rport"),
+        whose=(False, False, False),
+    ),
+}
+
+
+def own_filter(command: str, each: Filter) -> Filter:
+    """The filter with the value that this command has a use for."""
+    return OWN_FILTERS.get((command.split()[0], each.name), each)
+
+
+SUM_CELLS = [(command, own_filter(command, each)) for command in SUM_COMMANDS for each in FILTERS]
 
 
 def step(record: Record) -> Step:
@@ -174,6 +285,56 @@ def without_sides(found: Steps) -> Steps:
     }
 
 
+@dataclass(frozen=True)
+class Sum:
+    """How a command is called, which records it sums up, and how to count in its documents.
+
+    `of` and `told` give whose a record or document is, what it is about, and how often.
+    """
+
+    call: tuple[str, ...]
+    takes: Callable[[Record], bool]
+    of: Callable[[Record], tuple[int, Step, int]]
+    told: Callable[[Record], list[tuple[int, Step, int]]]
+
+
+SUM_OF = {
+    "handshakes": Sum(
+        ("handshakes", "--by", "role,pid"),
+        lambda r: bool(r["kind"] == "handshake"),
+        lambda r: (r["pid"], (r["role"], r["outcome"]), 1),
+        lambda d: [(d["pid"], (d["role"], how), n) for how, n in d["outcomes"].items()],
+    ),
+    "accepts": Sum(
+        ("accepts",),
+        lambda r: bool(r["kind"] == "accept"),
+        lambda r: (r["pid"], ("accept",), 1),
+        lambda d: [(d["pid"], ("accept",), d["accepts"])],
+    ),
+    "listeners": Sum(
+        ("listeners",),
+        lambda r: bool(r["kind"] == "state" and r["new"] == "LISTEN"),
+        lambda r: (r["pid"], (r["laddr"], r["lport"]), 1),
+        lambda d: [(d["listener_pid"], (d["listener_addr"], d["listener_port"]), 1)],
+    ),
+    "drops": Sum(
+        ("drops", "--syn"),
+        lambda r: bool(r["kind"] == "syn_drop"),
+        lambda r: (r["pid"], (r["cause"], r["stage"], r["lport"]), r["count"]),
+        lambda d: [(d["pid"], (d["reason"], d["stage"], d["lport"]), d["count"])],
+    ),
+}
+
+
+def summed(found: list[tuple[int, Step, int]], actors: Actors) -> Steps:
+    """What is each of the three's."""
+    sums: Steps = {pid: Counter() for pid in actors.pids}
+    for pid, what, count in found:
+        if pid in sums and count:
+            sums[pid][what] += count
+    return sums
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=ROOT)
 
@@ -192,6 +353,9 @@ def actors() -> Iterator[Actors]:
         Program("apple", east.enter) as apple,
         Program("pear", west.enter) as pear,
     ):
+        for room, ports in ((east, EAST_PORTS), (west, WEST_PORTS)):
+            first, last = ports.split("-")
+            room.run("sysctl", "-qw", f"net.ipv4.ip_local_port_range={first} {last}")
         yield Actors(apple, apple.fork(), pear, east, west)
 
 
@@ -249,8 +413,111 @@ def test_a_filter_leaves_all_that_matches_and_nothing_else(
     assert told == wanted
 
 
+@pytest.fixture(scope="module")
+def kept(actors: Actors, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What each command that sums up kept of one and the same span without a filter.
+
+    `record` kept the same span, record by record.
+    """
+    directory = tmp_path_factory.mktemp("sums")
+    paths = {name: str(directory / name) for name in ("record", *SUMS)}
+    with ExitStack() as stack:
+        stack.enter_context(Tracer("record", paths["record"], "--kind", "all", json=False))
+        for name in SUMS:
+            stack.enter_context(Tracer(*SUM_OF[name].call, "-w", paths[name]))
+        actors.crowd()
+    actors.leave()
+    return paths
+
+
+@pytest.fixture(scope="module")
+def crowd(kept: dict[str, str]) -> list[Record]:
+    return read("events", "-r", kept["record"], "--kind", "all")
+
+
+@dataclass
+class Told:
+    """What the commands that sum up tell with a filter, live or of what they kept.
+
+    Live, all of them watch the same span.
+    """
+
+    actors: Actors
+    kept: dict[str, str]
+    live: dict[tuple[str, str], list[Record]] = field(default_factory=dict)
+
+    def by(self, command: str, filter_name: str, **given: list[str]) -> list[Record]:
+        """Documents of a command; `given` is the filter as each command takes it."""
+        name = command.split()[0]
+        if command.endswith(" -r"):
+            return read(*SUM_OF[name].call, *given[name], "-r", self.kept[name])
+        if (name, filter_name) not in self.live:
+            self._watch(filter_name, given)
+        return self.live[name, filter_name]
+
+    def _watch(self, filter_name: str, given: dict[str, list[str]]) -> None:
+        with ExitStack() as stack:
+            tracers = {name: Tracer(*SUM_OF[name].call, *words) for name, words in given.items()}
+            with ThreadPoolExecutor() as pool:  # most of the time goes into their start
+                list(pool.map(stack.enter_context, tracers.values()))
+            self.actors.crowd()
+        self.actors.leave()
+        for name, tracer in tracers.items():
+            self.live[name, filter_name] = tracer.records
+
+
+@pytest.fixture(scope="module")
+def told(actors: Actors, kept: dict[str, str]) -> Told:
+    return Told(actors, kept)
+
+
+@pytest.mark.parametrize(
+    ("command", "each"), SUM_CELLS, ids=[f"{c}|{f.name}" for c, f in SUM_CELLS]
+)
+def test_a_filter_leaves_in_a_sum_all_that_matches_and_nothing_else(
+    actors: Actors, told: Told, crowd: list[Record], command: str, each: Filter
+) -> None:
+    name, given = command.split()[0], each.given(actors)
+    call = SUM_OF[name]
+    if (command, each.name) in USAGE_ERRORS:
+        source = ["-r", told.kept[name]] if command.endswith(" -r") else []
+        done = run(*call.call, *given, *source)
+        assert done.returncode == 2
+        assert each.name in done.stderr
+        return
+    as_taken = {other: own_filter(other, each).given(actors) for other in SUMS}
+    documents = told.by(command, each.name, **as_taken)
+    proofs = [d for d in documents if d["kind"] == "reconciliation"]
+    rows = [d for d in documents if d["kind"] != "reconciliation"]
+
+    every = [r for r in crowd if call.takes(r)]
+    wanted = summed([call.of(r) for r in every if each.leaves(r, actors)], actors)
+    assert all(summed([call.of(r) for r in every], actors).values()), "nobody did nothing"
+    assert tuple(bool(wanted[pid]) for pid in actors.pids) == each.whose
+    assert summed([one for d in rows for one in call.told(d)], actors) == wanted
+    if name == "accepts":  # nor a queue of a listener that does not match
+        strangers = {pid for pid in actors.pids if not wanted[pid]}
+        assert not strangers & {d["listener_pid"] for d in rows}
+    if each.name == "--netns":
+        assert {d["netns"] for d in proofs} <= {actors.west.inode}
+
+
+@pytest.mark.parametrize("command", ["listeners", "listeners -r", "drops", "drops -r"])
+def test_a_listener_and_its_drops_are_in_no_state_but_listen(told: Told, command: str) -> None:
+    given = ["--state", "established,close,syn-recv"]
+    documents = told.by(command, "another --state", listeners=given, drops=given)
+    assert {d["kind"] for d in documents} <= {"reconciliation"}
+
+
+def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -> None:
+    done = run("drops", "--syn", "-r", kept["listeners"], "--lport", "8001")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "keeps counts of drops only" in done.stderr
+
+
 def test_the_matrix_is_whole() -> None:
     assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 66
+    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 88
 
 
 @pytest.mark.parametrize("given", [["--state", "established"], ["--state", "close", "-4"]])

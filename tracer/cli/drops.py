@@ -30,7 +30,10 @@ def drops(syn: bool, **given: Any) -> None:
     from tracer.cli.setup import Command
     from tracer.views.drops import DropsView
 
-    command = Command(given, stream=False, kinds=frozenset({"syn_drop"}), reconcile=True)
+    # counts are enough to show; records let a replay narrow them down
+    command = Command(
+        given, stream=bool(given.get("keep")), kinds=frozenset({"syn_drop"}), reconcile=True
+    )
     if not syn:
         command.notices.say("packets other than SYNs and final ACKs are not looked at: --syn")
     command.run(DropsView(command.output, command.notices, command.form))

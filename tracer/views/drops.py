@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import dataclass, replace
 
+from tracer.errors import TracerError
 from tracer.flows.drops import DropTable, Place, explained, minus, reconcile
 from tracer.flows.tally import Outcome, Tally
 from tracer.views.base import View
@@ -107,7 +108,15 @@ class DropsView(View):
             self._sent.add(batch.kinds["syn_drop"])
 
     def drops(self, pairs: Records, filtered: bool) -> None:
-        """Take the kernel's own counts, which cover the session so far."""
+        """Take the kernel's own counts, which cover the session so far.
+
+        Errors: TracerError where a filter is to be applied to counts alone.
+        """
+        if not filtered and not self._head["stream"]:
+            raise TracerError(
+                "this recording keeps counts of drops only; a filter needs records",
+                "keep them with: tcptrace drops --syn -w FILE",
+            )
         self._filtered = filtered
         self._counted.set_counts(pairs[pairs["key"]["matched"] > 0])
         self._told = explained(pairs, self._facts.layout)

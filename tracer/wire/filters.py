@@ -153,6 +153,8 @@ def _in_states(states: frozenset[int], records: Records, layout: Layout) -> Mask
     for column in ("old", "new", "timewait", "state"):
         if column in names:
             found |= np.isin(records[column], wanted)
+    if "cause" in names:  # dropped at a listener
+        found |= layout.enums["tcp_state"]["LISTEN"] in states
     if "outcome" in names:
         for ends in _ends(records, layout):
             found |= np.isin(ends, wanted)
