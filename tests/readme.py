@@ -112,6 +112,7 @@ def main() -> None:
         {"serve": serve, "ask": ask}[sys.argv[1]](int(sys.argv[2]))
         return
     table = TABLE.read_text() if TABLE.exists() else ""
+    table = re.sub(r"\A# [^\n]*\n\n", "", table)  # the section has its heading
     README.write_text(fill(README.read_text(), outputs(), table))
 
 

@@ -20,7 +20,7 @@ ACCEPT = Subject(
             how="tracepoint",
             targets=("syscalls/sys_exit_accept4", "syscalls/sys_exit_accept"),
             programs=("tt_accept4_exit", "tt_accept_exit"),
-            costs="about 33 ns on every system call of the machine; --no-accept-hook turns it off",
+            costs="30 to 60 ns on every system call of the machine; --no-accept-hook turns it off",
         ),
     ),
     without="accepted connections stay with their listener's owner",

@@ -15,7 +15,7 @@ HANDSHAKE = Subject(
             how="tracepoint",
             targets=("syscalls/sys_exit_connect",),
             programs=("tt_connect_exit",),
-            costs="about 33 ns on every system call of the machine; --no-accept-hook turns it off",
+            costs="30 to 60 ns on every system call of the machine; --no-accept-hook turns it off",
         ),
     ),
     without="attempts that fail before a SYN is sent are not seen",
