@@ -96,7 +96,11 @@ tt_inline tt_owner_is_t tt_current_owner(void *ctx, struct tt_stats *stats, tt_m
 
 	if (task) {
 		flags = task->flags;
-		owner->start = task->group_leader->start_boottime / NSEC_PER_TICK;
+		/* no load of group_leader where it can be spared: to follow a pointer, the
+		 * verifier searches all of the kernel's types for a name
+		 */
+		owner->start = task->pid == task->tgid ? task->start_boottime / NSEC_PER_TICK
+						       : tt_read_start(task);
 	} else {
 		task = (void *)bpf_get_current_task();
 		flags = BPF_CORE_READ(task, flags);

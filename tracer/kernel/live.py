@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracer.errors import TracerError
-from tracer.kernel import netstat, preflight, syn_drops, tracefs
+from tracer.kernel import kernel_btf, netstat, preflight, syn_drops, tracefs
 from tracer.kernel.account import Account
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
@@ -86,6 +86,7 @@ class LiveSource:
         else:
             bpf.resize("tt_counts", 1)
         write_config(bpf, self.layout, settings, ladder, places)
+        kernel_btf.forget()
         bpf.load()
 
     def _start(self) -> None:
@@ -296,6 +297,10 @@ class LiveSource:
         ended = time.monotonic_ns()
         await_programs()  # those that had passed the gate
         return ended
+
+    def begin_detach(self) -> None:
+        """After the last look: leave the hooks, while what was gathered is still being shown."""
+        self._object.begin_detach()
 
     def close(self) -> None:
         """Leave nothing behind."""
