@@ -68,7 +68,7 @@ tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
 		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
 	stats->seen[TT_KIND_TASK]++;
 	stats->matched[TT_KIND_TASK]++;
-	if (!bpf_perf_event_output(ctx, &tt_large, BPF_F_CURRENT_CPU, large, sizeof(*large)))
+	if (!tt_put(ctx, tt_large, large))
 		return true;
 	stats->lost_buffer[TT_KIND_TASK]++;
 	return false;

@@ -21,6 +21,7 @@ BPF_TRACE_RAW_TP = 23
 BPF_TRACE_FEXIT = 25
 BPF_TRACE_ITER = 28
 BPF_STATS_RUN_TIME = 0
+BPF_MAP_TYPE_RINGBUF = 27
 
 PrintFn = C.CFUNCTYPE(C.c_int, C.c_int, C.c_char_p, C.c_void_p)
 
@@ -110,6 +111,10 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_link__fd": (C.c_int, [_POINTER]),
     "bpf_link__destroy": (C.c_int, [_POINTER]),
     "bpf_iter_create": (C.c_int, [C.c_int]),
+    "bpf_map_create": (
+        C.c_int,
+        [C.c_int, C.c_char_p, C.c_uint32, C.c_uint32, C.c_uint32, _POINTER],
+    ),
     "bpf_map_update_elem": (C.c_int, [C.c_int, _POINTER, _POINTER, C.c_uint64]),
     "bpf_map_lookup_elem": (C.c_int, [C.c_int, _POINTER, _POINTER]),
     "bpf_map_delete_elem": (C.c_int, [C.c_int, _POINTER]),
