@@ -82,6 +82,7 @@ class DropsView(View):
     """A block at each mark, and one for the whole at the end."""
 
     kinds = frozenset({"syn_drop"})
+    needs = ("drops", "records")
 
     def __init__(self, output: Output, notices: Notices, form: str = "table") -> None:
         self._output, self._notices, self._form = output, notices, form
@@ -114,7 +115,7 @@ class DropsView(View):
 
         Errors: TracerError where a filter is to be applied to counts alone.
         """
-        if not filtered and not self._head.stream:
+        if not filtered and "records" not in self._head.keeps:
             raise TracerError(
                 "this recording keeps counts of drops only; a filter needs records",
                 "keep them with: tcptrace drops --syn -w FILE",

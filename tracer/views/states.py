@@ -51,6 +51,8 @@ TRANSITIONS = (
 class StatesView(View):
     """A block at each mark, and one for the whole at the end."""
 
+    needs = ("records", "counts")
+
     def __init__(self, output: Output, notices: Notices, form: str = "table") -> None:
         self._output, self._notices, self._form = output, notices, form
         self._sockets: Records | None = None
