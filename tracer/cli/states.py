@@ -24,5 +24,5 @@ def states(**given: Any) -> None:
         snapshots=True,
         kinds=frozenset({"state", "accept"}),
     )
-    show = StatesView(command.output, command.notices, command.form)
+    show = StatesView(command.output, command.notices, command.form, command.limit)
     command.run(show)
