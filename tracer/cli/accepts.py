@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from tracer.cli import options
+from tracer.views.meanings import columns
 
 
-@click.command()
+@click.command(epilog=columns("accepts"))
 @options.filters
 @options.by("listener,pid", "listener, pid, comm, peer, peer/BITS")
 @options.summary

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from tracer.cli import options
+from tracer.views.meanings import columns
 
 
-@click.command()
+@click.command(epilog=columns("drops"))
 @options.filters
 @click.option("--syn", is_flag=True, help="SYNs and final ACKs that listeners dropped.")
 @options.summary

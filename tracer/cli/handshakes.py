@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracer.cli import options
+from tracer.views.meanings import columns
 
 if TYPE_CHECKING:
     from tracer.views.handshake_keys import By
 
 
-@click.command()
+@click.command(epilog=columns("handshakes"))
 @options.filters
 @click.option(
     "--by",
