@@ -21,6 +21,7 @@ from tracer.cli.events import events
 from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
 from tracer.cli.record import record
+from tracer.cli.schema import schema
 from tracer.cli.states import states
 from tracer.cli.values import nearest
 from tracer.errors import UsageError
@@ -175,7 +176,18 @@ def build() -> Line:
         params=[_version()],
     )
     live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
-    for command in (live, events, states, accepts, handshakes, listeners, drops, record, doctor):
+    for command in (
+        live,
+        events,
+        states,
+        accepts,
+        handshakes,
+        listeners,
+        drops,
+        record,
+        schema,
+        doctor,
+    ):
         command.__class__ = Strict
         line.add_command(command)
     return line
