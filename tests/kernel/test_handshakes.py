@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 
 import pytest
 
 from tests.harness import Namespace, Tracer, namespace, wait_until
-from tests.programs.capture import Packet, capture
 from tests.programs.driver import Program
 from tests.programs.places import (
     ADDRESS,
@@ -346,33 +344,3 @@ def test_a_lost_syn_ack_is_counted_and_timed_from_the_first() -> None:
     assert record["syn_sent"] == record["syn_retransmits"] + 1
     assert record["latency_from"] == "synack"
     assert 900_000 < record["latency_us"] < 2_000_000
-
-
-# --- how long -------------------------------------------------------------------
-
-
-def test_latency_agrees_with_a_capture_of_the_packets(ns: Namespace, client: Program) -> None:
-    """In the median: a capture has no part in what the two sides do before and after a packet."""
-    count, most_us = 199, 50
-    with server_in(ns), capture(ns, PORT) as packets, trace(ns) as tracer:
-        ports = client.do("hold", address=ADDRESS, port=PORT, count=count)["ports"]
-        records = stop_after(tracer, 2 * count)
-    seen = moments(packets)
-    active = {r["lport"]: r["latency_us"] for r in records if r["role"] == "active"}
-    passive = {r["rport"]: r["latency_us"] for r in records if r["role"] == "passive"}
-    assert set(active) == set(passive) == set(ports) == set(seen)
-    for told_us, first, last in ((active, "syn", "synack"), (passive, "synack", "ack")):
-        wrong = [told_us[p] - (seen[p][last] - seen[p][first]) / 1000 for p in ports]
-        assert abs(statistics.median(wrong)) < most_us, (first, sorted(wrong)[:: count // 4])
-
-
-def moments(packets: list[Packet]) -> dict[int, dict[str, int]]:
-    """When the three packets of each handshake were seen, ns, by the caller's port."""
-    found: dict[int, dict[str, int]] = {}
-    for packet in packets:
-        called = packet.target == PORT
-        name = {0x02: "syn", 0x12: "synack", 0x10: "ack"}.get(packet.flags)
-        if name and called == (name != "synack"):
-            port = packet.source if called else packet.target
-            found.setdefault(port, {}).setdefault(name, packet.moment_ns)
-    return found
