@@ -131,4 +131,4 @@ def main(here: str, there: str, name: str, plan: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], json.loads(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))
