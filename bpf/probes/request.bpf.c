@@ -42,15 +42,16 @@ tt_inline const struct request_sock *tt_request_of(const struct timer_list *time
 
 /*
  * Whether a timer is a request's. Its function says so, once it is known: it is
- * that of the first timer which lies where a half-open TCP connection would keep
- * it, below a pointer to a socket that is known to listen.
+ * that of the first timer which lies where a half-open connection would keep it,
+ * in a state of its own, with a TCP socket of the same namespace for a listener.
  */
 tt_inline bool tt_is_requests(const struct timer_list *timer)
 {
 	__u64 function = (__u64)timer->function;
 	const struct request_sock *req = tt_request_of(timer);
 	const struct sock *listener = NULL;
-	tt_cookie cookie;
+	struct net *net = NULL, *same = NULL;
+	__u16 protocol = 0;
 	__u8 state = 0;
 
 	if (tt_request_timer)
@@ -59,10 +60,12 @@ tt_inline bool tt_is_requests(const struct timer_list *timer)
 	if (state != TT_NEW_SYN_RECV)
 		return false;
 	bpf_core_read(&listener, sizeof(listener), &req->__req_common.skc_listener);
-	if (!listener)
+	bpf_core_read(&net, sizeof(net), &req->__req_common.skc_net.net);
+	if (!listener || !net)
 		return false;
-	cookie = tt_read_cookie(&listener->__sk_common);
-	if (!cookie || !MAP_GET(tt_listeners, &cookie))
+	bpf_core_read(&same, sizeof(same), &listener->__sk_common.skc_net.net);
+	bpf_core_read(&protocol, sizeof(protocol), &listener->sk_protocol);
+	if (same != net || protocol != IPPROTO_TCP)
 		return false;
 	tt_request_timer = function;
 	return true;

@@ -2,9 +2,9 @@
 
 The claim is one of time, on a quiet machine: within 50 us in the median, 500 us at the 99th
 percentile. A machine that tests run on is not always quiet, and a packet that was made to wait
-between the device and TCP says nothing about the tracer. So there are up to three rounds, each whole
-and with all its connections, and one of them must hold for both roles; what does not depend on
-time, that every connection is told once and how often a packet was sent, must hold in each.
+between the device and TCP says nothing about the tracer. So there are up to three rounds, each
+whole and with all its connections, and one of them must hold for both roles; what does not depend
+on time, that every connection is told once and how often a packet was sent, must hold in each.
 """
 
 from __future__ import annotations

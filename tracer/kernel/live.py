@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracer.errors import TracerError
-from tracer.kernel import netstat, preflight, syn_drops, tracefs
+from tracer.kernel import cookies, netstat, preflight, syn_drops, tracefs
 from tracer.kernel.account import Account
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
@@ -27,7 +27,7 @@ from tracer.kernel.perf import SAMPLE_OFFSET, Chunk, PerfBuffers, online_cpus, s
 from tracer.kernel.settings import Settings
 from tracer.kernel.setup import write_config, write_filter_maps
 from tracer.kernel.targets import Processes
-from tracer.probes import LISTENERS, OWNERS, SOCKETS, SYN_DROP
+from tracer.probes import COOKIES, LISTENERS, OWNERS, SOCKETS, SYN_DROP
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
 from tracer.wire.layout import Layout, Records, derive
@@ -75,6 +75,9 @@ class LiveSource:
             syn_drops.write_setup(bpf, self.layout)
         else:
             bpf.resize("tt_drops", 1)
+        if ladder.sees_cookies:
+            chosen += COOKIES.rungs[0].programs
+            cookies.write_setup(bpf, self.layout)
         bpf.choose(chosen)
         bpf.resize("tt_socks", settings.sockets)
         places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
@@ -110,7 +113,10 @@ class LiveSource:
             bpf, self.layout, settings.filters, self._control, self._tell_once
         )
         # what waits in the queues of the listeners found: seeded by the pass itself
-        self._pass_over(set(self.holder_rows["netns"].tolist()))
+        listening = set(self.holder_rows["netns"].tolist())
+        self._pass_over(listening)
+        if self._ladder.sees_cookies and (had_some := cookies.in_use(listening)):
+            self._pass_over(had_some, "tt_iter_cookies")
         self.started_ns = time.monotonic_ns()
         self._control["seeding"] = 0
         self._account = Account(bpf, self.layout, self._ladder.programs)

@@ -193,7 +193,7 @@ HANDSHAKE: dict[str, Column] = {
     "syn_sent": lambda row, facts: row.syn_sent,
     "syn_retransmits": lambda row, facts: row.syn_retransmits,
     "errno": lambda row, facts: errorcode.get(row.error) if row.error else None,
-    "syncookie": lambda row, facts: bool(row.syncookie),
+    "syncookie": lambda row, facts: (False, True, None)[row.syncookie],
     "local_reason": lambda row, facts: None,
     "listener_cookie": lambda row, facts: (
         f"{row.listener_cookie:x}" if row.listener_cookie else None

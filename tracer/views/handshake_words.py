@@ -25,6 +25,12 @@ OTHERS = {
     "QUEUE_FULL": "found the listener's queue full",
 }
 
+# counters that the kernel may move further than there are records, and what the rest is
+BEYOND = {
+    "SyncookiesRecv": "the rest was good and made no connection, as the accept queue was full",
+    "EmbryonicRsts": "reset in the SYN queue, of which no record tells",
+}
+
 
 def shown(key: object) -> str:
     """A key of a group as a cell."""
@@ -83,6 +89,10 @@ def _about(group: Group, active: bool, facts: Facts) -> list[str]:
     slow = group.ended_as(names[WELL], again=1)
     if slow.ended:
         told.append(_slow(slow, group.ended_as(names[WELL]), active))
+    if group.syncookies:
+        told.append(
+            f"{group.syncookies} finished by a SYN cookie, which keeps no time: no latency of theirs"
+        )
     for name, text in OTHERS.items():
         if outcomes.get(names[name]):
             told.append(f"{outcomes[names[name]]} {text}")

@@ -13,7 +13,7 @@ from tracer.views.base import View
 from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.handshake_keys import By
-from tracer.views.handshake_words import OTHER_COLUMNS, WELL, cells, sentences, shown
+from tracer.views.handshake_words import BEYOND, OTHER_COLUMNS, WELL, cells, sentences, shown
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
 from tracer.views.scope import scope
@@ -59,7 +59,7 @@ class HandshakesView(View):
         """Start to gather."""
         self._facts, self._head = facts, head
         self.table, self._since = self._empty(), self._empty()
-        self._opens, self._witness = Opens(facts.layout), Witness(OPENS)
+        self._opens, self._witness = Opens(facts.layout), Witness(OPENS, BEYOND)
         self._proofs = Proofs()
         self._began_ns = self._mark_ns = head.started_ns
         if self._form == "csv":
