@@ -91,7 +91,7 @@ def _about(group: Group, active: bool, facts: Facts) -> list[str]:
         told.append(_slow(slow, group.ended_as(names[WELL]), active))
     if group.syncookies:
         told.append(
-            f"{group.syncookies} finished by a SYN cookie, which keeps no time: no latency of theirs"
+            f"{group.syncookies} finished by a SYN cookie, which keeps no time: no latency told"
         )
     for name, text in OTHERS.items():
         if outcomes.get(names[name]):
