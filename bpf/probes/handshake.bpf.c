@@ -90,10 +90,8 @@ tt_inline void tt_forget_error(const struct task_struct *task)
 		sock->told_error = 0;
 }
 
-PROBE_TRACEPOINT("syscalls/sys_exit_connect")
-int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
+tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long error)
 {
-	const struct task_struct *task = tt_task_btf();
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
 	struct tt_large large = {};
 	struct tt_handshake *event = &large.handshake;
@@ -101,20 +99,13 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 	struct tt_owner caller;
 	const struct sock *sk;
 	struct tt_sock *sock;
-	long error = -ctx->ret;
 	bool matched;
 
-	if (!task || !stats || !tt_is_live())
-		return 0;
-	if (!error) {
-		tt_forget_error(task);
-		return 0;
-	}
-	if (!tt_is_connect_end(error))
-		return 0;
+	if (!stats)
+		return;
 	sk = tt_sock_of_fd(tt_call_argument(task, 0));
 	if (!sk)
-		return 0;
+		return;
 	head->cookie = tt_read_cookie(&sk->__sk_common);
 	sock = tt_find_sock(head->cookie);
 	if (sock && sock->told_error && (sock->told_error == error || error == ECONNABORTED)) {
@@ -122,7 +113,7 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 		 * ECONNABORTED if it has asked for SO_ERROR before
 		 */
 		sock->told_error = 0;
-		return 0;
+		return;
 	}
 	head->mono_ns = bpf_ktime_get_ns();
 	head->kind = TT_KIND_HANDSHAKE;
@@ -142,5 +133,19 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 	event->outcome = tt_outcome_of(error);
 	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, 1U << TT_CLOSE, matched) && CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &large, stats);
+}
+
+PROBE_TRACEPOINT("syscalls/sys_exit_connect")
+int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	const struct task_struct *task = tt_task_btf();
+	long error = -ctx->ret;
+
+	if (!task || !tt_is_live())
+		return 0;
+	if (!error)
+		tt_forget_error(task);
+	else if (tt_is_connect_end(error))
+		tt_tell_connect(ctx, task, error);
 	return 0;
 }
