@@ -202,3 +202,62 @@ def test_a_handshake_that_began_before_tracing_has_its_age(
     (one,) = (r for r in records if r["kind"] == "handshake_summary")
     assert one["pending"] == 1
     assert stopping - begun < one["oldest_pending_us"] / 1e6 < stopped - before
+
+
+def test_the_sums_tell_what_a_listener_gave_up_and_leave_nothing_over(
+    ns: Namespace, server: Program, caller: Program
+) -> None:
+    count, good = 5, 3
+    answers(ns, 1)
+    with (
+        Tracer("handshakes", "--netns", ns.name) as tracer,
+        Tracer("handshakes", "--netns", ns.name, json=False) as table,
+    ):
+        call(caller, "send_syns", count + good)
+        call(caller, "send_acks", good)
+        wait_until(lambda: half_open(ns) == count, "some to be finished")
+        wait_until(lambda: half_open(ns) == 0, "the others to be let go of")
+        counters = ns.counters()
+        table.stop()
+        records = tracer.stop()
+    (one,) = (r for r in records if r["kind"] == "handshake_summary")
+    assert (one["attempts"], one["pending"]) == (count + good, 0)
+    assert one["outcomes"] == {"ok": good, "syn_ack_timeout": count}
+    proof = {
+        r["counter"]: (r["kernel"], r["unexplained"])
+        for r in records
+        if r["kind"] == "reconciliation"
+    }
+    assert proof == {"PassiveOpens": (good, 0), "TCPSynRetrans": (count, 0)}
+    assert counters["TcpExtTCPSynRetrans"] == count
+    (line,) = (line for line in table.stdout.splitlines() if "no answer to the SYN-ACK" in line)
+    assert line.startswith(f"{SILENT}  {count} had no answer to the SYN-ACK for ")
+    assert line.endswith("(1 SYN-ACK each sent again)")
+
+
+def test_an_attempt_whose_syn_was_dropped_here_says_why_on_both_sides(
+    ns: Namespace, caller: Program
+) -> None:
+    with Program("tt-server", ns.enter) as server:
+        server.do("bind", name="l", address=HERE, port=PORT)
+        server.do("listen", name="l", backlog=0)
+        kinds = ["--kind", "handshake,syn_drop"]
+        with Tracer("events", *kinds, "--netns", ns.name) as tracer:
+            plain = caller.do("connect", name="a", address=HERE, port=PORT)["port"]
+            late = caller.do("begin", name="b", address=HERE, port=PORT)["port"]
+            dropped = "the SYN to be dropped"
+            wait_until(lambda: ns.counters()["TcpExtListenOverflows"], dropped)
+            server.do("accept_waiting", listener="l")
+            assert caller.do("settle", name="b")["error"] == "OK"
+            records = stop_after(tracer, 5)
+    found = {
+        (r["role"], r["lport"] if r["role"] == "active" else r["rport"]): r["local_reason"]
+        for r in records
+        if r["kind"] == "handshake"
+    }
+    assert found == {
+        ("active", plain): None,
+        ("passive", plain): None,
+        ("active", late): "accept_queue_full",
+        ("passive", late): "accept_queue_full",
+    }

@@ -22,7 +22,7 @@ OTHERS = {
     "NO_PORT": "found no local port free for this destination",
     "DENIED": "were not permitted here: a security module or a filter of the control group",
     "ABORTED": "were closed by the application before an answer was due",
-    "QUEUE_FULL": "found the listener's queue full",
+    "QUEUE_FULL": "found the accept queue full when they were to be finished, and were let go of",
 }
 
 # counters that the kernel may move further than there are records, and what the rest is
@@ -86,6 +86,12 @@ def _about(group: Group, active: bool, facts: Facts) -> list[str]:
         told.append(
             f"{left.ended} given up by the kernel after {_range(left.latency())}{_again(left)}"
         )
+    if outcomes.get(names["SYN_ACK_TIMEOUT"]):
+        left = group.ended_as(names["SYN_ACK_TIMEOUT"])
+        told.append(
+            f"{left.ended} had no answer to the SYN-ACK for {_range(left.latency())}"
+            f"{_again(left, 'SYN-ACK')}"
+        )
     slow = group.ended_as(names[WELL], again=1)
     if slow.ended:
         told.append(_slow(slow, group.ended_as(names[WELL]), active))
@@ -132,10 +138,10 @@ def _times(group: Group, what: str = "SYN") -> str:
     return f"{many} {what}{'' if most == 1 else 's'}"
 
 
-def _again(group: Group) -> str:
+def _again(group: Group, what: str = "SYN") -> str:
     if not group.again:
         return ""
-    return f" ({_times(group)} {'each ' if group.ended > 1 else ''}sent again)"
+    return f" ({_times(group, what)} {'each ' if group.ended > 1 else ''}sent again)"
 
 
 def _slow(slow: Group, well: Group, active: bool) -> str:

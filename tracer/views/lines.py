@@ -75,6 +75,9 @@ def _handshake(row: Row, facts: Facts) -> str:
         text += f"  {row.syn_retransmits} {what} sent again"
         if row.rtt_us:
             text += f" + {duration(row.rtt_us * 1000)}"
+    reason = facts.local_reason(row)
+    if reason:
+        text += f"  dropped here: {reason}"
     return text + ("  by syncookie" if row.syncookie == 1 else "")
 
 
