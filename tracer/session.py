@@ -194,6 +194,7 @@ class Session:
         ended = source.stop()
         yield from self._drain(source, groups)
         yield from self._snapshot(source, final=True)
+        source.begin_detach()
         last = {"mono_ns": ended, "ended_by": self.limits.stop}
         yield Frame("LAST", json.dumps(last).encode())
 

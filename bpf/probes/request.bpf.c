@@ -15,6 +15,7 @@
  */
 #include "../cookies.h"
 #include "../emit.h"
+#include "../send.h"
 #include "../sock.h"
 
 /* Address of reqsk_timer_handler(), once a request's timer has been met; 0: not yet. */

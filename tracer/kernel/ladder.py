@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tracer.errors import UnsupportedError
+from tracer.kernel import ring
 from tracer.kernel.features import choose
 from tracer.kernel.settings import Settings
 from tracer.probes import (
@@ -24,6 +26,7 @@ from tracer.probes import (
 class Ladder:
     """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices."""
 
+    transport: str
     rungs: dict[str, str] = field(default_factory=dict)
     programs: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -46,7 +49,7 @@ class Ladder:
 
 def climb(settings: Settings) -> Ladder:
     """Choose. Where a subject has several rungs, this kernel is asked by trying."""
-    ladder = Ladder()
+    ladder = Ladder(_transport(settings.transport))
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
         subjects += [HANDSHAKE, SYNACK, REQUEST, COOKIES]
@@ -68,6 +71,17 @@ def climb(settings: Settings) -> Ladder:
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
     return ladder
+
+
+def _transport(asked: str) -> str:
+    """`ring` or `perf`. Errors: UnsupportedError for a ring where there is none."""
+    if asked == "perf":
+        return asked
+    if ring.is_possible():
+        return "ring"
+    if asked == "ring":
+        raise UnsupportedError("this kernel has no BPF ring buffers", "leave --transport out")
+    return "perf"
 
 
 def _try(subject: Subject, ladder: Ladder) -> Rung | None:

@@ -16,6 +16,7 @@ class Settings:
     count_by_owner: bool = False
     accept_hook: bool = True
     buffer_pages: int = 0  # 0: as many as BUFFER_BYTES allow, at most MOST_PAGES
+    transport: str = "auto"  # perf, ring; auto: ring where this kernel has it
     sockets: int = 131072
     kernel_cost: bool = False
     tell_forks: bool = False  # of every process, with sockets or without: for a recording
