@@ -137,6 +137,11 @@ struct tcp_sock {
 	struct list_head tsorted_sent_queue;
 };
 
+struct inet_timewait_sock {
+	struct sock_common __tw_common;
+	unsigned char tw_substate;
+};
+
 struct timer_list {
 	void (*function)(struct timer_list *);
 };
