@@ -206,7 +206,7 @@ class HandshakeTable:
         keys[:, COLUMN["bucket"]] = bucket(latency)
         keys[:, COLUMN["rtt_bucket"]] = bucket(rtt)
         ones = np.ones(len(records), np.uint64)
-        cookies = (records["syncookie"] != 0).astype(np.uint64)
+        cookies = (records["syncookie"] == 1).astype(np.uint64)
         values = np.stack([ones, *[latency] * 3, *[rtt] * 3, cookies], axis=1)
         self._parts.append(_add_up(keys, values))
         if sum(len(part) for part, _ in self._parts) > max(FEW, len(self._keys)):
@@ -298,7 +298,7 @@ def _members(
     return {name: parts[i] for name, i in names.items()}
 
 
-OPENS = ("ActiveOpens", "PassiveOpens", "TCPSynRetrans")
+OPENS = ("ActiveOpens", "PassiveOpens", "TCPSynRetrans", "SyncookiesRecv", "EmbryonicRsts")
 
 
 class Opens:
@@ -313,12 +313,15 @@ class Opens:
         """Attempts that ended. One that began before tracing was counted before it."""
         active = records["role"] == self._roles["ACTIVE"]
         began = active & (records["syn_sent"] > 0) & (records["latency_from"] > 0)
-        children = ~active
+        # one that ended in the SYN queue never was a socket
+        children = ~active & (records["old"] != self._states["NEW_SYN_RECV"])
+        cookies = children & (records["syncookie"] == 1)
         for netns in np.unique(records["netns"]).tolist():
             here = records["netns"] == netns
             told = self._ended.setdefault(netns, Counter())
             told["ActiveOpens"] += int((began & here).sum())
             told["PassiveOpens"] += int((children & here).sum())
+            told["SyncookiesRecv"] += int((cookies & here).sum())
             told["TCPSynRetrans"] += int(records["syn_retransmits"][here].sum())
 
     def told(self, sockets: Records | None, exact: int) -> Counters:

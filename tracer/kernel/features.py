@@ -89,6 +89,19 @@ def _raw_refusal(target: str) -> str:
     return _explain("raw_tp", error)
 
 
+# enum bpf_func_id, include/uapi/linux/bpf.h, without BPF_FUNC_
+_HELPERS = {"loop": 181, "map_lookup_percpu_elem": 195}
+
+
+@cache
+def _missing_helper(name: str) -> str:
+    """Why programs cannot call it; empty if they can."""
+    # one that all tracing programs have, asked of the kind that libbpf can ask for
+    if lib().libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, _HELPERS[name], None) == 1:
+        return ""
+    return f"this kernel has no bpf_{name}()"
+
+
 def _missing_tracepoint(target: str) -> str:
     if not tracefs.is_mounted():
         return ""  # it will be where tracefs can be seen, or say so then
@@ -143,6 +156,7 @@ def choose(subject: Subject) -> Choice:
     refused: dict[str, str] = {}
     for rung in subject.rungs:
         reasons = [reason for target in rung.targets if (reason := refusal(rung.how, target))]
+        reasons += [reason for name in rung.helpers if (reason := _missing_helper(name))]
         if not reasons:
             return Choice(subject, rung, refused)
         refused[rung.how] = reasons[0]

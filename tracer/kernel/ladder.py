@@ -8,7 +8,18 @@ from tracer.errors import UnsupportedError
 from tracer.kernel import ring
 from tracer.kernel.features import choose
 from tracer.kernel.settings import Settings
-from tracer.probes import ACCEPT, HANDSHAKE, STATE, SYN_DROP, SYNACK, TASK, Rung, Subject
+from tracer.probes import (
+    ACCEPT,
+    COOKIES,
+    HANDSHAKE,
+    REQUEST,
+    STATE,
+    SYN_DROP,
+    SYNACK,
+    TASK,
+    Rung,
+    Subject,
+)
 
 
 @dataclass
@@ -30,13 +41,18 @@ class Ladder:
         """Whether the ends of connect() are looked at."""
         return self.rungs.get("handshake", "off") != "off"
 
+    @property
+    def sees_cookies(self) -> bool:
+        """Whether it is told which handshakes were finished by a SYN cookie."""
+        return self.rungs.get("cookies", "off") != "off"
+
 
 def climb(settings: Settings) -> Ladder:
     """Choose. Where a subject has several rungs, this kernel is asked by trying."""
     ladder = Ladder(_transport(settings.transport))
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
-        subjects += [HANDSHAKE, SYNACK]
+        subjects += [HANDSHAKE, SYNACK, REQUEST, COOKIES]
     if "syn_drop" in settings.wanted:
         subjects.append(SYN_DROP)
     costs: dict[str, list[str]] = {}
@@ -50,7 +66,8 @@ def climb(settings: Settings) -> Ladder:
             if rung and rung.costs:
                 costs.setdefault(f"by {rung.how}, {rung.costs}", []).append(subject.name)
         ladder.rungs[subject.name] = rung.how if rung else "off"
-        ladder.programs += rung.programs if rung else ()
+        # an iterator is run when it is wanted
+        ladder.programs += rung.programs if rung and rung.how != "iter" else ()
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
     return ladder

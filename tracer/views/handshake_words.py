@@ -22,7 +22,13 @@ OTHERS = {
     "NO_PORT": "found no local port free for this destination",
     "DENIED": "were not permitted here: a security module or a filter of the control group",
     "ABORTED": "were closed by the application before an answer was due",
-    "QUEUE_FULL": "found the listener's queue full",
+    "QUEUE_FULL": "found the accept queue full when they were to be finished, and were let go of",
+}
+
+# counters that the kernel may move further than there are records, and what the rest is
+BEYOND = {
+    "SyncookiesRecv": "the rest was good and made no connection, as the accept queue was full",
+    "EmbryonicRsts": "reset in the SYN queue, of which no record tells",
 }
 
 
@@ -80,9 +86,19 @@ def _about(group: Group, active: bool, facts: Facts) -> list[str]:
         told.append(
             f"{left.ended} given up by the kernel after {_range(left.latency())}{_again(left)}"
         )
+    if outcomes.get(names["SYN_ACK_TIMEOUT"]):
+        left = group.ended_as(names["SYN_ACK_TIMEOUT"])
+        told.append(
+            f"{left.ended} had no answer to the SYN-ACK for {_range(left.latency())}"
+            f"{_again(left, 'SYN-ACK')}"
+        )
     slow = group.ended_as(names[WELL], again=1)
     if slow.ended:
         told.append(_slow(slow, group.ended_as(names[WELL]), active))
+    if group.syncookies:
+        told.append(
+            f"{group.syncookies} finished by a SYN cookie, which keeps no time: no latency told"
+        )
     for name, text in OTHERS.items():
         if outcomes.get(names[name]):
             told.append(f"{outcomes[names[name]]} {text}")
@@ -122,10 +138,10 @@ def _times(group: Group, what: str = "SYN") -> str:
     return f"{many} {what}{'' if most == 1 else 's'}"
 
 
-def _again(group: Group) -> str:
+def _again(group: Group, what: str = "SYN") -> str:
     if not group.again:
         return ""
-    return f" ({_times(group)} {'each ' if group.ended > 1 else ''}sent again)"
+    return f" ({_times(group, what)} {'each ' if group.ended > 1 else ''}sent again)"
 
 
 def _slow(slow: Group, well: Group, active: bool) -> str:

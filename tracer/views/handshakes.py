@@ -13,7 +13,7 @@ from tracer.views.base import View
 from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.handshake_keys import By
-from tracer.views.handshake_words import OTHER_COLUMNS, WELL, cells, sentences, shown
+from tracer.views.handshake_words import BEYOND, OTHER_COLUMNS, WELL, cells, sentences, shown
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
 from tracer.views.scope import scope
@@ -59,7 +59,7 @@ class HandshakesView(View):
         """Start to gather."""
         self._facts, self._head = facts, head
         self.table, self._since = self._empty(), self._empty()
-        self._opens, self._witness = Opens(facts.layout), Witness(OPENS)
+        self._opens, self._witness = Opens(facts.layout), Witness(OPENS, BEYOND)
         self._proofs = Proofs()
         self._began_ns = self._mark_ns = head.started_ns
         if self._form == "csv":
@@ -98,7 +98,7 @@ class HandshakesView(View):
     def mark(self, now_ns: int, tally: Tally) -> None:
         """Show what this interval brought."""
         span = now_ns - self._mark_ns
-        self._show(self._since, now_ns, span, "", [self._proofs.line(tally, span)])
+        self._show(self._since, now_ns, span, None, [self._proofs.line(tally, span)])
         self.table.merge(self._since)
         self._since, self._mark_ns = self._empty(), now_ns
         self._marks += 1
@@ -107,7 +107,7 @@ class HandshakesView(View):
         """Show the whole span."""
         self.table.merge(self._since)
         tally, span = outcome.tally, outcome.span_ns
-        headed = "total  " if self._marks else ""
+        headed = "total  " if self._marks else ""  # of one block, that goes without saying
         now, told = self._began_ns + span, self._told(outcome)
         last = [] if told is None else self._witness.lines(told)
         self._show(self.table, now, span, headed, [*last, closing(tally, span)])
@@ -124,22 +124,34 @@ class HandshakesView(View):
     # --- forms ----------------------------------------------------------------
 
     def _show(
-        self, counted: HandshakeTable, now_ns: int, span_ns: int, headed: str, proof: list[str]
+        self,
+        counted: HandshakeTable,
+        now_ns: int,
+        span_ns: int,
+        headed: str | None,
+        proof: list[str],
     ) -> None:
+        """One block: `headed` is None where it covers an interval alone."""
         groups = counted.groups(self._sockets, self._by.label(self._facts))
         found = sorted(groups.items(), key=self._trouble)
         left_out = len(found) - self._limit if self._limit else 0
         if left_out > 0:
             found = found[: self._limit]
         if self._form == "table":
-            lines = [headed + self._scope(now_ns, span_ns), *self._table(found)]
+            lines = [(headed or "") + self._scope(now_ns, span_ns), *self._table(found)]
             if left_out > 0:
                 lines.append(f"... {left_out} more (--limit 0)")
             lines += sentences(found, self._facts)
             separate = not headed and self._marks > 0
             self._output.write([*lines, *proof, *([""] if separate else [])])
             return
-        documents = [self._document(*one, now_ns, span_ns) for one in found]
+        common = {
+            "ts": self._facts.clock.iso(now_ns),
+            "span_us": span_ns // 1000,
+            "kind": "handshake_summary",
+            "total": headed is not None,
+        }
+        documents = [common | self._document(*one) for one in found]
         make = json.dumps if self._form == "json" else self._csv
         self._output.write([make(document) for document in documents])
 
@@ -160,17 +172,12 @@ class HandshakesView(View):
         rows = [[*map(shown, name), *cells(group, self._facts)] for name, group in found]
         return table([*words, *map(Heading, OTHER_COLUMNS)], rows)
 
-    def _document(
-        self, name: tuple[object, ...], group: Group, now_ns: int, span_ns: int
-    ) -> dict[str, object]:
+    def _document(self, name: tuple[object, ...], group: Group) -> dict[str, object]:
         facts = self._facts
         well = group.ended_as(facts.layout.enums["outcome"][WELL])
         timed_from = facts.layout.enums["latency_from"]
         active = name[0] == "active"
         return {
-            "ts": facts.clock.iso(now_ns),
-            "span_us": span_ns // 1000,
-            "kind": "handshake_summary",
             **dict(zip(self._by.names, name, strict=True)),
             "attempts": group.attempts,
             "pending": group.pending,
@@ -186,7 +193,7 @@ class HandshakesView(View):
     def _csv_header(self) -> list[str]:
         outcomes = self._facts.outcomes.values()
         return [
-            *("ts", "span_us", "kind", *self._by.names),
+            *("ts", "span_us", "kind", "total", *self._by.names),
             *("attempts", "pending", "oldest_pending_us", *outcomes),
             *(f"{spread}_{name}" for spread in SPREADS for name in NAMES),
             *("latency_from", "syn_retransmits", "syncookies"),
@@ -200,7 +207,12 @@ class HandshakesView(View):
             values.update({f"{spread}_{name}": value for name, value in parts.items()})  # type: ignore[attr-defined]
         text = io.StringIO()
         row = [values.get(name) for name in self._csv_header()]
-        csv.writer(text, lineterminator="").writerow(
-            ["" if c is None else escape(c) if isinstance(c, str) else c for c in row]
-        )
+        csv.writer(text, lineterminator="").writerow([_cell(value) for value in row])
         return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A value as CSV shows it: a row stays one line, whatever a process calls itself."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else escape(value) if isinstance(value, str) else value
