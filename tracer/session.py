@@ -123,6 +123,8 @@ class Session:
         yield Frame("HOLD", source.holder_rows)
         if self.settings.reconcile:
             yield _kernel(source.netstat_before)
+            if self.settings.snapshots and not self.settings.sparing:
+                yield Frame("SOCK", source.sockets())  # what was counted before it began
         groups = _Groups(source)
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         begin = time.monotonic()

@@ -238,6 +238,25 @@ def test_a_state_is_matched_in_a_recording_as_live(
     assert bool(live) == (state != "listen")
 
 
+def test_what_was_sent_again_before_tracing_is_not_held_against_the_kernel(
+    ns: Namespace, client: Program
+) -> None:
+    add_silent_host(ns)
+    names = [f"p{i}" for i in range(5)]
+    for name in names:
+        client.do("begin", name=name, address=SILENT, port=PORT)
+    again = "TcpExtTCPSynRetrans"
+    wait_until(lambda: ns.counters()[again] >= len(names), "SYNs to be sent again")
+    with Tracer("handshakes", "--netns", ns.name) as tracer:
+        counted = ns.counters()[again]
+        wait_until(lambda: ns.counters()[again] >= counted + len(names), "and once more")
+        client.do("close", name=names[0])
+        records = tracer.stop()
+    (proof,) = [r for r in records if r.get("counter") == "TCPSynRetrans"]
+    assert proof["kernel"] >= len(names)
+    assert proof["unexplained"] == 0
+
+
 def test_a_recording_without_handshakes_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.rec"
     with Tracer("record", str(path), "--kind", "state", json=False):

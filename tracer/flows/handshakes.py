@@ -308,6 +308,17 @@ class Opens:
         self._roles, self._from = layout.enums["role"], layout.enums["latency_from"]
         self._states = layout.enums["tcp_state"]
         self._ended: dict[int, Counter[str]] = {}
+        self._earlier: Counter[int] = Counter()  # sent again before tracing, by namespace
+
+    def begin(self, sockets: Records) -> None:
+        """Take the sockets as tracing begins: what they had sent again by then was counted then."""
+        for row in sockets[self._go_on(sockets)]:
+            self._earlier[int(row["netns"])] += int(row["syn_retransmits"])
+
+    def _go_on(self, sockets: Records) -> NDArray[np.bool_]:
+        waiting = [self._states["SYN_SENT"], self._states["NEW_SYN_RECV"]]
+        found: NDArray[np.bool_] = np.isin(sockets["state"], waiting)
+        return found
 
     def add(self, records: Records) -> None:
         """Attempts that ended. One that began before tracing was counted before it."""
@@ -328,12 +339,11 @@ class Opens:
         """With the attempts that go on: those that began before tracing have no exact age."""
         found = {netns: Counter(told) for netns, told in self._ended.items()}
         if sockets is not None:
-            waiting = np.isin(
-                sockets["state"], [self._states["SYN_SENT"], self._states["NEW_SYN_RECV"]]
-            )
-            for row in sockets[waiting]:
+            for row in sockets[self._go_on(sockets)]:
                 told = found.setdefault(int(row["netns"]), Counter())
                 told["TCPSynRetrans"] += int(row["syn_retransmits"])
                 if row["state"] == self._states["SYN_SENT"] and row["age_is"] == exact:
                     told["ActiveOpens"] += 1
+        for netns, earlier in self._earlier.items():
+            found.setdefault(netns, Counter())["TCPSynRetrans"] -= earlier
         return {netns: dict(told) for netns, told in found.items()}

@@ -13,6 +13,7 @@ OTHER_COLUMNS = (
     *("TRIES", "OK", "REFUSED", "RESET", "NO_ANSWER", "OTHER", "PENDING"),
     *("p50", "p99", "max", "RTX"),
 )
+SPARED = {"OTHER": 3, "RESET": 4, "max": 2, "RTX": 1}  # where a terminal is too narrow
 FIRST_RTO_NS = 1_000_000_000  # TCP_TIMEOUT_INIT, include/net/tcp.h
 MANY = 0.01  # of all tries without an answer: worth a mark
 ALIKE = 1.05  # spans that differ by less are told as one

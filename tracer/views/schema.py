@@ -187,6 +187,9 @@ _SUMMARIES: dict[str, Schema] = {
         "attempts": _count("ended in the span, and pending"),
         "pending": _count("not decided yet"),
         "oldest_pending_us": _count("age of the oldest of those", null=True),
+        "oldest_pending_at_least_us": _count(
+            "a lower bound, if it is older than the tracer", null=True
+        ),
         "outcomes": _counts("those that ended, by outcome"),
         "latency_us": _spread("of those that succeeded"),
         "latency_from": _EVENTS["handshake"]["latency_from"],
