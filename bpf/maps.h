@@ -25,13 +25,14 @@ struct tt_config {
 	__u8 filter_rport;
 	__u8 filter_addr;
 	__u8 listen_stats; /* count what happens in the queues of each listener */
+	__u8 accept_hook;  /* accepts are seen: one that is not is told as it ends */
 	__u8 connect_exit; /* connect()'s end is seen: what it says need not be guessed */
 	__u8 tell_forks;   /* tell of every process: a recording is asked later whose child each was
 			    */
 	__u8 hold_children; /* 1: a child without a peer is told of with its next transition; 2: all
 			     */
-	__u8 reserved;
-	__u32 last_place; /* of tt_places: their number, a power of two, less one */
+	__u8 uring;	    /* 1: io_uring_complete has an answer as it stands, 2: its parts */
+	__u32 last_place;   /* of tt_places: their number, a power of two, less one */
 };
 
 struct tt_portset {
@@ -189,6 +190,7 @@ struct tt_sock {
 #define TT_SOCK_CONNECTING 1
 #define TT_SOCK_WAITING 2 /* finished, and not accepted yet */
 #define TT_SOCK_HELD 4	  /* its LISTEN->SYN_RECV is not told of yet */
+#define TT_SOCK_TAKEN 8	  /* accepted, and nobody saw it: to be told with this transition */
 
 /* In user space's reach as memory, not by a system call a socket. */
 struct {

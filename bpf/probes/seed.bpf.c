@@ -267,6 +267,13 @@ tt_inline tt_count tt_read_retransmits(struct sock_common *skc, __u8 state)
 	return tp ? tp->total_retrans : 0;
 }
 
+tt_inline bool tt_is_taken(struct sock_common *skc)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(skc);
+
+	return tp && tp->inet_conn.icsk_inet.sk.sk_socket;
+}
+
 /* Every TCP socket of the namespace of the thread that made the iterator. */
 PROBE_ITER("tcp")
 int tt_iter_tcp(struct bpf_iter__tcp *ctx)
@@ -296,8 +303,10 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 		row.cgroup_id = sock->owner.cgroup_id;
 		row.owner_is = sock->owner_is;
 		row.listener_cookie = sock->listener_cookie;
-		/* one that waited before tracing has done so at least since then */
-		if (sock->is & TT_SOCK_WAITING)
+		/* one that waited before tracing has done so at least since then; what accept() was
+		 * not seen to take waits no longer if it has a struct socket
+		 */
+		if (sock->is & TT_SOCK_WAITING && !tt_is_taken(skc))
 			row.waiting_ns = bpf_ktime_get_ns() - (sock->established_ns
 								       ? sock->established_ns
 								       : tt_control.attached_ns);

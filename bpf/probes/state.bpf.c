@@ -7,6 +7,7 @@
  * Attach: tp_btf. It cannot lose a nested event to another program, as kprobes
  * and classic tracepoints do; what it skips itself is in recursion_misses.
  */
+#include "../accept.h"
 #include "../counts.h"
 #include "../emit.h"
 #include "../handshake.h"
@@ -25,6 +26,12 @@ tt_inline bool tt_is_closing(int old, int new)
 {
 	return (old == TT_ESTABLISHED && new == TT_FIN_WAIT1) ||
 	       (old == TT_CLOSE_WAIT && new == TT_LAST_ACK);
+}
+
+/* As is a close that throws away what came in: of one that waited, who accepted it unseen. */
+tt_inline bool tt_is_dropping(const struct sock *sk, int new, const struct tt_sock *sock)
+{
+	return new == TT_CLOSE && sock->is &TT_SOCK_WAITING && sk->sk_socket && !sk->sk_err;
 }
 
 /* A mini-socket keeps the cookie of the full one: with it a snapshot finds its owner. */
@@ -109,7 +116,8 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 		}
 	} else if (old == TT_LISTEN && new == TT_SYN_RECV) {
 		tt_inherit(sk, sock);
-	} else if (tt_is_closing(old, new) && bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
+	} else if ((tt_is_closing(old, new) || tt_is_dropping(sk, new, sock)) &&
+		   bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
 		/* who closes it holds it now, whoever opened it */
 		if (tt_closing_owner(ctx, stats, now, &closer)) {
 			sock->owner = closer;
@@ -160,6 +168,10 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
 		tt_tell_handshake(ctx, sk, old, new, head, sock, kept, &bench->large, stats);
+	if (CFG(accept_hook) && sock->is & TT_SOCK_TAKEN) {
+		sock->is &= ~TT_SOCK_TAKEN;
+		tt_tell_taken(ctx, head, sock, &bench->large, stats);
+	}
 	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event->timewait,
 		      sock->matched))
 		return;
@@ -214,6 +226,16 @@ tt_inline struct tt_state *tt_take_held(const struct sock *sk, struct tt_sock *s
 	event->new = TT_SYN_RECV;
 	event->dwell_is = TT_DWELL_AT_LEAST;
 	return event;
+}
+
+/* What waited comes to its end. accept() gives it a struct socket: has it one, it was accepted. */
+tt_inline void tt_end_waiting(const struct sock *sk, struct tt_sock *sock)
+{
+	sock->is &= ~TT_SOCK_WAITING;
+	if (!sk->sk_socket)
+		tt_ended_waiting(sock);
+	else if (tt_is_live())
+		sock->is |= TT_SOCK_TAKEN;
 }
 
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
@@ -286,11 +308,8 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		sock->handshake_us = tp ? tp->srtt_us >> 3 : 0;
 		tt_enqueued(sock, head->mono_ns);
 	}
-	/* one that nobody has accepted ends at once: who closes it in steps has it, however */
-	if (tt_is_closing(old, new))
-		sock->is &= ~TT_SOCK_WAITING;
-	if (new == TT_CLOSE && (sock->is & TT_SOCK_WAITING))
-		tt_ended_waiting(sock);
+	if (sock->is & TT_SOCK_WAITING && (new == TT_CLOSE || tt_is_closing(old, new)))
+		tt_end_waiting(sk, sock);
 
 	if (!tt_is_live())
 		return 0;

@@ -476,6 +476,11 @@ class Peer:
         for name in self._many():
             self.close(name)
 
+    def send_all(self) -> None:
+        """A byte on all that hold() left open."""
+        for name in self._many():
+            self._sockets[name].sendall(b"x")
+
     def half_close_all(self) -> None:
         for name in self._many():
             self.half_close(name)

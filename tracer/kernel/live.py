@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.errors import TracerError, UsageError
-from tracer.kernel import iterators, maps, netstat, preflight, syn_drops, tracefs
+from tracer.kernel import iterators, maps, netstat, preflight, syn_drops, tracefs, uring
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.features import choose, tells_peers
@@ -35,6 +35,7 @@ from tracer.probes import (
     SYN_DROP,
     SYNACK,
     TASK,
+    URING,
     Rung,
     Subject,
 )
@@ -54,6 +55,9 @@ MAKERS = {
     "tt_accept_fexit",
     "tt_accept4_exit",
     "tt_accept_exit",
+    "tt_uring_complete",
+    "tt_uring_overflow",
+    "tt_uring_waits",
     "tt_connect_exit",
     "tt_consumed",
     "tt_freed",
@@ -196,6 +200,11 @@ class LiveSource:
                     costs.setdefault(f"by {rung.how}, {rung.costs}", []).append(subject.name)
             self.rungs[subject.name] = rung.how if rung else "off"
             programs += rung.programs if rung else ()
+        if self.rungs["accept"] == "tracepoint" and uring.form():
+            # inet_csk_accept() is passed by io_uring too; system calls are not
+            rung = self._try(URING)
+            self.rungs[URING.name] = rung.how if rung else "off"
+            programs += rung.programs if rung else ()
         # the same cost is paid once, however many stand on it
         self.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
         return programs
@@ -231,6 +240,8 @@ class LiveSource:
         hold = self.settings.hold_children
         config["hold_children"] = hold if hold is not None else not tells_peers()
         config["listen_stats"] = self.settings.listen_stats
+        config["accept_hook"] = self.rungs["accept"] != "off"
+        config["uring"] = uring.form() if self.rungs.get(URING.name, "off") != "off" else 0
         config["connect_exit"] = self.rungs.get("handshake", "off") != "off"
         config["states"] = sum(1 << state for state in filters.states)
         config["stream"] = self.settings.stream

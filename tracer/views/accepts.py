@@ -59,6 +59,7 @@ class AcceptsView(View):
         self._knows_failures = attached == "tracepoint"
         # what an interval brought is added to the whole at its end: its extremes are its own
         self._part, self._whole = (AcceptTable(self._by.peer_bits) for _ in range(2))
+        self._by_first_io = 0
         self._queues = Queues()
         self._counters_before: dict[int, tuple[int, int]] = {}
         self._proofs = Proofs()
@@ -71,7 +72,11 @@ class AcceptsView(View):
         for task in batch.kinds.get("task", ()):
             self._facts.processes.add_event(task)
         if "accept" in batch.kinds:
-            self._part.add(batch.kinds["accept"])
+            records = batch.kinds["accept"]
+            self._part.add(records)
+            first_io = self._facts.layout.enums["precision"]["FIRST_IO"]
+            late = (records["precision"] == first_io) & (records["established_ns"] > 0)
+            self._by_first_io += int(late.sum())
 
     def sockets(self, rows: Records) -> None:
         """Take who waits in the accept queues."""
@@ -105,6 +110,11 @@ class AcceptsView(View):
         headed = "total  " if self._marks else ""
         self._show(self._whole, {}, now, outcome.span_ns, proof, headed)
         options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
+        if self._by_first_io:
+            self._notices.say(
+                f"{self._by_first_io} accepted unseen are told by their first I/O: they waited at"
+                " most so long"
+            )
         for text in explain_nothing(tally, options) + explain_lost(tally):
             self._notices.say(text)
         if not self._queues.knows_counters:
