@@ -152,31 +152,36 @@ tt_inline bool tt_is_accept_failure(long error)
 }
 
 /*
- * One that somebody took unseen: told as it ends, with whoever ends it, or, where
- * a packet does, its listener's owner. How long it waited nobody knows.
+ * One that somebody took unseen, told as it ends. How long it waited nobody knows;
+ * tcp_disconnect() has taken its peer away by then.
  */
-tt_inline void tt_tell_taken(void *ctx, const struct tt_head *head, const struct tt_sock *sock,
+tt_inline void tt_tell_taken(void *ctx, const struct sock *sk, const struct tt_sock *sock,
 			     struct tt_large *large, struct tt_stats *stats)
 {
 	struct tt_accept *event = &large->accept;
 	struct tt_listener *listener = MAP_GET(tt_listeners, &sock->listener_cookie);
+	struct tt_head *head = &event->head;
 
-	if (CFG(listen_stats) && listener)
-		__sync_fetch_and_add(&listener->accepts, 1);
-	if (!tt_admit(stats, TT_KIND_ACCEPT, head, 1U << (sock->state & 15), sock->matched) ||
-	    !CFG(stream))
-		return;
 	__builtin_memset(large, 0, sizeof(*large));
-	event->head = *head;
-	event->head.kind = TT_KIND_ACCEPT;
-	event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+	head->mono_ns = bpf_ktime_get_ns();
+	head->kind = TT_KIND_ACCEPT;
+	head->cookie = sock->cookie;
+	head->netns = tt_read_netns(&sk->__sk_common, true);
+	head->pid = sock->owner.pid;
+	head->start = sock->owner.start;
+	head->cgroup_id = sock->owner.cgroup_id;
+	head->owner_is = sock->owner_is;
+	head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
+	tt_read_full_tuple(sk, TT_CLOSE, head);
 	event->precision = TT_PRECISION_FIRST_IO;
 	event->listener_cookie = sock->listener_cookie;
 	event->handshake_us = sock->handshake_us;
 	event->state = sock->state;
 	if (listener)
 		tt_describe_listener(event, listener);
-	tt_send(ctx, tt_large, TT_KIND_ACCEPT, large, stats);
+	if (tt_admit(stats, TT_KIND_ACCEPT, head, 1U << (sock->state & 15), sock->matched) &&
+	    CFG(stream))
+		tt_send(ctx, tt_large, TT_KIND_ACCEPT, large, stats);
 }
 
 #endif

@@ -96,17 +96,24 @@ tt_inline void tt_enqueued(struct tt_sock *child, tt_mono_ns now)
 	tt_look_at_queue(listener, child->listener_cookie, now);
 }
 
-/* A child that waits comes to its end: reset by its peer, or closed with its listener. */
-tt_inline void tt_ended_waiting(struct tt_sock *child)
+/*
+ * A child that waits comes to its end: reset by its peer, or closed with its
+ * listener; or, as it has a struct socket, somebody accepted it and nobody saw.
+ */
+tt_inline void tt_ended_waiting(const struct sock *sk, struct tt_sock *child)
 {
 	struct tt_listener *listener;
+	bool taken = tt_has_file(sk);
 
+	child->is ^= TT_SOCK_WAITING | taken * TT_SOCK_TAKEN;
 	if (!CFG(listen_stats))
 		return;
 	listener = MAP_GET(tt_listeners, &child->listener_cookie);
 	if (!listener)
 		return;
-	if (listener->closed_ns)
+	if (taken)
+		__sync_fetch_and_add(&listener->accepts, 1);
+	else if (listener->closed_ns)
 		__sync_fetch_and_add(&listener->never_accepted, 1);
 	else
 		__sync_fetch_and_add(&listener->reset_in_queue, 1);

@@ -28,12 +28,6 @@ tt_inline bool tt_is_closing(int old, int new)
 	       (old == TT_CLOSE_WAIT && new == TT_LAST_ACK);
 }
 
-/* As is a close that throws away what came in: of one that waited, who accepted it unseen. */
-tt_inline bool tt_is_dropping(const struct sock *sk, int new, const struct tt_sock *sock)
-{
-	return new == TT_CLOSE && sock->is &TT_SOCK_WAITING && sk->sk_socket && !sk->sk_err;
-}
-
 /* A mini-socket keeps the cookie of the full one: with it a snapshot finds its owner. */
 tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 {
@@ -116,8 +110,7 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 		}
 	} else if (old == TT_LISTEN && new == TT_SYN_RECV) {
 		tt_inherit(sk, sock);
-	} else if ((tt_is_closing(old, new) || tt_is_dropping(sk, new, sock)) &&
-		   bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
+	} else if (tt_is_closing(old, new) && bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
 		/* who closes it holds it now, whoever opened it */
 		if (tt_closing_owner(ctx, stats, now, &closer)) {
 			sock->owner = closer;
@@ -168,10 +161,6 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
 		tt_tell_handshake(ctx, sk, old, new, head, sock, kept, &bench->large, stats);
-	if (CFG(accept_hook) && sock->is & TT_SOCK_TAKEN) {
-		sock->is &= ~TT_SOCK_TAKEN;
-		tt_tell_taken(ctx, head, sock, &bench->large, stats);
-	}
 	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event->timewait,
 		      sock->matched))
 		return;
@@ -226,16 +215,6 @@ tt_inline struct tt_state *tt_take_held(const struct sock *sk, struct tt_sock *s
 	event->new = TT_SYN_RECV;
 	event->dwell_is = TT_DWELL_AT_LEAST;
 	return event;
-}
-
-/* What waited comes to its end. accept() gives it a struct socket: has it one, it was accepted. */
-tt_inline void tt_end_waiting(const struct sock *sk, struct tt_sock *sock)
-{
-	sock->is &= ~TT_SOCK_WAITING;
-	if (!sk->sk_socket)
-		tt_ended_waiting(sock);
-	else if (tt_is_live())
-		sock->is |= TT_SOCK_TAKEN;
 }
 
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
@@ -309,7 +288,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		tt_enqueued(sock, head->mono_ns);
 	}
 	if (sock->is & TT_SOCK_WAITING && (new == TT_CLOSE || tt_is_closing(old, new)))
-		tt_end_waiting(sk, sock);
+		tt_ended_waiting(sk, sock);
 
 	if (!tt_is_live())
 		return 0;
@@ -378,6 +357,26 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_NESTED);
 }
 
+/* One that was accepted unseen: by whoever lets go of it, if nobody closed it before. */
+tt_inline void tt_end_taken(void *ctx, const struct sock *sk, tt_cookie cookie, __u32 slot)
+{
+	struct tt_stats *stats = tt_get_stats(slot);
+	struct tt_bench *bench = MAP_GET(tt_benches, &slot);
+	struct tt_sock *sock = tt_find_sock(cookie);
+	struct tt_owner closer;
+
+	if (!sock || !(sock->is & TT_SOCK_TAKEN) || !stats || !bench || !tt_is_live())
+		return;
+	sock->is &= ~TT_SOCK_TAKEN;
+	if (sock->owner_is == TT_OWNER_LISTENER &&
+	    tt_closing_owner(ctx, stats, bpf_ktime_get_ns(), &closer)) {
+		sock->owner = closer;
+		sock->owner_is = TT_OWNER_PROCESS;
+		sock->matched = tt_is_target(closer.pid, closer.start);
+	}
+	tt_tell_taken(ctx, sk, sock, &bench->large, stats);
+}
+
 /* The last that is heard of a full socket; its number can be used again from here on. */
 PROBE_BTF("tcp_destroy_sock")
 int BPF_PROG(tt_destroy, const struct sock *sk)
@@ -389,6 +388,8 @@ int BPF_PROG(tt_destroy, const struct sock *sk)
 	turn = MAP_GET(tt_turns, &zero);
 	if (turn)
 		turn->destroyed = (__u64)sk;
+	if (CFG(accept_hook))
+		tt_end_taken(ctx, sk, cookie, TT_SLOT_STATE);
 	tt_forget_sock(cookie);
 	return 0;
 }
@@ -406,6 +407,8 @@ int BPF_PROG(tt_destroy_also, const struct sock *sk)
 		turn->destroyed = 0; /* the next socket may get the same address */
 		return 0;
 	}
+	if (CFG(accept_hook))
+		tt_end_taken(ctx, sk, cookie, TT_SLOT_NESTED);
 	tt_forget_sock(cookie);
 	return 0;
 }

@@ -39,6 +39,7 @@ class Server:
     """tests/programs/uring.c, listening; `took` is what it accepted, or failed with."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
         assert process.stdout
         self._output = process.stdout
         self.pid: int = self._hear()["pid"]
@@ -49,6 +50,11 @@ class Server:
 
     def took(self) -> Any:
         return self._hear()["did"]
+
+    def end(self) -> None:
+        """Let it come to its end: its ring is taken down afterwards, by the kernel."""
+        self._process.communicate(timeout=PATIENCE_S)
+        assert self._process.returncode == 0
 
 
 @contextmanager
@@ -152,12 +158,13 @@ def test_what_is_accepted_and_closed_unseen_is_an_accept_with_no_known_wait(
     assert [record[name] for name in ends] == [0, 0, 0]
 
 
-def test_what_was_accepted_unseen_and_is_reset_is_its_listeners_accept(
+def test_what_was_accepted_unseen_and_is_reset_is_an_accept_once_it_is_let_go(
     ns: Namespace, client: Program
 ) -> None:
     """Its peer's RST comes before anything is done with it; one more waits for an accept."""
     count = 7
     names = [f"c{i}" for i in range(count + 1)]
+    others = sockets_of(ns)
     with trace(ns, "accepts") as tracer, serving(ns, "idle", count) as server:
         for name in names:
             client.do("connect", name=name, address=ADDRESS, port=PORT)
@@ -165,10 +172,14 @@ def test_what_was_accepted_unseen_and_is_reset_is_its_listeners_accept(
         (before,) = look(tracer)
         for name in names[:count]:
             client.do("reset", name=name)
+        (reset,) = look(tracer)
+        server.end()
+        wait_until(lambda: sockets_of(ns) == others + 1, "its ring to be taken down")
         *_, total = tracer.stop()
-    assert (before["accepts"], before["waiting"]) == (0, 1)
+    assert (before["accepts"], before["waiting"], before["reset_in_queue"]) == (0, 1, 0)
+    assert (reset["accepts"], reset["waiting"], reset["reset_in_queue"]) == (0, 1, 0)
     assert (total["pid"], total["accepts"], total["wait_us"]) == (server.pid, count, None)
-    assert (total["waiting"], total["reset_in_queue"]) == (1, 0)
+    assert (total["waiting"], total["reset_in_queue"], total["never_accepted"]) == (0, 0, 1)
 
 
 def test_an_accept_that_fails_in_io_uring_belongs_to_who_asked_for_it(
@@ -197,6 +208,11 @@ def look(tracer: Tracer) -> list[Record]:
     tracer.process.send_signal(signal.SIGQUIT)
     wait_until(lambda: len(tracer.so_far()) > before, "an interim summary")
     return tracer.so_far()[before:]
+
+
+def sockets_of(ns: Namespace) -> int:
+    """Sockets of every kind and state that are open there."""
+    return int(ns.run("cat", "/proc/net/sockstat").split()[2])
 
 
 def queue_of(ns: Namespace) -> int:
