@@ -100,12 +100,12 @@ tt_inline void tt_enqueued(struct tt_sock *child, tt_mono_ns now)
  * A child that waits comes to its end: reset by its peer, or closed with its
  * listener; or, as it has a struct socket, somebody accepted it and nobody saw.
  */
-tt_inline void tt_ended_waiting(const struct sock *sk, struct tt_sock *child)
+tt_inline void tt_ended_waiting(const struct sock *sk, int new, struct tt_sock *child)
 {
 	struct tt_listener *listener;
 	bool taken = tt_has_file(sk);
 
-	child->is ^= TT_SOCK_WAITING | taken * TT_SOCK_TAKEN;
+	child->is ^= TT_SOCK_WAITING | taken * (new == TT_CLOSE ? TT_SOCK_LEFT : TT_SOCK_TAKEN);
 	if (!CFG(listen_stats))
 		return;
 	listener = MAP_GET(tt_listeners, &child->listener_cookie);

@@ -191,6 +191,7 @@ struct tt_sock {
 #define TT_SOCK_WAITING 2 /* finished, and not accepted yet */
 #define TT_SOCK_HELD 4	  /* its LISTEN->SYN_RECV is not told of yet */
 #define TT_SOCK_TAKEN 8	  /* accepted, and nobody saw it: to be told as it ends */
+#define TT_SOCK_LEFT 24	  /* the same, and nobody has closed it yet */
 
 /* In user space's reach as memory, not by a system call a socket. */
 struct {

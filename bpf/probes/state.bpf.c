@@ -288,7 +288,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		tt_enqueued(sock, head->mono_ns);
 	}
 	if (sock->is & TT_SOCK_WAITING && (new == TT_CLOSE || tt_is_closing(old, new)))
-		tt_ended_waiting(sk, sock);
+		tt_ended_waiting(sk, new, sock);
 
 	if (!tt_is_live())
 		return 0;
@@ -357,19 +357,23 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_NESTED);
 }
 
-/* One that was accepted unseen: by whoever lets go of it, if nobody closed it before. */
+/*
+ * One that was accepted unseen. If nobody had closed it when it came to CLOSE, its
+ * last holder does so now; else this is where its last packet is.
+ */
 tt_inline void tt_end_taken(void *ctx, const struct sock *sk, tt_cookie cookie, __u32 slot)
 {
 	struct tt_stats *stats = tt_get_stats(slot);
 	struct tt_bench *bench = MAP_GET(tt_benches, &slot);
 	struct tt_sock *sock = tt_find_sock(cookie);
 	struct tt_owner closer;
+	bool left;
 
 	if (!sock || !(sock->is & TT_SOCK_TAKEN) || !stats || !bench || !tt_is_live())
 		return;
-	sock->is &= ~TT_SOCK_TAKEN;
-	if (sock->owner_is == TT_OWNER_LISTENER &&
-	    tt_closing_owner(ctx, stats, bpf_ktime_get_ns(), &closer)) {
+	left = (sock->is & TT_SOCK_LEFT) == TT_SOCK_LEFT;
+	sock->is &= ~TT_SOCK_LEFT;
+	if (left && tt_closing_owner(ctx, stats, bpf_ktime_get_ns(), &closer)) {
 		sock->owner = closer;
 		sock->owner_is = TT_OWNER_PROCESS;
 		sock->matched = tt_is_target(closer.pid, closer.start);

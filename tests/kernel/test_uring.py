@@ -149,9 +149,11 @@ def test_what_is_accepted_without_an_answer_is_told_by_its_first_use(
 def test_what_is_accepted_and_closed_unseen_is_an_accept_with_no_known_wait(
     ns: Namespace, client: Program
 ) -> None:
+    others = sockets_of(ns)
     with trace(ns, "accepts") as tracer, serving(ns, "unused") as server:
         made = client.do("hold", address=ADDRESS, port=PORT, count=COUNT)["ports"]
         assert [peer for peer, _, _ in server.took()] == made
+        wait_until(lambda: sockets_of(ns) == others + COUNT + 1, "the kernel to let go of them")
         (record,) = tracer.stop()
     assert (record["pid"], record["accepts"], record["wait_us"]) == (server.pid, COUNT, None)
     ends = ("waiting", "reset_in_queue", "never_accepted")
