@@ -4,6 +4,7 @@
 #define TT_EMIT_H
 
 #include "maps.h"
+#include "send.h"
 #include "sock.h"
 
 tt_inline struct tt_stats *tt_get_stats(enum tt_slot slot)
@@ -66,15 +67,6 @@ tt_inline enum tt_filter tt_refuses(const struct tt_head *head, __u32 states, bo
 	return TT_FILTER_NONE;
 }
 
-/* The first filter that refuses, TT_FILTER_NONE if all let it pass. */
-tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_head *head,
-				       __u32 states, bool matched)
-{
-	if (!(CFG(kinds) & 1U << kind))
-		return TT_FILTER_KIND;
-	return tt_refuses(head, states, matched);
-}
-
 /*
  * Count one event as seen, and as matched or refused; true if it is to be sent.
  * `kind` is a constant where this is inlined: it indexes the counters.
@@ -93,13 +85,5 @@ tt_inline bool tt_admit(struct tt_stats *stats, const enum tt_kind kind, const s
 	stats->matched[kind]++;
 	return true;
 }
-
-/* Send a record; what the buffer refuses is counted here, where it is known at once. */
-#define tt_send(ctx, buffer, kind, record, stats)                                                  \
-	do {                                                                                       \
-		if (bpf_perf_event_output(ctx, &(buffer), BPF_F_CURRENT_CPU, record,               \
-					  sizeof(*(record))))                                      \
-			(stats)->lost_buffer[kind]++;                                              \
-	} while (0)
 
 #endif

@@ -14,12 +14,21 @@ from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
-from tracer.wire.batch import Batch, Encoding, Sorter, split, view
+from tracer.wire.batch import Batch, Sorter, split, view
 from tracer.wire.filters import Filters, as_sockets, refuse
+from tracer.wire.head import Head
 from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
 
 CLOCK_STEP_NS = 100_000_000
+# commands that show what a recording keeps, and those that make one which keeps it
+SHOWN_BY = {"records": "events", "counts": "states", "listeners": "listeners", "drops": "drops"}
+MADE_BY = {
+    "records": "tcptrace record FILE",
+    "counts": "tcptrace record FILE",
+    "listeners": "tcptrace record --kind all FILE",
+    "drops": "tcptrace record --kind all FILE",
+}
 
 
 class Player:
@@ -28,7 +37,8 @@ class Player:
     def __init__(self, show: View, filters: Filters | None = None, utc: bool = False) -> None:
         self.facts: Facts
         self.tally = Tally(kinds=show.kinds)
-        self.head: dict[str, object] = {}
+        self.head: Head
+        self.ended = False
         self._view = show
         self._filters = filters
         self._narrowed = filters  # to the kinds that the view looks at, where more were kept
@@ -67,40 +77,42 @@ class Player:
     # --- facts ----------------------------------------------------------------
 
     def _head(self, frame: Frame) -> None:
-        self.head = json.loads(bytes(frame.data))
-        layout = Layout.from_json(self.head["layout"])  # type: ignore[arg-type]
-        self._encoding = {
-            tag: Encoding(*pair)
-            for tag, pair in self.head["encoding"].items()  # type: ignore[attr-defined]
-        }
+        try:
+            self.head = head = Head.from_bytes(bytes(frame.data))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TracerError(
+                "the recording's head cannot be read", "it is damaged, or of another version"
+            ) from error
+        layout = head.layout
         events = layout.enums["task_event"]
         processes = ProcessTable(events["RENAMED"], events["EXITED"])
-        clock = Clock(int(self.head["offset_ns"]), self._utc)  # type: ignore[call-overload]
-        self._started_ns = int(self.head["started_ns"])  # type: ignore[call-overload]
+        clock = Clock(head.offset_ns, self._utc)
+        self._started_ns = head.started_ns
         self._offset_ns = clock.offset_ns
-        initial = bool(self.head.get("initial_pids", True))
-        self.facts = Facts(layout, processes, clock, initial_pids=initial)
+        self.facts = Facts(layout, processes, clock, initial_pids=head.initial_pids)
         self._holders = np.zeros(0, layout.dtypes["holder_row"])
         if self._filters is not None:
             self._check_kept(self._filters)
-            if self._view.kinds and set(self.head["kinds"]) - self._view.kinds:  # type: ignore[call-overload]
+            if self._view.kinds and set(head.kinds) - self._view.kinds:
                 self._narrowed = replace(self._filters, kinds=self._view.kinds)
             asked = self._filters.describe()
-            self.head["filters"] = dict(self.head["filters"]) | asked  # type: ignore[call-overload]
+            self.head = replace(head, filters=head.filters | asked)
         self._view.begin(self.facts, self.head)
 
     def _check_kept(self, filters: Filters) -> None:
         """Refuse what the recording cannot show. Errors: TracerError."""
-        never = (filters.kinds | self._view.kinds) - set(self.head["kinds"])  # type: ignore[call-overload]
+        never = (filters.kinds | self._view.kinds) - set(self.head.kinds)
         if never:
             raise TracerError(
                 f"this recording keeps no {', '.join(sorted(never))} records",
-                "they were not traced",
+                f"make one that does: tcptrace record --kind {','.join(sorted(never))} FILE",
             )
-        if self._view.needs_records and not self.head["stream"]:
+        needs, keeps = self._view.needs, self.head.keeps
+        if needs and not set(needs) & set(keeps):
+            shows = next((SHOWN_BY[name] for name in SHOWN_BY if name in keeps), "events")
             raise TracerError(
-                "this recording keeps counts only, no events",
-                "show it with: tcptrace states -r FILE",
+                f"this recording keeps no {needs[0]}, only {' and '.join(keeps)}",
+                f"show it with: tcptrace {shows} -r FILE; make one that does: {MADE_BY[needs[0]]}",
             )
 
     def _tasks(self, frame: Frame) -> None:
@@ -125,7 +137,7 @@ class Player:
         dtype = self.facts.layout.dtypes["state" if small else "large"]
         data = np.frombuffer(frame.data, np.uint8)
         sorter = self._small if small else self._large
-        sorter.add(view(data, self._encoding[frame.tag], dtype))
+        sorter.add(view(data, self.head.encoding[frame.tag], dtype))
 
     def _tick(self, frame: Frame) -> None:
         now, offset = np.frombuffer(frame.data, np.int64)[:2].tolist()
@@ -238,11 +250,27 @@ class Player:
 
     def _last(self, frame: Frame) -> None:
         last = json.loads(bytes(frame.data))
+        self._end(last["mono_ns"], last["ended_by"])
+
+    def _end(self, mono_ns: int, ended_by: str) -> None:
+        self.ended = True
         self._pass_on(None)
-        self._tell_lost(last["mono_ns"])
+        self._tell_lost(mono_ns)
         filters = self._filters or Filters()
-        span = last["mono_ns"] - self._started_ns
-        self._view.end(Outcome(self._final(), span, last["ended_by"], filters))
+        self._view.end(Outcome(self._final(), mono_ns - self._started_ns, ended_by, filters))
+
+    def cut(self, name: str) -> None:
+        """There are no more frames, though no end was told: show what there is, and say so.
+
+        Errors: TracerError where not even the session's head is there.
+        """
+        if not hasattr(self, "head"):
+            raise TracerError(f"{name} holds nothing yet", "it was cut, or is still being made")
+        self._view.notice(
+            f"{name} ends early: who made it was killed, or it was cut; this is what it holds, up"
+            f" to {self.facts.clock.iso(self._ticks[1])}"
+        )
+        self._end(max(self._ticks[1], self._started_ns), "cut")
 
     def _final(self) -> Tally:
         self.tally.late = self._small.late + self._large.late

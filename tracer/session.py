@@ -23,6 +23,7 @@ from tracer.kernel.live import LiveSource, Settings
 from tracer.player import Player
 from tracer.views.base import View
 from tracer.wire.filters import Filters
+from tracer.wire.head import Head
 from tracer.wire.recording import Frame, Writer, read
 
 __all__ = ["Limits", "Session", "Settings", "replay"]
@@ -113,7 +114,7 @@ class Session:
 
     def _frames(self, source: LiveSource) -> Iterator[Frame]:
         limits = self.limits
-        yield Frame("HEAD", json.dumps(_describe(source, self.settings)).encode())
+        yield Frame("HEAD", _describe(source, self.settings).to_bytes())
         yield Frame("TASK", source.task_rows)
         yield Frame("HOLD", source.holder_rows)
         if self.settings.reconcile:
@@ -121,6 +122,7 @@ class Session:
         groups = _Groups(source)
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         begin = time.monotonic()
+        self._marks = 0
         end = begin + limits.seconds if limits.seconds else None
         mark = begin + limits.interval if limits.interval else None
         quiet = 0
@@ -147,6 +149,7 @@ class Session:
                 while mark is not None and limits.interval and now >= mark:
                     mark += limits.interval
                 limits.interim = False
+                self._marks += 1
                 yield from self._snapshot(source)
                 yield Frame("MARK", np.array([time.monotonic_ns()], np.int64))
         yield from self._finish(source, groups)
@@ -193,6 +196,9 @@ class Session:
         ended = source.stop()
         yield from self._drain(source, groups)
         yield from self._snapshot(source, final=True)
+        source.begin_detach()
+        if self._marks and self.limits.interval:
+            yield Frame("MARK", np.array([ended], np.int64))  # the last interval, cut short
         last = {"mono_ns": ended, "ended_by": self.limits.stop}
         yield Frame("LAST", json.dumps(last).encode())
 
@@ -219,22 +225,29 @@ class _Groups:
         yield Frame("CGRP", json.dumps({str(key): path for key, path in found.items()}).encode())
 
 
-def _describe(source: LiveSource, settings: Settings) -> dict[str, object]:
-    return {
-        "version": 1,
-        "layout": source.layout.to_json(),
-        "encoding": source.encoding,
-        "started_ns": source.started_ns,
-        "offset_ns": time.time_ns() - time.monotonic_ns(),
-        "initial_pids": source.initial_pids,
-        "host": platform.node(),
-        "kernel": os.uname().release,
-        "kinds": sorted(settings.wanted),
-        "filters": settings.filters.describe(),
-        "stream": settings.stream,
-        "attached": source.rungs,
-        "netns": sorted(settings.filters.netns),
+def _describe(source: LiveSource, settings: Settings) -> Head:
+    keeps = {
+        "records": settings.stream,
+        "counts": settings.count_by_owner,
+        "sockets": settings.snapshots,
+        "listeners": settings.listen_stats,
+        "drops": source.sees_drops,
+        "kernel": settings.reconcile,
     }
+    return Head(
+        layout=source.layout,
+        encoding=source.encoding,
+        started_ns=source.started_ns,
+        offset_ns=time.time_ns() - time.monotonic_ns(),
+        initial_pids=source.initial_pids,
+        host=platform.node(),
+        kernel=os.uname().release,
+        kinds=tuple(sorted(settings.wanted)),
+        filters=settings.filters.describe(),
+        keeps=tuple(name for name, kept in keeps.items() if kept),
+        attached=source.rungs,
+        netns=tuple(sorted(settings.filters.netns)),
+    )
 
 
 def replay(path: str, show: View, filters: Filters, utc: bool, limits: Limits) -> Player:
@@ -245,4 +258,6 @@ def replay(path: str, show: View, filters: Filters, utc: bool, limits: Limits) -
             # stopped early, what is left is passed over: the end still has the counts
             if not limits.stop or frame.tag in ("STAT", "MISS", "LAST"):
                 player.feed(frame)
+    if not player.ended:
+        player.cut(path)
     return player

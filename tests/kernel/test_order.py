@@ -16,6 +16,7 @@ from tracer.player import Player
 from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Layout
 from tracer.wire.recording import Frame, read
 
@@ -30,7 +31,7 @@ class _Times(View):
         self.layout: Layout
         self.late = -1
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         self.layout = facts.layout
 
     def batch(self, batch: Batch) -> None:
@@ -41,8 +42,9 @@ class _Times(View):
         self.late = outcome.tally.late
 
 
-def _recorded(path: Path) -> list[Frame]:
-    with namespace() as space, Tracer("record", str(path), "--netns", space.name, json=False):
+def _recorded(path: Path, transport: str) -> list[Frame]:
+    arguments = ("record", str(path), "--transport", transport)
+    with namespace() as space, Tracer(*arguments, "--netns", space.name, json=False):
         subprocess.run([*space.enter, str(storm()), "0.5"], check=True)
     with path.open("rb") as file:
         return list(read(file, str(path)))
@@ -50,8 +52,7 @@ def _recorded(path: Path) -> list[Frame]:
 
 def _raw_times(frames: list[Frame], player: Player) -> Any:
     """Times of the state records as the buffers gave them, CPU after CPU, drain after drain."""
-    encoding: Any = player.head["encoding"]
-    offset, stride = encoding["SMAL"]
+    offset, stride = player.head.encoding["SMAL"]
     parts = []
     for frame in frames:
         if frame.tag == "SMAL":
@@ -60,8 +61,9 @@ def _raw_times(frames: list[Frame], player: Player) -> Any:
     return np.concatenate(parts)
 
 
-def test_raw_batches_hold_inversions_and_the_output_none(tmp_path: Path) -> None:
-    frames = _recorded(tmp_path / "storm")
+@pytest.mark.parametrize("transport", ["perf", "ring"])
+def test_raw_batches_hold_inversions_and_the_output_none(tmp_path: Path, transport: str) -> None:
+    frames = _recorded(tmp_path / "storm", transport)
     show = _Times()
     player = Player(show)
     for frame in frames:

@@ -76,6 +76,7 @@ common = _group(
     _option("-v", "--verbose", is_flag=True, help="Tracebacks."),
 )
 tracing = _group(
+    _option("--transport", metavar="HOW", help="How records come: auto (default), perf, ring."),
     _option("--buffer-pages", metavar="N", help="Pages of each buffer per CPU, a power of two."),
     _option("--sockets", metavar="N", help="Sockets that can be kept track of (131072)."),
     _option("--no-accept-hook", is_flag=True, help="Do without the cost of seeing accept()."),
@@ -83,3 +84,11 @@ tracing = _group(
     _option("--ready-file", metavar="PATH", help="Made once all is attached."),
 )
 numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (always so).")
+
+# what every command that shows a session takes
+shown = _group(
+    *(form, as_json, output, force, source, keep, utc, numeric, color),
+    *(tracing, common),
+)
+# and one that sums up
+summary = _group(duration, interval, shown)

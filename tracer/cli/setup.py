@@ -22,6 +22,7 @@ from tracer.wire.recording import Writer
 
 TWICE_S = 0.1
 FORMS = ("table", "json", "csv")
+TRANSPORTS = ("auto", "perf", "ring")
 MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
 MOST_SOCKETS = 1 << 24
 # of no use with a recording: what is in it was decided when it was made
@@ -30,6 +31,7 @@ LIVE_ONLY = (
     "interval",
     "keep",
     "ready_file",
+    "transport",
     "buffer_pages",
     "sockets",
     "no_accept_hook",
@@ -74,6 +76,14 @@ def read_color(given: dict[str, Any], output: Output) -> bool:
     if when == "auto":
         return output.is_terminal and "NO_COLOR" not in os.environ
     return bool(when == "always")
+
+
+def read_transport(given: dict[str, Any]) -> str:
+    """How records come. Errors: UsageError."""
+    how: str = given.get("transport") or "auto"
+    if how not in TRANSPORTS:
+        raise UsageError(f"--transport {how!r} is not known", f"one of: {', '.join(TRANSPORTS)}")
+    return how
 
 
 def _pages(given: dict[str, Any]) -> int:
@@ -145,6 +155,7 @@ class Command:
         self.filters = read_filters(given)
         self.form = read_form(given)
         self.pages = _pages(given)
+        self.transport = read_transport(given)
         self.sockets = (
             values.count(given["sockets"], "--sockets", MOST_SOCKETS)
             if given.get("sockets") is not None
@@ -200,6 +211,7 @@ class Command:
             tell_forks=self.stream and bool(given.get("keep")),
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,
+            transport=self.transport,
             kernel_cost=bool(given.get("kernel_cost")),
             **({"sockets": self.sockets} if self.sockets else {}),
         )

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes as C
-
-from tracer.kernel.libbpf import lib
+from tracer.kernel import kernel_btf
 
 UNKNOWN, WHOLE, PARTS = 0, 1, 2  # bpf/maps.h: struct tt_config, uring
-_KIND_TYPEDEF = 8
-
-
-class _Type(C.Structure):
-    """struct btf_type, include/uapi/linux/btf.h."""
-
-    _fields_ = [("name_off", C.c_uint32), ("info", C.c_uint32), ("type", C.c_uint32)]
 
 
 def form() -> int:
@@ -23,26 +14,7 @@ def form() -> int:
     points" (in v6.13); before, from v5.19 on, (ring, request, user_data, result, flags, and more);
     earlier ones do not tell the request.
     """
-    btf = lib().btf__load_vmlinux_btf()
-    try:
-        found = lib().btf__find_by_name_kind(btf, b"btf_trace_io_uring_complete", _KIND_TYPEDEF)
-        if found < 0:
-            return UNKNOWN
-        count = _arguments(btf, found)
-    finally:
-        lib().btf__free(btf)
+    count = kernel_btf.told_by("io_uring_complete")
     if count == 3:
         return WHOLE
     return PARTS if count >= 5 else UNKNOWN
-
-
-def _arguments(btf: int, found: int) -> int:
-    """Arguments of a tracepoint: its typedef is of a pointer to a function with one more."""
-    kind = _type(btf, found)
-    pointer = _type(btf, kind.type)
-    function = _type(btf, pointer.type)
-    return int(function.info & 0xFFFF) - 1
-
-
-def _type(btf: int, number: int) -> _Type:
-    return C.cast(lib().btf__type_by_id(btf, number), C.POINTER(_Type)).contents
