@@ -48,6 +48,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 {
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
 	struct tt_listener *listener = NULL;
+	struct tt_queue *queue;
 	struct tt_head head = {};
 	struct tt_owner acceptor;
 	struct tt_sock *sock;
@@ -78,9 +79,10 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 		sock->is &= ~TT_SOCK_WAITING;
 		if (sock->listener_cookie)
 			listener = MAP_GET(tt_listeners, &sock->listener_cookie);
-		if (CFG(listen_stats) && listener) {
-			__sync_fetch_and_add(&listener->accepts, 1);
-			tt_look_at_queue(listener, sock->listener_cookie, head.mono_ns);
+		queue = tt_find_queue(sock->listener_cookie);
+		if (queue) {
+			__sync_fetch_and_add(&queue->accepts, 1);
+			tt_look_at_queue(queue, sock->listener_cookie, head.mono_ns);
 		}
 	}
 	if (tt_is_live()) {

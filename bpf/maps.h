@@ -245,7 +245,20 @@ struct tt_listener {
 	tt_port port;
 	tt_family family;
 	__u8 matched; /* a target holds it */
-	/* what follows is kept with listen_stats alone */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, tt_cookie);
+	__type(value, struct tt_listener);
+} tt_listeners SEC(".maps");
+
+/*
+ * What happened in its queues, with listen_stats alone. Apart from what is above:
+ * that user space corrects, as a whole; this it only reads.
+ */
+struct tt_queue {
 	tt_mono_ns opened_ns; /* 0: before tracing */
 	tt_mono_ns closed_ns; /* 0: it listens; else user space forgets it at its next look */
 	tt_mono_ns full_since_ns;
@@ -268,16 +281,16 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, tt_cookie);
-	__type(value, struct tt_listener);
-} tt_listeners SEC(".maps");
+	__type(value, struct tt_queue);
+} tt_queues SEC(".maps");
 
-/* Where a listener's entry is made: in process context alone. */
+/* Where an entry is made: in process context alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct tt_listener);
-} tt_new_listener SEC(".maps");
+	__type(value, struct tt_queue);
+} tt_new_queue SEC(".maps");
 
 /* Seeded listeners by port: whose queue an older child is in. Several: nobody knows. */
 struct tt_port_key {

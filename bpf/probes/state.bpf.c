@@ -43,33 +43,44 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 	remains->cookie = cookie;
 }
 
+tt_inline void tt_open_queue(const struct sock *sk, tt_cookie cookie, tt_mono_ns now)
+{
+	__u32 zero = 0;
+	struct tt_queue *queue = MAP_GET(tt_new_queue, &zero);
+	struct net *net = NULL;
+
+	if (!queue)
+		return;
+	__builtin_memset(queue, 0, sizeof(*queue));
+	queue->opened_ns = now;
+	queue->accept_queue_max = sk->sk_max_ack_backlog;
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	bpf_core_read(&queue->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
+	MAP_PUT(tt_queues, &cookie, queue, BPF_ANY);
+}
+
 /* A listener is remembered by its cookie. */
 tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netns netns,
 				tt_mono_ns now, const struct tt_owner *owner, bool matched)
 {
 	struct tt_head head = {};
-	__u32 zero = 0;
-	struct tt_listener *listener = MAP_GET(tt_new_listener, &zero);
-	struct net *net = NULL;
+	struct tt_listener listener = {
+		.owner = *owner,
+		.opener_pid = owner->pid,
+		.opener_start = owner->start,
+		.sk = (__u64)sk,
+		.netns = netns,
+		.matched = matched,
+	};
 
-	if (!listener)
-		return;
-	__builtin_memset(listener, 0, sizeof(*listener));
-	listener->owner = *owner;
-	listener->opener_pid = owner->pid;
-	listener->opener_start = owner->start;
-	listener->sk = (__u64)sk;
-	listener->netns = netns;
-	listener->matched = matched;
-	listener->opened_ns = now;
-	listener->accept_queue_max = sk->sk_max_ack_backlog;
-	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
-	bpf_core_read(&listener->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
 	tt_read_tuple(&sk->__sk_common, &head, true);
-	listener->port = head.lport;
-	listener->family = head.family;
-	__builtin_memcpy(listener->addr, head.laddr, sizeof(listener->addr));
-	MAP_PUT(tt_listeners, &cookie, listener, BPF_ANY);
+	listener.port = head.lport;
+	listener.family = head.family;
+	__builtin_memcpy(listener.addr, head.laddr, sizeof(listener.addr));
+	/* its counters first: who finds a listener counts */
+	if (CFG(listen_stats))
+		tt_open_queue(sk, cookie, now);
+	MAP_PUT(tt_listeners, &cookie, &listener, BPF_ANY);
 }
 
 /* A child before its accept belongs to its listener's owner. */
@@ -126,6 +137,7 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 {
 	struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
 	struct tt_owner closer;
+	struct tt_queue *queue;
 
 	if (!listener)
 		return;
@@ -134,13 +146,14 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 	if (tt_closing_owner(ctx, stats, now, &closer))
 		sock->owner = closer;
 	sock->matched = listener->matched;
-	if (!CFG(listen_stats)) {
+	queue = tt_find_queue(cookie);
+	if (!queue) {
 		MAP_DEL(tt_listeners, &cookie);
 		return;
 	}
 	/* its children end after it, and what it counted is read once more */
-	listener->closed_ns = now;
-	tt_end_full(listener, now);
+	queue->closed_ns = now;
+	tt_end_full(queue, now);
 }
 
 /* Count and send one transition, if the filters let it pass. */

@@ -206,13 +206,15 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 {
 	struct tt_syn_drop *event = &large->syn_drop;
 	__u32 cause = event->cause;
+	struct tt_queue *queue;
 	bool admitted;
 
 	admitted = tt_admit(stats, TT_KIND_SYN_DROP, &event->head, 1U << TT_LISTEN,
 			    listener && listener->matched);
 	tt_count_drop(event, packets, moved, admitted, stats);
-	if (CFG(listen_stats) && listener && cause < TT_CAUSE_MAX)
-		__sync_fetch_and_add(&listener->drops[cause], packets);
+	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;
+	if (queue && cause < TT_CAUSE_MAX)
+		__sync_fetch_and_add(&queue->drops[cause], packets);
 	if (!admitted || !CFG(stream))
 		return;
 	if (!tt_may_send(here, event->head.mono_ns)) {
@@ -261,6 +263,7 @@ tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struc
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_DROP);
 	const struct net *net = tt_net_of(skb);
 	struct tt_listener *listener;
+	struct tt_queue *queue;
 	__u64 moved[TT_MIB_MAX] = {};
 	struct tt_syn_drop *event;
 	struct tt_large *large;
@@ -289,10 +292,11 @@ tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struc
 	event->head.netns = BPF_CORE_READ(net, ns.inum);
 	event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	listener = tt_tell_listener(event, sk);
-	if (CFG(listen_stats) && listener) {
-		tt_raise(listener->syn_queue_peaks, event->syn_queue);
-		__sync_fetch_and_add(&listener->overflows, moved[TT_MIB_LISTENOVERFLOWS]);
-		__sync_fetch_and_add(&listener->cookies_sent, cookies);
+	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;
+	if (queue) {
+		tt_raise(queue->syn_queue_peaks, event->syn_queue);
+		__sync_fetch_and_add(&queue->overflows, moved[TT_MIB_LISTENOVERFLOWS]);
+		__sync_fetch_and_add(&queue->cookies_sent, cookies);
 	}
 	if (cookies) {
 		event->cause = TT_CAUSE_SYN_QUEUE_FULL;

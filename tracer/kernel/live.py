@@ -88,6 +88,8 @@ class LiveSource:
         bpf.resize("tt_places", places)
         if not settings.snapshots:
             bpf.resize("tt_timewaits", 1)
+        if not settings.listen_stats:
+            bpf.resize("tt_queues", 1)
         if settings.count_by_owner:
             make_room(bpf, self.layout)
         else:

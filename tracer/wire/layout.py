@@ -47,6 +47,7 @@ OTHERS = {
     "syn_setup": "tt_syn_setup",
     "sock": "tt_sock",
     "listener": "tt_listener",
+    "queue": "tt_queue",
     "addr_key": "tt_addr_key",
 }
 ENUMS = {
