@@ -11,7 +11,9 @@
 #include "../counts.h"
 #include "../emit.h"
 #include "../handshake.h"
+#include "../hearers.h"
 #include "../listeners.h"
+#include "../mib.h"
 #include "../owner.h"
 #include "../sock.h"
 #include "../socks.h"
@@ -59,6 +61,18 @@ tt_inline void tt_open_queue(const struct sock *sk, tt_cookie cookie, tt_mono_ns
 	MAP_PUT(tt_queues, &cookie, queue, BPF_ANY);
 }
 
+/* SYNs that come for it are looked at from now on. */
+tt_inline void tt_begin_hearing(const struct sock *sk, struct tt_head *head, tt_cookie cookie,
+				tt_netns netns)
+{
+	struct net *net = NULL;
+
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	tt_prime(net);
+	head->netns = netns;
+	tt_add_hearer(head, cookie);
+}
+
 /* A listener is remembered by its cookie. */
 tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netns netns,
 				tt_mono_ns now, const struct tt_owner *owner, bool matched)
@@ -77,6 +91,8 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 	listener.port = head.lport;
 	listener.family = head.family;
 	__builtin_memcpy(listener.addr, head.laddr, sizeof(listener.addr));
+	if (CFG(see_drops))
+		tt_begin_hearing(sk, &head, cookie, netns);
 	/* its counters first: who finds a listener counts */
 	if (CFG(listen_stats))
 		tt_open_queue(sk, cookie, now);
@@ -132,6 +148,14 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 	}
 }
 
+tt_inline void tt_end_hearing(const struct tt_listener *listener, tt_cookie cookie)
+{
+	struct tt_head head = {.netns = listener->netns, .lport = listener->port};
+
+	__builtin_memcpy(head.laddr, listener->addr, sizeof(head.laddr));
+	tt_remove_hearer(&head, cookie);
+}
+
 tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, struct tt_sock *sock,
 				 struct tt_stats *stats)
 {
@@ -146,6 +170,8 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 	if (tt_closing_owner(ctx, stats, now, &closer))
 		sock->owner = closer;
 	sock->matched = listener->matched;
+	if (CFG(see_drops))
+		tt_end_hearing(listener, cookie);
 	queue = tt_find_queue(cookie);
 	if (!queue) {
 		MAP_DEL(tt_listeners, &cookie);

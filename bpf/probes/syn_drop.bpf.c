@@ -9,6 +9,8 @@
  * Not drops, as no counter moves: a SYN sent again that has its answer, the bare
  * ACK that TCP_DEFER_ACCEPT waits past, a SYN that another CPU handles as well.
  *
+ * Which listener it went to is known from its listen() on (probes/state.bpf.c).
+ *
  * Attach: raw_tp. It cannot lose a nested event to another program, and takes
  * arguments that may be NULL. Both hooks are hot: every packet that is freed
  * costs a comparison of addresses.
@@ -258,7 +260,9 @@ tt_inline void tt_tell_moved(void *ctx, const struct net *net, struct tt_large *
 	}
 }
 
-tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struct sock *sk)
+/* `heard`: one that a listener took up, dropped or not; it may have made its queue deeper. */
+tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struct sock *sk,
+			       const bool heard)
 {
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_DROP);
 	const struct net *net = tt_net_of(skb);
@@ -281,7 +285,7 @@ tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struc
 	if (!tt_take_moved(net, here, moved) || !tt_is_live())
 		return 0;
 	cookies = moved[TT_MIB_SYNCOOKIESSENT];
-	if (!moved[TT_MIB_LISTENDROPS] && !cookies && !CFG(listen_stats))
+	if (!moved[TT_MIB_LISTENDROPS] && !cookies && !(heard && CFG(listen_stats)))
 		return 0;
 	event = &large->syn_drop;
 	__builtin_memset(large, 0, sizeof(*large));
@@ -319,7 +323,7 @@ int tt_consumed(struct bpf_raw_tracepoint_args *ctx)
 
 	for (int i = 0; i < TT_SYN_SPANS; i++)
 		if (location >= tt_syn_setup.syn_from[i] && location < tt_syn_setup.syn_to[i])
-			return tt_look_at_freed(ctx, (const void *)ctx->args[0], NULL);
+			return tt_look_at_freed(ctx, (const void *)ctx->args[0], NULL, true);
 	return 0;
 }
 
@@ -330,31 +334,8 @@ int tt_freed(struct bpf_raw_tracepoint_args *ctx)
 
 	for (int i = 0; i < TT_ACK_SPANS; i++)
 		if (location >= tt_syn_setup.ack_from[i] && location < tt_syn_setup.ack_to[i])
-			return tt_look_at_freed(ctx, (const void *)ctx->args[0], tt_freed_for(ctx));
-	return 0;
-}
-
-/* A socket that begins or ceases to listen: after tt_state, which keeps what is known of it. */
-PROBE_BTF("inet_sock_set_state")
-int BPF_PROG(tt_hearing, const struct sock *sk, int old, int new)
-{
-	struct tt_head head = {};
-	tt_cookie cookie;
-	struct net *net;
-
-	if (sk->sk_protocol != IPPROTO_TCP ||
-	    (new != TT_LISTEN && (old != TT_LISTEN || new != TT_CLOSE)))
-		return 0;
-	cookie = tt_get_cookie(sk);
-	head.netns = tt_read_netns(&sk->__sk_common, true);
-	tt_read_full_tuple(sk, new, &head);
-	if (new != TT_LISTEN) {
-		tt_remove_hearer(&head, cookie);
-		return 0;
-	}
-	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
-	tt_prime(net);
-	tt_add_hearer(&head, cookie);
+			return tt_look_at_freed(ctx, (const void *)ctx->args[0], tt_freed_for(ctx),
+						false);
 	return 0;
 }
 

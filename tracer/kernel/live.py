@@ -129,7 +129,7 @@ class LiveSource:
         self._control["live"] = 1
 
     def _attach(self) -> None:
-        hot = SYN_DROP.rungs[0].programs[1:] if self.sees_drops else ()
+        hot = SYN_DROP.rungs[0].programs if self.sees_drops else ()
         self._object.attach_all(name for name in self._ladder.programs if name not in hot)
         if hot:
             # they take differences: the counters are looked at on all CPUs before
