@@ -211,8 +211,9 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		stats->lost_map[TT_KIND_STATE]++;
 		return;
 	}
-	if (CFG(count_by_owner))
-		tt_count_transition(stats, event, slot);
+	/* lost once, not from the counts and then from a buffer too */
+	if (CFG(count_by_owner) && !tt_count_transition(stats, event, slot))
+		return;
 	if (CFG(keep_remains) && event->timewait)
 		tt_keep_remains(head->cookie, sock);
 	if (CFG(stream)) {

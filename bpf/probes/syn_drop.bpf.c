@@ -153,7 +153,7 @@ tt_inline struct tt_listener *tt_tell_listener(struct tt_syn_drop *event, const 
 }
 
 tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, __u64 *moved,
-			     bool matched, struct tt_stats *stats)
+			     bool matched)
 {
 	const struct tt_head *head = &event->head;
 	struct tt_drop_key key = {
@@ -171,10 +171,17 @@ tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, __u
 	if (!value) {
 		MAP_PUT(tt_drops, &key, &first, BPF_NOEXIST);
 		value = MAP_GET(tt_drops, &key);
-		if (!value) {
-			stats->lost_map[TT_KIND_SYN_DROP]++;
+	}
+	if (!value) {
+		/* more listeners than there is room for: the entries without a place are there
+		 * from the start
+		 */
+		key.listener_cookie = 0;
+		key.netns = 0;
+		key.port = 0;
+		value = MAP_GET(tt_drops, &key);
+		if (!value)
 			return;
-		}
 	}
 	value->packets += packets;
 	value->wanted_cookies += moved[TT_MIB_TCPREQQFULLDOCOOKIES];
@@ -213,7 +220,7 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 
 	admitted = tt_admit(stats, TT_KIND_SYN_DROP, &event->head, 1U << TT_LISTEN,
 			    listener && listener->matched);
-	tt_count_drop(event, packets, moved, admitted, stats);
+	tt_count_drop(event, packets, moved, admitted);
 	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;
 	if (queue && cause < TT_CAUSE_MAX)
 		__sync_fetch_and_add(&queue->drops[cause], packets);
@@ -307,8 +314,7 @@ tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struc
 		event->answer = TT_ANSWER_COOKIE;
 		tt_count_drop(event, cookies, moved,
 			      tt_refuses(&event->head, 1U << TT_LISTEN,
-					 listener && listener->matched) == TT_FILTER_NONE,
-			      stats);
+					 listener && listener->matched) == TT_FILTER_NONE);
 		event->answer = TT_ANSWER_NONE;
 	}
 	if (moved[TT_MIB_LISTENDROPS])

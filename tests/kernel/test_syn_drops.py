@@ -26,7 +26,8 @@ from tests.harness import (
 )
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, SILENT, add_silent_host, build
-from tracer.kernel import mib
+from tracer.kernel import maps, mib
+from tracer.kernel.core import CoreObject
 from tracer.kernel.live import LiveSource, Settings
 from tracer.wire.filters import Filters
 
@@ -535,6 +536,72 @@ def test_a_listener_counts_its_drops_overflows_cookies_and_its_deepest_syn_queue
     assert row["drops"][causes["ACCEPT_QUEUE_FULL"]] == row["drops"].sum() == drops
     assert row["cookies_sent"] == cookies
     assert row["syn_queue_peak"] == backlog + 1
+
+
+def summed_up(source: LiveSource) -> dict[tuple[int, int], int]:
+    """Drops told by the source, by listener's cookie and port."""
+    found: Counter[tuple[int, int]] = Counter()
+    for pair in source.drops():
+        key = pair["key"]
+        found[int(key["listener_cookie"]), int(key["port"])] += int(pair["value"]["packets"])
+    return dict(found)
+
+
+def drop_settings(ns: Namespace) -> Settings:
+    return Settings(
+        Filters(netns=frozenset({ns.inode})), stream=False, kinds=frozenset({"syn_drop"})
+    )
+
+
+def test_what_a_listener_dropped_stays_told_when_the_kernel_keeps_it_no_longer(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    first, second = 13, 17
+    source = LiveSource(drop_settings(ns))
+    drops = source._object.map_fd("tt_drops")
+    try:
+        empty = maps.count_entries(drops, source.layout.dtypes["drop_key"].itemsize)
+        server.do("listen", name="l", backlog=0)
+        fill(client, 1)
+        send_syns(client, first)
+        server.do("close", name="l")
+        looks = [summed_up(source) for _ in range(3)]
+        assert maps.count_entries(drops, source.layout.dtypes["drop_key"].itemsize) == empty
+        server.do("bind", name="l", address=HOST, port=PORT + 1)
+        server.do("listen", name="l", backlog=0)
+        client.do("hold", address=HOST, port=PORT + 1, count=1)
+        client.do("give_up", address=HOST, port=PORT + 1, count=second)
+        both = summed_up(source)
+    finally:
+        source.close()
+    assert [list(look.values()) for look in looks] == [[first]] * 3
+    assert sorted(both.values()) == [first, second]
+    assert {port for _, port in both} == {PORT, PORT + 1}
+    assert counted(ns)[0] == first + second
+
+
+def test_what_there_is_no_room_to_count_by_listener_is_counted_by_cause(
+    ns: Namespace, server: Program, client: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, real = 13, CoreObject.load
+
+    def with_little_room(bpf: CoreObject) -> None:
+        bpf.resize("tt_drops", 84)  # the causes, stages and answers, and no listener
+        real(bpf)
+
+    monkeypatch.setattr(CoreObject, "load", with_little_room)
+    source = LiveSource(drop_settings(ns))
+    try:
+        server.do("listen", name="l", backlog=0)
+        fill(client, 1)
+        send_syns(client, count)
+        assert summed_up(source) == {(0, 0): count}
+        stats = source.stats()
+    finally:
+        source.close()
+    assert stats is not None
+    assert stats["lost_map"].sum() == 0
+    assert counted(ns)[:2] == (count, count)
 
 
 def test_the_index_of_each_counter_is_what_bpftool_reads_from_the_kernels_types() -> None:

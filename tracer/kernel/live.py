@@ -105,6 +105,8 @@ class LiveSource:
         self._control = bpf.variable("tt_control", self.layout.dtypes["control"])
         if settings.count_by_owner:
             self._counts = OwnerCounts(bpf, self.layout, self._control)
+        if self.sees_drops:
+            self._drops = syn_drops.DropCounts(bpf, self.layout)
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
         if self._ladder.rungs["accept"] == "tracepoint":
@@ -250,7 +252,7 @@ class LiveSource:
 
     def drops(self) -> Records:
         """What listeners threw away since the session's begin: pairs of key and value."""
-        return syn_drops.read_counts(self._object, self.layout)
+        return self._drops.take()
 
     def netstat(self) -> dict[int, dict[str, int]]:
         """The kernel's own counters of the namespaces asked for, by inode and name."""
@@ -292,6 +294,8 @@ class LiveSource:
             self._listening.collect_closed()
         if self.settings.count_by_owner:
             self._counts.take()  # or the kernel's tables fill up with what has passed
+        if self.sees_drops:
+            self._drops.take()
         for buffers in self._buffers.values():
             buffers.add_cpus()
         return time.monotonic() - began
