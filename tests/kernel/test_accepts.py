@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import signal
@@ -299,6 +300,22 @@ def test_an_accept_that_fails_belongs_to_who_called_it(
         server.pid: 3,
     }
     assert tracer.counts["matched"] == 8
+
+
+def test_who_is_out_of_descriptors_is_told_with_how_many_it_may_have(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "a.rec")
+    with trace(ns, "-w", path, json=False) as tracer:
+        hold(client, 1)
+        said = server.do("accept_without_room", listener="l", count=3, keep=True)
+        wait_until(lambda: b"DESC" in Path(path).read_bytes(), "the descriptors to be looked at")
+        tracer.stop()
+    used = len(os.listdir(f"/proc/{server.pid}/fd"))
+    line = f"{server.comm}[{server.pid}]: {used} of {said['limit']} descriptors in use"
+    assert used == said["limit"]
+    assert line in tracer.stdout.splitlines()
+    assert replay("accepts", "-r", path) == tracer.stdout
 
 
 def test_a_filter_leaves_out_other_listeners_and_their_queues(

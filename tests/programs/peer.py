@@ -393,8 +393,11 @@ class Peer:
             taken.close()
         return {"log": log}
 
-    def accept_without_room(self, listener: str, count: int) -> Facts:
-        """Call accept() so often while no descriptor is free; tells how each call failed."""
+    def accept_without_room(self, listener: str, count: int, keep: bool = False) -> Facts:
+        """Call accept() so often while no descriptor is free; tells how each call failed.
+
+        With `keep` there is no room afterwards either.
+        """
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         free = os.dup(self._input)
         os.close(free)
@@ -402,8 +405,9 @@ class Peer:
         try:
             failed = [self._do("accept", {"name": "a", "listener": listener}) for _ in range(count)]
         finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        return {"failed": [facts["errno"] for facts in failed]}
+            if not keep:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        return {"failed": [facts["errno"] for facts in failed], "limit": free}
 
     def watch_queue(self, listener: str, every_us: int) -> Facts:
         """Look how long the accept queue is until told to stop: its mean over time, and the span.

@@ -7,6 +7,7 @@ opened, and from there on records are counted and sent.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import select
@@ -233,6 +234,17 @@ class LiveSource:
         tasks = records["kind"] == self.layout.enums["kind"]["TASK"]
         ended = records["event"] == self.layout.enums["task_event"]["EXITED"]
         self.someone_ended |= bool((tasks & ended).any())
+
+    def out_of_descriptors(self, chunk: Chunk) -> set[tuple[int, int]]:
+        """Processes, by tgid and start, whose accept() a run of large samples tells to have failed
+        for want of a descriptor.
+        """
+        records = view(chunk, self.encoding["LARG"], self.layout.dtypes["accept"])
+        failed = records[
+            (records["kind"] == self.layout.enums["kind"]["ACCEPT"])
+            & (records["error"] == errno.EMFILE)
+        ]
+        return set(zip(failed["pid"].tolist(), failed["start"].tolist(), strict=True))
 
     def stats(self) -> Records | None:
         """Counters, summed over the CPUs: shape (1,); None if they stand as they stood."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from errno import EMFILE
 from itertools import pairwise
 
 from tracer.errors import TracerError
-from tracer.flows.accepting import AcceptTable, Queue, Queues
+from tracer.flows.accepting import AcceptTable, Owner, Queue, Queues
 from tracer.flows.histogram import DECADES, Histogram
 from tracer.flows.tally import Outcome, Tally
-from tracer.views.accept_rows import By, Row, Totals, failures, gather
+from tracer.views.accept_rows import By, Row, Totals, failures, gather, process_name
 from tracer.views.base import View
 from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
@@ -61,6 +62,7 @@ class AcceptsView(View):
         # what an interval brought is added to the whole at its end: its extremes are its own
         self._part, self._whole = (AcceptTable(self._by.peer_bits) for _ in range(2))
         self._by_first_io = 0
+        self._descriptors: dict[Owner, tuple[int, int]] = {}
         self._queues = Queues()
         self._counters_before: dict[int, tuple[int, int]] = {}
         self._proofs = Proofs()
@@ -86,6 +88,10 @@ class AcceptsView(View):
     def listeners(self, rows: Records) -> None:
         """Take what the listeners counted, from the session's begin."""
         self._queues.set_counters(rows)
+
+    def descriptors(self, found: dict[tuple[int, int], tuple[int, int]]) -> None:
+        """Take how many descriptors those have open who could accept no more."""
+        self._descriptors |= found
 
     def notice(self, text: str) -> None:
         """Something about the session."""
@@ -149,6 +155,7 @@ class AcceptsView(View):
                 headed + scope("accepts", self._head, self._facts, now_ns, span_ns, how),
                 *self._table(found, {id(row) for row in rows}),
                 *_bars(found.whole),
+                *self._descriptor_lines(counted),
                 *self._queue_lines(found),
                 proof,
             ]
@@ -190,6 +197,17 @@ class AcceptsView(View):
             *(quantile(waits, share) for _, share in SHARES),
             duration(waits.most) if waits.exact else "-",
         ]
+
+    def _descriptor_lines(self, counted: AcceptTable) -> list[str]:
+        """One line for each process that failed for want of a descriptor."""
+        lines = []
+        failed = (group.acceptor for group in counted.groups() if group.error == EMFILE)
+        for owner in dict.fromkeys(failed):
+            if owner in self._descriptors:
+                used, limit = self._descriptors[owner]
+                name = process_name(self._facts.process(*owner))
+                lines.append(f"{name}: {used} of {limit} descriptors in use")
+        return lines
 
     def _queue_lines(self, found: Totals) -> list[str]:
         """One line a queue; with several, only of those that have something to tell."""
