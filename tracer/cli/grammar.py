@@ -21,6 +21,7 @@ from tracer.cli.events import events
 from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
 from tracer.cli.record import record
+from tracer.cli.schema import schema
 from tracer.cli.states import states
 from tracer.cli.values import nearest
 from tracer.errors import UsageError
@@ -39,6 +40,8 @@ class Line(click.Group):
             return super().parse_args(ctx, [BARE, *args])
         name = args[at]
         rest = args[:at] + args[at + 1 :]
+        if name == "help":
+            return super().parse_args(ctx, [*rest[:1], "--help"])
         if name not in self.commands or name == BARE:
             raise _unknown(name, [n for n in self.commands if n != BARE])
         return super().parse_args(ctx, [name, *rest])
@@ -173,7 +176,18 @@ def build() -> Line:
         params=[_version()],
     )
     live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
-    for command in (live, events, states, accepts, handshakes, listeners, drops, record, doctor):
+    for command in (
+        live,
+        events,
+        states,
+        accepts,
+        handshakes,
+        listeners,
+        drops,
+        record,
+        schema,
+        doctor,
+    ):
         command.__class__ = Strict
         line.add_command(command)
     return line

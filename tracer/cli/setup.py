@@ -164,6 +164,8 @@ class Command:
         for name, attribute in (("duration", "seconds"), ("interval", "interval")):
             if given.get(name) is not None:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
+        text = given.get("limit")
+        self.limit = values.limit(text) if text is not None else None
         self.notices = Notices(bool(given.get("quiet")))
         path = given.get("output")
         self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))
