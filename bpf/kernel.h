@@ -62,7 +62,13 @@ struct linux_mib {
 	unsigned long mibs[1];
 };
 
+struct ipstats_mib {
+	__u64 mibs[1];
+};
+
 struct netns_mib {
+	struct ipstats_mib *ip_statistics;
+	struct ipstats_mib *ipv6_statistics;
 	struct linux_mib *net_statistics; /* per CPU */
 };
 

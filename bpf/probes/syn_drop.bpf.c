@@ -235,6 +235,21 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 }
 
 /*
+ * Of what no counter of a listener's tells. The way back is looked for before the
+ * reserve is; a route that was not found on this CPU since the last SYN is taken to
+ * be the packet's own. Memory and a security module's word leave nothing behind.
+ */
+tt_inline tt_cause_t tt_cause_of_rest(const struct net *net, const struct tt_syn_drop *event,
+				      const __u64 *moved, __u64 packets)
+{
+	if (moved[TT_MIB_OUTNOROUTES] >= packets)
+		return TT_CAUSE_ROUTE;
+	if (event->stage == TT_STAGE_SYN && tt_is_reserved(net, event))
+		return TT_CAUSE_SYN_QUEUE_RESERVE;
+	return TT_CAUSE_OTHER;
+}
+
+/*
  * The causes that the moved counters speak of, ListenDrops first: it alone says
  * that something was dropped. More than one packet in it, where the kernel ran no
  * program for the one before, are told with this one.
@@ -260,10 +275,9 @@ tt_inline void tt_tell_moved(void *ctx, const struct net *net, struct tt_large *
 		tt_tell_drop(ctx, large, listener, full, moved, here, stats);
 	}
 	if (drops > overflows + full) {
-		event->cause = event->stage == TT_STAGE_SYN && tt_is_reserved(net, event)
-				       ? TT_CAUSE_SYN_QUEUE_RESERVE
-				       : TT_CAUSE_OTHER;
-		tt_tell_drop(ctx, large, listener, drops - overflows - full, moved, here, stats);
+		drops -= overflows + full;
+		event->cause = tt_cause_of_rest(net, event, moved, drops);
+		tt_tell_drop(ctx, large, listener, drops, moved, here, stats);
 	}
 }
 

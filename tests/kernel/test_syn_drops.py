@@ -195,6 +195,23 @@ def test_the_last_quarter_of_the_syn_backlog_is_told_as_reserved(
     assert counted(ns) == (count - kept, 0, 0, 0, 0)
 
 
+def test_a_syn_that_there_is_no_way_back_for_is_told_as_route(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count = 13
+    for device in ("all", "near"):
+        sysctl(ns, f"conf.{device}.rp_filter", 0)  # or it would not come to the listener
+    server.do("listen", name="l", backlog=100)
+    ns.run("ip", "route", "add", "unreachable", SILENT)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        records = stop_after(tracer, count)
+    assert causes(records) == {("route", "syn", "none"): count}
+    assert {r["listener_pid"] for r in records} == {server.pid}
+    assert counted(ns)[:3] == (count, 0, 0)
+    assert ns.counters()["IpOutNoRoutes"] == count
+
+
 def quiet_drop(ns: Namespace, server: Program, client: Program) -> None:
     """One drop that is surely told: what is told before it, and was no drop, shows beside it."""
     server.do("bind", name="full", address=HOST, port=PORT + 1)

@@ -37,7 +37,9 @@ def write_setup(bpf: CoreObject, layout: Layout) -> None:
             setup[f"{prefix}_from"][0, i] = start
             setup[f"{prefix}_to"][0, i] = end
     counters = layout.enums["mib"]
-    for name, index in mib.indexes(name for name in counters if name != "MAX").items():
+    listeners = counters.keys() - {"MAX", "OUTNOROUTES"}
+    found_at = mib.indexes(listeners) | mib.indexes(["OUTNOROUTES"], prefix="IPSTATS_MIB_")
+    for name, index in found_at.items():
         setup["mib"][0, counters[name]] = index
     setup["cpus"] = maps.possible_cpus()
 

@@ -36,7 +36,7 @@ MEANINGS = {
     "memory": "no memory for the request",
     "route": "no way back to the peer",
     "lsm": "a security module refused it",
-    "other": "no memory, no route, or a security module; the kernel's counters do not say which",
+    "other": "no memory, or a security module; the kernel's counters do not say which",
 }
 COLUMNS = (
     *("layer", "reason", "stage", "answer", "location", "pid", "comm", "netns", "lport"),
