@@ -365,6 +365,23 @@ def test_drops_in_a_namespace_made_while_tracing_are_exact_from_the_first() -> N
     assert summed(mine) == [("accept_queue_full", "syn", count, "tt-server", PORT)]
 
 
+def test_drops_in_a_namespace_that_ended_are_told_and_said_not_to_be_compared() -> None:
+    count = 11
+    with Tracer("drops", "--syn", json=False) as tracer:
+        with (
+            namespace() as ns,
+            Program("tt-server", ns.enter) as server,
+            Program("tt-client", ns.enter) as client,
+        ):
+            server.do("bind", name="l", address=ADDRESS, port=PORT)
+            server.do("listen", name="l", backlog=0)
+            client.do("hold", address=ADDRESS, port=PORT, count=1)
+            client.do("give_up", address=ADDRESS, port=PORT, count=count)
+        tracer.stop()
+    assert re.search(rf"accept_queue_full .* tt-server\b.* {PORT} +{count} ", tracer.stdout)
+    assert "not compared: 1 network namespace that ended meanwhile" in tracer.stdout
+
+
 def test_drops_of_an_earlier_listener_are_not_told_with_those_of_a_later_one(
     ns: Namespace, server: Program, client: Program
 ) -> None:
