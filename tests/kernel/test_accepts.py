@@ -24,7 +24,7 @@ pytestmark = pytest.mark.kernel
 NEAR_US = 100  # what lies between the end of a handshake and its client's return from connect()
 IN_ACCEPT = ("43", "288", "202", "242")  # accept, accept4: x86-64, arm64
 MEMBERS = [
-    *("ts", "span_us", "kind"),
+    *("ts", "span_us", "kind", "total"),
     *("listener_addr", "listener_port", "listener_pid", "listener_comm", "listener_cookie"),
     *("netns", "pid", "comm", "accepts", "failed", "wait_us"),
     *("reset_in_queue", "never_accepted", "waiting", "oldest_waiting_us"),
@@ -261,6 +261,7 @@ def test_connections_that_end_in_the_queue_are_counted_by_how(
         server.do("close", name="l")
         *blocks, total = tracer.stop()
     assert blocks == [waiting, reset]
+    assert [block["total"] for block in (*blocks, total)] == [False, False, True]
     ends = ("waiting", "reset_in_queue", "never_accepted")
     assert [waiting[name] for name in ends] == [7, 0, 0]
     assert [reset[name] for name in ends] == [4, 3, 0]

@@ -61,6 +61,7 @@ class AcceptsView(View):
         self._knows_failures = attached == "tracepoint"
         # what an interval brought is added to the whole at its end: its extremes are its own
         self._part, self._whole = (AcceptTable(self._by.peer_bits) for _ in range(2))
+        self._total = False
         self._by_first_io = 0
         self._descriptors: dict[Owner, tuple[int, int]] = {}
         self._queues = Queues()
@@ -115,6 +116,7 @@ class AcceptsView(View):
         now, tally = self._began_ns + outcome.span_ns, outcome.tally
         proof = closing(tally, outcome.span_ns)
         headed = "total  " if self._marks else ""
+        self._total = True
         self._show(self._whole, {}, now, outcome.span_ns, proof, headed)
         options = self._head.filters | outcome.filters.describe()
         if self._by_first_io:
@@ -235,6 +237,7 @@ class AcceptsView(View):
             "ts": self._facts.clock.iso(now_ns),
             "span_us": span_ns // 1000,
             "kind": "accept_summary",
+            "total": self._total,
             **row.keys(self._by, self._facts),
             "accepts": row.waits.count,
             "failed": row.failed if self._knows_failures else None,
@@ -249,7 +252,18 @@ class AcceptsView(View):
         keys = ("listener_addr", "listener_port", "listener_pid", "listener_comm")
         peer = ["peer"] if self._by.peer_bits is not None else []
         return [
-            *("ts", "span_us", "kind", *keys, "listener_cookie", "netns", "pid", "comm", *peer),
+            *(
+                "ts",
+                "span_us",
+                "kind",
+                "total",
+                *keys,
+                "listener_cookie",
+                "netns",
+                "pid",
+                "comm",
+                *peer,
+            ),
             "accepts",
             *(f"failed_{name}" for name in ERRORS),
             *(f"wait_us_{name}" for name in WAITS),
