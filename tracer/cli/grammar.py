@@ -163,6 +163,16 @@ def _version() -> click.Option:
     )
 
 
+def _live(**given: Any) -> None:
+    """The whole screen where there is one, else event lines."""
+    from tracer.cli.screen import is_for_screen, show
+
+    if is_for_screen(given):
+        show(given)
+    elif events.callback:
+        events.callback(**given)
+
+
 def build() -> Line:
     """The whole command line."""
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -175,7 +185,7 @@ def build() -> Line:
         options_metavar="[FILTERS] [OPTIONS]",
         params=[_version()],
     )
-    live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
+    live = click.Command(BARE, params=list(events.params), callback=_live, hidden=True)
     for command in (
         live,
         events,
