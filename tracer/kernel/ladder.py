@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tracer.errors import UnsupportedError
-from tracer.kernel import ring
+from tracer.kernel import ring, uring
 from tracer.kernel.features import choose
 from tracer.kernel.settings import Settings
 from tracer.probes import (
@@ -17,6 +17,7 @@ from tracer.probes import (
     SYN_DROP,
     SYNACK,
     TASK,
+    URING,
     Rung,
     Subject,
 )
@@ -35,6 +36,11 @@ class Ladder:
     def sees_drops(self) -> bool:
         """Whether what listeners throw away is looked at."""
         return self.rungs.get("syn_drop", "off") != "off"
+
+    @property
+    def sees_accepts(self) -> bool:
+        """Whether accepts are looked at."""
+        return self.rungs.get("accept", "off") != "off"
 
     @property
     def sees_connects(self) -> bool:
@@ -68,6 +74,11 @@ def climb(settings: Settings) -> Ladder:
         ladder.rungs[subject.name] = rung.how if rung else "off"
         # an iterator is run when it is wanted
         ladder.programs += rung.programs if rung and rung.how != "iter" else ()
+    if ladder.rungs["accept"] == "tracepoint" and uring.form():
+        # inet_csk_accept() is passed by io_uring too; system calls are not
+        found = _try(URING, ladder)
+        ladder.rungs[URING.name] = found.how if found else "off"
+        ladder.programs += found.programs if found else ()
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
     return ladder

@@ -14,7 +14,7 @@ SYN_DROP = Subject(
         Rung(
             how="raw_tp",
             targets=("consume_skb", "kfree_skb"),
-            programs=("tt_hearing", "tt_consumed", "tt_freed"),
+            programs=("tt_consumed", "tt_freed"),
             costs="about 110 ns on every packet that the machine frees",
         ),
     ),
