@@ -54,53 +54,70 @@ tt_inline __u32 tt_slot_wanted(const struct io_kiocb *req)
 	return slot;
 }
 
+/* What is to be told: a socket that was taken, or a listener whose accept failed. */
+struct tt_took {
+	const struct sock *sk; /* NULL: nothing */
+	int error;
+	enum tt_precision precision;
+};
+
 /* An answer that may be to an accept: `slots` and `fds` are where its number may lead to. */
-tt_inline int tt_uring_took(void *ctx, const struct io_ring_ctx *ring, __u32 number, bool fds,
-			    bool slots)
+tt_inline void tt_find_taken(struct tt_took *took, const struct io_ring_ctx *ring, __u32 number,
+			     bool fds, bool slots)
 {
 	const struct sock *sk = fds ? tt_sock_of_number(number) : NULL;
 
 	if (slots && (!sk || !tt_is_untaken(sk)))
 		sk = tt_sock_of_slot(ring, number);
-	return sk && tt_is_untaken(sk) ? tt_accepted(ctx, sk, TT_PRECISION_EXACT) : 0;
+	took->sk = sk && tt_is_untaken(sk) ? sk : NULL;
+	took->precision = TT_PRECISION_EXACT;
 }
 
 /* Something is done with a socket that is in the ring's own table. */
-tt_inline int tt_uring_used(void *ctx, const struct io_kiocb *req)
+tt_inline void tt_find_used(struct tt_took *took, const struct io_kiocb *req)
 {
 	const struct sock *sk;
 	__u32 flags = 0;
 
 	bpf_core_read(&flags, sizeof(flags), &req->flags);
 	if (!(flags & REQ_F_FIXED_FILE))
-		return 0;
+		return;
 	sk = tt_sock_of_file(BPF_CORE_READ(req, file));
-	return sk && tt_is_untaken(sk) ? tt_accepted(ctx, sk, TT_PRECISION_FIRST_IO) : 0;
+	took->sk = sk && tt_is_untaken(sk) ? sk : NULL;
+	took->precision = TT_PRECISION_FIRST_IO;
 }
 
-tt_inline int tt_uring_answered(void *ctx, const struct io_ring_ctx *ring,
+tt_inline void tt_find_answered(struct tt_took *took, const struct io_ring_ctx *ring,
 				const struct io_kiocb *req, int result, __u32 flags)
 {
-	const struct sock *sk;
 	__u32 slot;
 
 	/* one of many answers to one request; those to an accept come without a buffer */
-	if (!req)
-		return result < 0 || flags & IORING_CQE_F_BUFFER
-			       ? 0
-			       : tt_uring_took(ctx, ring, result, true, true);
-	if (BPF_CORE_READ(req, opcode) != IORING_OP_ACCEPT)
-		return result < 0 ? 0 : tt_uring_used(ctx, req);
-	if (result >= 0) {
+	if (!req) {
+		if (result >= 0 && !(flags & IORING_CQE_F_BUFFER))
+			tt_find_taken(took, ring, result, true, true);
+	} else if (BPF_CORE_READ(req, opcode) != IORING_OP_ACCEPT) {
+		if (result >= 0)
+			tt_find_used(took, req);
+	} else if (result >= 0) {
 		slot = tt_slot_wanted(req);
 		if (slot && slot != IORING_FILE_INDEX_ALLOC)
 			result = slot - 1;
-		return tt_uring_took(ctx, ring, result, !slot, slot);
+		tt_find_taken(took, ring, result, !slot, slot);
+	} else if (tt_is_accept_failure(-result)) {
+		took->sk = tt_sock_of_file(BPF_CORE_READ(req, file));
+		took->error = -result;
 	}
-	if (!tt_is_accept_failure(-result))
+}
+
+/* At one place in each program: what this comes to is most of what the verifier has to see. */
+tt_inline int tt_tell_took(void *ctx, const struct tt_took *took)
+{
+	if (!took->sk)
 		return 0;
-	sk = tt_sock_of_file(BPF_CORE_READ(req, file));
-	return sk ? tt_accept_failed(ctx, sk, -result) : 0;
+	if (took->error)
+		return tt_accept_failed(ctx, took->sk, took->error);
+	return tt_accepted(ctx, took->sk, took->precision);
 }
 
 /*
@@ -112,23 +129,32 @@ int tt_uring_complete(struct bpf_raw_tracepoint_args *ctx)
 {
 	const struct io_ring_ctx *ring = (const void *)ctx->args[0];
 	const struct io_kiocb *req = (const void *)ctx->args[1];
-	const struct io_uring_cqe *cqe;
+	const struct io_uring_cqe *cqe = (const void *)ctx->args[2];
+	struct tt_took took = {};
+	__u32 flags;
+	int result;
 
 	if (CFG(uring) == 1) {
-		cqe = (const void *)ctx->args[2];
-		return tt_uring_answered(ctx, ring, req, BPF_CORE_READ(cqe, res),
-					 BPF_CORE_READ(cqe, flags));
+		result = BPF_CORE_READ(cqe, res);
+		flags = BPF_CORE_READ(cqe, flags);
+	} else if (CFG(uring) == 2) {
+		result = ctx->args[3];
+		flags = ctx->args[4];
+	} else {
+		return 0;
 	}
-	if (CFG(uring) == 2)
-		return tt_uring_answered(ctx, ring, req, ctx->args[3], ctx->args[4]);
-	return 0;
+	tt_find_answered(&took, ring, req, result, flags);
+	return tt_tell_took(ctx, &took);
 }
 
 /* An answer that finds the ring full is kept for later; whose it is is not told. */
 PROBE_RAW("io_uring_cqe_overflow")
 int tt_uring_overflow(struct bpf_raw_tracepoint_args *ctx)
 {
-	return tt_uring_answered(ctx, (const void *)ctx->args[0], NULL, ctx->args[2], ctx->args[3]);
+	struct tt_took took = {};
+
+	tt_find_answered(&took, (const void *)ctx->args[0], NULL, ctx->args[2], ctx->args[3]);
+	return tt_tell_took(ctx, &took);
 }
 
 /* A request waits for its socket to have something: with many answers it has no end to be seen at.
@@ -136,5 +162,8 @@ int tt_uring_overflow(struct bpf_raw_tracepoint_args *ctx)
 PROBE_RAW("io_uring_poll_arm")
 int tt_uring_waits(struct bpf_raw_tracepoint_args *ctx)
 {
-	return tt_uring_used(ctx, (const void *)ctx->args[0]);
+	struct tt_took took = {};
+
+	tt_find_used(&took, (const void *)ctx->args[0]);
+	return tt_tell_took(ctx, &took);
 }
