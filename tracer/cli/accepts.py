@@ -39,6 +39,6 @@ def accepts(by: str, **given: Any) -> None:
         command.notices,
         command.form,
         By("listener" in keys, "pid" in keys, "comm" in keys, bits),
-        command.limit or 0,
+        command.limit,
     )
     command.run(show)

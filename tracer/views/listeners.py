@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+from collections.abc import Sequence
 
 import numpy as np
 
 from tracer.flows.drops import DROPS, Counters, explained
 from tracer.flows.listeners import Listener, ListenerTable
-from tracer.flows.tally import Outcome, Tally
-from tracer.views.base import View
-from tracer.views.closing import Proofs, closing, explain_lost
-from tracer.views.columns import Facts
-from tracer.views.output import Notices, Output
+from tracer.flows.tally import Outcome
+from tracer.views.closing import explain_lost
 from tracer.views.reconciled import Witness, proof_document
-from tracer.views.scope import probes, scope
-from tracer.views.tables import Heading, table
+from tracer.views.scope import probes
+from tracer.views.summary import Block, Document, SummaryView
+from tracer.views.tables import Heading, limited, table
 from tracer.views.text import address, endpoint, escape
-from tracer.wire.batch import Batch
-from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 HEADINGS = (
@@ -29,45 +23,37 @@ HEADINGS = (
     Heading("QUEUE"),
     Heading("PEAK"),
     Heading("MAX"),
-    Heading("SET BY", words=True),
+    Heading("SET BY", words=True, spare=2),
     Heading("FULL"),
-    Heading("SYNQ"),
-    Heading("PEAK"),
-    Heading("MAX"),
-    Heading("ACC/s"),
+    Heading("SYNQ", spare=3),
+    Heading("PEAK", spare=4),
+    Heading("MAX", spare=5),
+    Heading("ACC/s", spare=1),
     Heading("OVERFL"),
     Heading("DROPS"),
 )
 ANY = (b"\0" * 16, b"\0" * 10 + b"\xff\xff" + b"\0" * 4)
+COLUMNS = (
+    *("listener_addr", "listener_port", "listener_pid", "listener_comm"),
+    *("listener_cookie", "netns", "holders", "reuseport", "defer_accept", "fastopen"),
+    *("accept_queue", "accept_queue_peak", "accept_queue_max", "max_set_by", "full_us"),
+    *("syn_queue", "syn_queue_peak", "syn_queue_max", "finished", "accepts", "reset_in_queue"),
+    *("never_accepted", "overflows", "syn_drops", "cookies_sent", "opened", "closed"),
+)
 
 
-class ListenersView(View):
-    """A block at each mark, and one for the whole at the end."""
+class ListenersView(SummaryView):
+    """Every listening socket, the ones in trouble first."""
 
+    command = "listeners"
+    kind = "listener"
     needs = ("listeners",)
 
-    def __init__(self, output: Output, notices: Notices, form: str = "table") -> None:
-        self._output, self._notices, self._form = output, notices, form
-        self._marks = 0
-        self._facts: Facts
-        self._head: Head
+    def start(self) -> None:
+        """Begin to gather."""
         self._told: Counters = {}
-
-    def begin(self, facts: Facts, head: Head) -> None:
-        """Start to gather."""
-        self._facts, self._head = facts, head
-        self._table = ListenerTable(facts.layout)
+        self._table = ListenerTable(self.facts.layout)
         self._witness = Witness(DROPS)
-        self._began_ns = self._mark_ns = head.started_ns
-        self._proofs = Proofs()
-        self._total = False
-        if self._form == "csv":
-            self._output.write([",".join(_CSV)])
-
-    def batch(self, batch: Batch) -> None:
-        """Only names are wanted of the records."""
-        for task in batch.kinds.get("task", ()):
-            self._facts.processes.add_event(task)
 
     def listeners(self, rows: Records) -> None:
         """Take a look at all of them."""
@@ -75,71 +61,59 @@ class ListenersView(View):
 
     def drops(self, pairs: Records, filtered: bool) -> None:
         """What was told of drops, whatever the filters: the witness knows of none."""
-        self._told = explained(pairs, self._facts.layout)
+        self._told = explained(pairs, self.facts.layout)
 
     def kernel(self, counters: Counters) -> None:
         """Take the witness's word."""
         self._witness.take(counters)
 
-    def notice(self, text: str) -> None:
-        """Something about the session."""
-        self._notices.say(text)
-
-    def mark(self, now_ns: int, tally: Tally) -> None:
-        """Show what this interval brought."""
-        proof = self._proofs.line(tally, now_ns - self._mark_ns)
-        self._show(self._table.since_last(), now_ns, now_ns - self._mark_ns, "", proof)
-        self._mark_ns = now_ns
-        self._marks += 1
-
-    def end(self, outcome: Outcome) -> None:
-        """Show the whole span."""
-        headed = "total  " if self._marks else ""
-        self._total = True
-        proof = closing(outcome.tally, outcome.span_ns)
-        now = self._began_ns + outcome.span_ns
-        self._show(self._table.in_all(), now, outcome.span_ns, headed, proof, last=True)
-        for text in explain_lost(outcome.tally):
-            self._notices.say(text)
-        if self._form != "table":
-            self._notices.say(proof)
+    def afterwards(self, outcome: Outcome) -> list[str]:
+        """A listener that is not asked for is no event that is missing."""
+        return explain_lost(outcome.tally)
 
     # --- forms ----------------------------------------------------------------
 
-    def _show(
-        self,
-        found: list[Listener],
-        now_ns: int,
-        span_ns: int,
-        headed: str,
-        proof: str,
-        last: bool = False,
-    ) -> None:
-        if self._form == "json":
-            documents = [self._document(one, now_ns, span_ns) for one in found]
-            if last:
-                moment = self._facts.clock.iso(now_ns)
-                documents += [
-                    proof_document(one, moment) for one in self._witness.proof(self._told)
-                ]
-            self._output.write([json.dumps(document) for document in documents])
-        elif self._form == "csv":
-            self._output.write([self._csv(one, now_ns, span_ns) for one in found])
-        else:
-            how = probes(self._head)
-            lines = [headed + scope("listeners", self._head, self._facts, now_ns, span_ns, how)]
-            lines += table(HEADINGS, [self._row(one, span_ns) for one in found])
-            lines += [text for one in found if (text := self._causes(one))]
-            if last:
-                lines += self._witness.lines(self._told)
-            self._output.write([*lines, proof, *([] if headed or not self._marks else [""])])
+    def how(self) -> str:
+        """What sees the queues."""
+        return probes(self.head)
+
+    def _found(self, block: Block) -> list[Listener]:
+        return self._table.in_all() if block.total else self._table.since_last()
+
+    def lines(self, block: Block) -> list[str]:
+        """The table, and below it the causes of what was dropped."""
+        found, more = limited(self._found(block), self.limit)
+        rows = [self._row(one, block.span_ns) for one in found]
+        causes = [text for one in found if (text := self._causes(one))]
+        return [*table(HEADINGS, rows, self.output.width), *more, *causes]
+
+    def proof(self, block: Block) -> tuple[list[str], list[Document]]:
+        """The kernel's account of the whole; none where filters leave out some of it."""
+        if block.outcome is None or set(self.options(block.outcome)) - {"NETNS"}:
+            return [], []
+        moment = self.facts.clock.iso(block.now_ns)
+        documents = [proof_document(one, moment) for one in self._witness.proof(self._told)]
+        return self._witness.lines(self._told), documents
+
+    def documents(self, block: Block) -> list[Document]:
+        """A record for each."""
+        found, _ = limited(self._found(block), self.limit)
+        return [self._document(one) for one in found]
+
+    def columns(self) -> Sequence[str]:
+        """The members of a record."""
+        return COLUMNS
+
+    def cells(self, document: Document) -> Document:
+        """Drops of all causes together."""
+        return document | {"syn_drops": sum(document["syn_drops"].values())}
 
     def _name(self, row: np.void) -> str:
         host = bytes(row["addr"])
         return endpoint("*" if host in ANY else address(host), int(row["port"]))
 
     def _owner(self, row: np.void) -> str:
-        process = self._facts.process(int(row["pid"]), int(row["start"]))
+        process = self.facts.process(int(row["pid"]), int(row["start"]))
         if process is None:
             return "-"
         others = self._holders(row) - 1
@@ -147,7 +121,7 @@ class ListenersView(View):
         return f"{escape(process.comm)}[{process.pid or '-'}]{more}"
 
     def _holders(self, row: np.void) -> int:
-        holders = self._facts.holders
+        holders = self.facts.holders
         if holders is None:
             return 0
         return len(np.unique(holders["pid"][holders["cookie"] == row["cookie"]]))
@@ -171,7 +145,7 @@ class ListenersView(View):
             queue[1],
             str(one.syn_queue_peak),
             limit,
-            f"{counted['accepts'] / seconds:.0f}" if seconds else "-",
+            _rate(counted["accepts"] / seconds) if seconds else "-",
             str(counted["overflows"]) + (" !" if counted["overflows"] else ""),
             str(dropped) + (" !" if dropped else ""),
         ]
@@ -189,15 +163,11 @@ class ListenersView(View):
         hint = "; a queue of MAX holds MAX+1" if "accept_queue_full" in one.drops else ""
         return f"{self._name(one.row)}  {', '.join(parts)}{hint}"
 
-    def _document(self, one: Listener, now_ns: int, span_ns: int) -> dict[str, object]:
-        row, clock = one.row, self._facts.clock
-        process = self._facts.process(int(row["pid"]), int(row["start"]))
+    def _document(self, one: Listener) -> Document:
+        row, clock = one.row, self.facts.clock
+        process = self.facts.process(int(row["pid"]), int(row["start"]))
         closed = bool(row["closed_ns"])
         return {
-            "ts": clock.iso(now_ns),
-            "span_us": span_ns // 1000,
-            "kind": "listener",
-            "total": self._total,
             "listener_addr": address(bytes(row["addr"])),
             "listener_port": int(row["port"]),
             "listener_pid": process.pid if process else None,
@@ -227,25 +197,10 @@ class ListenersView(View):
             "closed": clock.iso(int(row["closed_ns"])) if closed else None,
         }
 
-    def _csv(self, one: Listener, now_ns: int, span_ns: int) -> str:
-        values = self._document(one, now_ns, span_ns)
-        values["syn_drops"] = sum(one.drops.values())
-        text = io.StringIO()
-        cells = [values[name] for name in _CSV]
-        csv.writer(text, lineterminator="").writerow(
-            ["" if c is None else escape(c) if isinstance(c, str) else c for c in cells]
-        )
-        return text.getvalue()
 
-
-_CSV = (
-    *("ts", "span_us", "kind", "total", "listener_addr", "listener_port"),
-    *("listener_pid", "listener_comm"),
-    *("listener_cookie", "netns", "holders", "reuseport", "defer_accept", "fastopen"),
-    *("accept_queue", "accept_queue_peak", "accept_queue_max", "max_set_by", "full_us"),
-    *("syn_queue", "syn_queue_peak", "syn_queue_max", "finished", "accepts", "reset_in_queue"),
-    *("never_accepted", "overflows", "syn_drops", "cookies_sent", "opened", "closed"),
-)
+def _rate(value: float) -> str:
+    """A second: two digits where it is less than ten."""
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
 def max_set_by(row: np.void) -> str | None:

@@ -205,6 +205,7 @@ _SUMMARIES: dict[str, Schema] = {
         "never_accepted": _count("ended with their listener", null=True),
         "waiting": _count("in the queue now", null=True),
         "oldest_waiting_us": _count("age of the oldest of those", null=True),
+        "oldest_waiting_at_least_us": _count("a lower bound, if older than the tracer", null=True),
     },
     "listener": {
         **_LISTENER,
