@@ -27,7 +27,8 @@ MEMBERS = [
     *("ts", "span_us", "kind", "total"),
     *("listener_addr", "listener_port", "listener_pid", "listener_comm", "listener_cookie"),
     *("netns", "pid", "comm", "accepts", "failed", "wait_us"),
-    *("reset_in_queue", "never_accepted", "waiting", "oldest_waiting_us"),
+    *("reset_in_queue", "never_accepted", "waiting"),
+    *("oldest_waiting_us", "oldest_waiting_at_least_us"),
 ]
 
 
