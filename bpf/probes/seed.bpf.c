@@ -119,6 +119,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	struct tt_head head = {};
 	struct tt_owner owner = {};
 	struct tt_sock *sock;
+	struct tt_queue *queue;
 	struct tt_listener *listener;
 	struct tt_holder_row row = {};
 	struct socket *socket;
@@ -181,6 +182,10 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 		__builtin_memcpy(opened.addr, head.laddr, sizeof(opened.addr));
 		tt_open_older_queue(head.cookie);
 		MAP_PUT(tt_listeners, &head.cookie, &opened, BPF_NOEXIST);
+		/* one that is full already has been so from the begin of what is told */
+		queue = tt_find_queue(head.cookie);
+		if (queue)
+			tt_look_at_queue(queue, head.cookie, bpf_ktime_get_ns());
 	}
 	row.cookie = head.cookie;
 	row.cgroup_id = owner.cgroup_id;

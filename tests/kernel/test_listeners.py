@@ -126,6 +126,18 @@ def test_the_time_at_full_is_the_time_between_the_last_in_and_the_first_out(ns: 
     assert (emptying - full) // 1000 <= record["full_us"] <= (after - before) // 1000
 
 
+def test_a_queue_that_was_full_before_tracing_is_full_all_the_span(ns: Namespace) -> None:
+    with listen(ns):
+        clients = connect(ns, BACKLOG + 1)
+        with traced(ns, "-i", "200ms") as tracer:
+            wait_until(lambda: len(tracer.so_far()) > 1, "a second interval")
+            records = tracer.stop()
+        assert clients
+    # the span begins some us before or after the look that found it
+    assert [r["full_us"] / r["span_us"] > 0.9 for r in records] == [True] * len(records)
+    assert all(r["full_us"] <= r["span_us"] for r in records if r["total"])
+
+
 def test_listen_or_somaxconn_is_named_as_what_sets_the_limit(ns: Namespace) -> None:
     ns.run("sh", "-c", "echo 64 >/proc/sys/net/core/somaxconn")
     with listen(ns, 10), listen(ns, 1000, PORT + 1), traced(ns) as tracer:

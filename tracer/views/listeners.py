@@ -98,7 +98,7 @@ class ListenersView(SummaryView):
     def documents(self, block: Block) -> list[Document]:
         """A record for each."""
         found, _ = limited(self._found(block), self.limit)
-        return [self._document(one) for one in found]
+        return [self._document(one, block.span_ns) for one in found]
 
     def columns(self) -> Sequence[str]:
         """The members of a record."""
@@ -129,7 +129,7 @@ class ListenersView(SummaryView):
     def _row(self, one: Listener, span_ns: int) -> list[str]:
         row, counted = one.row, one.counted
         closed = bool(row["closed_ns"])
-        full = counted["full_ns"] / span_ns if span_ns else 0
+        full = _full_ns(one, span_ns) / span_ns if span_ns else 0
         queue = ["-", "-"] if closed else [str(row["accept_queue"]), str(row["syn_queue"])]
         limit = str(row["accept_queue_max"])
         seconds = span_ns / 1e9
@@ -163,7 +163,7 @@ class ListenersView(SummaryView):
         hint = "; a queue of MAX holds MAX+1" if "accept_queue_full" in one.drops else ""
         return f"{self._name(one.row)}  {', '.join(parts)}{hint}"
 
-    def _document(self, one: Listener) -> Document:
+    def _document(self, one: Listener, span_ns: int) -> Document:
         row, clock = one.row, self.facts.clock
         process = self.facts.process(int(row["pid"]), int(row["start"]))
         closed = bool(row["closed_ns"])
@@ -182,7 +182,7 @@ class ListenersView(SummaryView):
             "accept_queue_peak": one.accept_queue_peak,
             "accept_queue_max": int(row["accept_queue_max"]),
             "max_set_by": max_set_by(row),
-            "full_us": one.counted["full_ns"] // 1000,
+            "full_us": _full_ns(one, span_ns) // 1000,
             "syn_queue": None if closed else int(row["syn_queue"]),
             "syn_queue_peak": one.syn_queue_peak,
             "syn_queue_max": int(row["accept_queue_max"]),
@@ -196,6 +196,11 @@ class ListenersView(SummaryView):
             "opened": clock.iso(int(row["opened_ns"])) if row["opened_ns"] else None,
             "closed": clock.iso(int(row["closed_ns"])) if closed else None,
         }
+
+
+def _full_ns(one: Listener, span_ns: int) -> int:
+    """Time at full; the look that reads it comes somewhat after the span's end."""
+    return min(one.counted["full_ns"], span_ns)
 
 
 def _rate(value: float) -> str:
