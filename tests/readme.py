@@ -11,10 +11,15 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.harness import ROOT, Namespace, Tracer, namespace, wait_until
+from tests.programs.driver import Program
+from tests.programs.places import ADDRESS, server_in
+from tests.programs.screen import screen
 
 README = ROOT / "README.md"
 TABLE = ROOT / "tests" / "build" / "bench" / "table.md"
@@ -77,6 +82,7 @@ def outputs() -> dict[str, str]:
     command = [sys.executable, "-m", "tracer", "doctor"]
     doctor = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     return {
+        "live": _picture(),
         "events": "$ tcptrace events --netns web\n" + shown,
         **{
             name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
@@ -85,6 +91,28 @@ def outputs() -> dict[str, str]:
         "json": "$ tcptrace events --netns web --kind accept -j | jq .\n" + _pretty(records),
         "doctor": "$ tcptrace doctor\n" + doctor,
     }
+
+
+def _picture() -> str:
+    """The whole screen, on a server whose accept queue is full and that closes nothing."""
+    with (
+        namespace("web") as space,
+        server_in(space, PORT) as server,
+        server_in(space, PORT + 1) as lazy,
+        Program("client", space.enter) as client,
+        tempfile.TemporaryDirectory() as path,
+    ):
+        lazy.do("listen", name="l", backlog=4)
+        client.do("hold", address=ADDRESS, port=PORT, count=211)
+        server.do("accept_waiting", listener="l")
+        client.do("hold", address=ADDRESS, port=PORT + 1, count=5)
+        with screen(Path(path), (80, 24), "--netns", "web") as shown:
+            shown.wait_for("NOW ", "the first picture")
+            shown.wait_for(r"up 0:0[2-9]", "a second picture")
+            text = shown.text()
+            shown.press("q")
+            shown.exit_status()
+    return "".join(line.rstrip() + "\n" for line in text.rstrip().splitlines())
 
 
 def _pretty(text: str) -> str:

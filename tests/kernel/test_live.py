@@ -3,71 +3,18 @@
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.harness import COMMAND, ROOT, Namespace, namespace, wait_until
+from tests.harness import Namespace, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
+from tests.programs.screen import screen
 
 pytestmark = pytest.mark.kernel
 HELD, LEFT = 37, 23
-
-
-class Screen:
-    """A tcptrace on a terminal of its own."""
-
-    def __init__(self, path: Path, size: tuple[int, int], *arguments: str, env: str = "") -> None:
-        self._socket, self.status = str(path / "tmux"), path / "status"
-        line = (
-            f"trap : INT; {env} {shlex.join([*COMMAND, *arguments])}; echo $? > {self.status}; cat"
-        )
-        self._tmux(
-            *("new-session", "-d", "-x", str(size[0]), "-y", str(size[1])),
-            *("-c", str(ROOT), f"sh -c {shlex.quote(line)}"),
-        )
-
-    def _tmux(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["tmux", "-f", "/dev/null", "-S", self._socket, *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
-
-    def text(self) -> str:
-        """What is on it now."""
-        return self._tmux("capture-pane", "-p")
-
-    def press(self, *keys: str) -> None:
-        self._tmux("send-keys", *keys)
-
-    def wait_for(self, pattern: str, what: str) -> re.Match[str]:
-        found: re.Match[str] = wait_until(lambda: re.search(pattern, self.text()), what)
-        return found
-
-    def exit_status(self) -> int:
-        """Of tcptrace, once it has ended."""
-        wait_until(lambda: self.status.exists() and self.status.read_text(), "it to end")
-        return int(self.status.read_text())
-
-    def close(self) -> None:
-        self._tmux("kill-server")
-
-
-@contextmanager
-def screen(path: Path, size: tuple[int, int], *arguments: str, env: str = "") -> Iterator[Screen]:
-    made = Screen(path, size, *arguments, env=env)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def _accept(row: Row, facts: Facts) -> str:
     bound = "<=" if facts.precisions[row.precision] == "first_io" else ""
     text = f"waited {bound}{duration(row.wait_ns)}" if row.established_ns else "waited -"
     if row.accept_queue_max:
-        text += f"  queue {row.accept_queue}/{row.accept_queue_max} left"
+        text += f"  {row.accept_queue} of {row.accept_queue_max} still wait"
     if row.listener_pid and row.listener_pid != row.pid:
         listener = facts.process(row.listener_pid, row.listener_start)
         if listener:
