@@ -66,15 +66,6 @@ tt_inline enum tt_filter tt_refuses(const struct tt_head *head, __u32 states, bo
 	return TT_FILTER_NONE;
 }
 
-/* The first filter that refuses, TT_FILTER_NONE if all let it pass. */
-tt_inline enum tt_filter tt_refused_by(const enum tt_kind kind, const struct tt_head *head,
-				       __u32 states, bool matched)
-{
-	if (!(CFG(kinds) & 1U << kind))
-		return TT_FILTER_KIND;
-	return tt_refuses(head, states, matched);
-}
-
 /*
  * Count one event as seen, and as matched or refused; true if it is to be sent.
  * `kind` is a constant where this is inlined: it indexes the counters.

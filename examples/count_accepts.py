@@ -15,6 +15,7 @@ from tracer.session import Limits, Session, Settings
 from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 
 
 class AcceptCounter(View):
@@ -23,7 +24,7 @@ class AcceptCounter(View):
     def __init__(self) -> None:
         self.accepts: Counter[tuple[int, int]] = Counter()
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Keep what the numbers must be read with."""
         self.facts = facts
 

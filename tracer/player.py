@@ -14,8 +14,9 @@ from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
-from tracer.wire.batch import Batch, Encoding, Sorter, split, view
+from tracer.wire.batch import Batch, Sorter, split, view
 from tracer.wire.filters import Filters, as_sockets, refuse
+from tracer.wire.head import Head
 from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
 
@@ -28,7 +29,7 @@ class Player:
     def __init__(self, show: View, filters: Filters | None = None, utc: bool = False) -> None:
         self.facts: Facts
         self.tally = Tally(kinds=show.kinds)
-        self.head: dict[str, object] = {}
+        self.head: Head
         self._view = show
         self._filters = filters
         self._narrowed = filters  # to the kinds that the view looks at, where more were kept
@@ -67,37 +68,37 @@ class Player:
     # --- facts ----------------------------------------------------------------
 
     def _head(self, frame: Frame) -> None:
-        self.head = json.loads(bytes(frame.data))
-        layout = Layout.from_json(self.head["layout"])  # type: ignore[arg-type]
-        self._encoding = {
-            tag: Encoding(*pair)
-            for tag, pair in self.head["encoding"].items()  # type: ignore[attr-defined]
-        }
+        try:
+            self.head = head = Head.from_bytes(bytes(frame.data))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TracerError(
+                "the recording's head cannot be read", "it is damaged, or of another version"
+            ) from error
+        layout = head.layout
         events = layout.enums["task_event"]
         processes = ProcessTable(events["RENAMED"], events["EXITED"])
-        clock = Clock(int(self.head["offset_ns"]), self._utc)  # type: ignore[call-overload]
-        self._started_ns = int(self.head["started_ns"])  # type: ignore[call-overload]
+        clock = Clock(head.offset_ns, self._utc)
+        self._started_ns = head.started_ns
         self._offset_ns = clock.offset_ns
-        initial = bool(self.head.get("initial_pids", True))
-        self.facts = Facts(layout, processes, clock, initial_pids=initial)
+        self.facts = Facts(layout, processes, clock, initial_pids=head.initial_pids)
         self._holders = np.zeros(0, layout.dtypes["holder_row"])
         if self._filters is not None:
             self._check_kept(self._filters)
-            if self._view.kinds and set(self.head["kinds"]) - self._view.kinds:  # type: ignore[call-overload]
+            if self._view.kinds and set(head.kinds) - self._view.kinds:
                 self._narrowed = replace(self._filters, kinds=self._view.kinds)
             asked = self._filters.describe()
-            self.head["filters"] = dict(self.head["filters"]) | asked  # type: ignore[call-overload]
+            self.head = replace(head, filters=head.filters | asked)
         self._view.begin(self.facts, self.head)
 
     def _check_kept(self, filters: Filters) -> None:
         """Refuse what the recording cannot show. Errors: TracerError."""
-        never = (filters.kinds | self._view.kinds) - set(self.head["kinds"])  # type: ignore[call-overload]
+        never = (filters.kinds | self._view.kinds) - set(self.head.kinds)
         if never:
             raise TracerError(
                 f"this recording keeps no {', '.join(sorted(never))} records",
                 "they were not traced",
             )
-        if self._view.needs_records and not self.head["stream"]:
+        if self._view.needs_records and not self.head.stream:
             raise TracerError(
                 "this recording keeps counts only, no events",
                 "show it with: tcptrace states -r FILE",
@@ -125,7 +126,7 @@ class Player:
         dtype = self.facts.layout.dtypes["state" if small else "large"]
         data = np.frombuffer(frame.data, np.uint8)
         sorter = self._small if small else self._large
-        sorter.add(view(data, self._encoding[frame.tag], dtype))
+        sorter.add(view(data, self.head.encoding[frame.tag], dtype))
 
     def _tick(self, frame: Frame) -> None:
         now, offset = np.frombuffer(frame.data, np.int64)[:2].tolist()

@@ -23,6 +23,7 @@ from tracer.kernel.live import LiveSource, Settings
 from tracer.player import Player
 from tracer.views.base import View
 from tracer.wire.filters import Filters
+from tracer.wire.head import Head
 from tracer.wire.recording import Frame, Writer, read
 
 __all__ = ["Limits", "Session", "Settings", "replay"]
@@ -113,7 +114,7 @@ class Session:
 
     def _frames(self, source: LiveSource) -> Iterator[Frame]:
         limits = self.limits
-        yield Frame("HEAD", json.dumps(_describe(source, self.settings)).encode())
+        yield Frame("HEAD", _describe(source, self.settings).to_bytes())
         yield Frame("TASK", source.task_rows)
         yield Frame("HOLD", source.holder_rows)
         if self.settings.reconcile:
@@ -219,22 +220,21 @@ class _Groups:
         yield Frame("CGRP", json.dumps({str(key): path for key, path in found.items()}).encode())
 
 
-def _describe(source: LiveSource, settings: Settings) -> dict[str, object]:
-    return {
-        "version": 1,
-        "layout": source.layout.to_json(),
-        "encoding": source.encoding,
-        "started_ns": source.started_ns,
-        "offset_ns": time.time_ns() - time.monotonic_ns(),
-        "initial_pids": source.initial_pids,
-        "host": platform.node(),
-        "kernel": os.uname().release,
-        "kinds": sorted(settings.wanted),
-        "filters": settings.filters.describe(),
-        "stream": settings.stream,
-        "attached": source.rungs,
-        "netns": sorted(settings.filters.netns),
-    }
+def _describe(source: LiveSource, settings: Settings) -> Head:
+    return Head(
+        layout=source.layout,
+        encoding=source.encoding,
+        started_ns=source.started_ns,
+        offset_ns=time.time_ns() - time.monotonic_ns(),
+        initial_pids=source.initial_pids,
+        host=platform.node(),
+        kernel=os.uname().release,
+        kinds=tuple(sorted(settings.wanted)),
+        filters=settings.filters.describe(),
+        stream=settings.stream,
+        attached=source.rungs,
+        netns=tuple(sorted(settings.filters.netns)),
+    )
 
 
 def replay(path: str, show: View, filters: Filters, utc: bool, limits: Limits) -> Player:

@@ -16,6 +16,7 @@ from tracer.player import Player
 from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Layout
 from tracer.wire.recording import Frame, read
 
@@ -30,7 +31,7 @@ class _Times(View):
         self.layout: Layout
         self.late = -1
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         self.layout = facts.layout
 
     def batch(self, batch: Batch) -> None:
@@ -50,8 +51,7 @@ def _recorded(path: Path) -> list[Frame]:
 
 def _raw_times(frames: list[Frame], player: Player) -> Any:
     """Times of the state records as the buffers gave them, CPU after CPU, drain after drain."""
-    encoding: Any = player.head["encoding"]
-    offset, stride = encoding["SMAL"]
+    offset, stride = player.head.encoding["SMAL"]
     parts = []
     for frame in frames:
         if frame.tag == "SMAL":

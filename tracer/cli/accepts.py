@@ -13,19 +13,7 @@ from tracer.cli import options
 @options.filters
 @options.by("listener,pid", "listener, pid, comm, peer, peer/BITS")
 @options.limit
-@options.duration
-@options.interval
-@options.form
-@options.as_json
-@options.output
-@options.force
-@options.source
-@options.keep
-@options.utc
-@options.numeric
-@options.color
-@options.tracing
-@options.common
+@options.summary
 def accepts(by: str, limit: str, **given: Any) -> None:
     """How long finished connections waited for accept(), and accepts that failed."""
     from tracer.cli import values

@@ -12,19 +12,7 @@ from tracer.cli import options
 @click.command()
 @options.filters
 @click.option("--syn", is_flag=True, help="SYNs and final ACKs that listeners dropped.")
-@options.duration
-@options.interval
-@options.form
-@options.as_json
-@options.output
-@options.force
-@options.source
-@options.keep
-@options.utc
-@options.numeric
-@options.color
-@options.tracing
-@options.common
+@options.summary
 def drops(syn: bool, **given: Any) -> None:
     """Dropped SYNs by cause and owner, beside the kernel's own counters."""
     from tracer.cli.setup import Command

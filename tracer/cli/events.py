@@ -14,17 +14,7 @@ from tracer.cli import options
 @options.kind
 @options.duration
 @options.count
-@options.form
-@options.as_json
-@options.output
-@options.force
-@options.source
-@options.keep
-@options.utc
-@options.numeric
-@options.color
-@options.tracing
-@options.common
+@options.shown
 def events(**given: Any) -> None:
     """Show every event, a line each, in time order over all CPUs."""
     from tracer.cli import values

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.filters
-@options.duration
-@options.interval
 @click.option(
     "--by",
     multiple=True,
@@ -25,17 +23,7 @@ if TYPE_CHECKING:
 @click.option("--slower", metavar="TIME", help="Single attempts that took this long or longer.")
 @click.option("--failed", is_flag=True, help="Single attempts that failed.")
 @click.option("--limit", metavar="N", help="Show so many groups; 0 for all.")
-@options.form
-@options.as_json
-@options.output
-@options.force
-@options.source
-@options.keep
-@options.utc
-@options.numeric
-@options.color
-@options.tracing
-@options.common
+@options.summary
 def handshakes(**given: Any) -> None:
     """Latency and outcome of every attempt to connect, active and passive, and pending ones."""
     from tracer.cli import values

@@ -11,18 +11,7 @@ from tracer.cli import options
 
 @click.command()
 @options.filters
-@options.duration
-@options.interval
-@options.form
-@options.as_json
-@options.output
-@options.force
-@options.source
-@options.keep
-@options.utc
-@options.numeric
-@options.tracing
-@options.common
+@options.summary
 def listeners(**given: Any) -> None:
     """Queues of listening sockets: depth, peak, limit, time at full, SYNs dropped by cause."""
     from tracer.cli.setup import Command

@@ -83,3 +83,11 @@ tracing = _group(
     _option("--ready-file", metavar="PATH", help="Made once all is attached."),
 )
 numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (always so).")
+
+# what every command that shows a session takes
+shown = _group(
+    *(form, as_json, output, force, source, keep, utc, numeric, color),
+    *(tracing, common),
+)
+# and one that sums up
+summary = _group(duration, interval, shown)

@@ -11,19 +11,7 @@ from tracer.cli import options
 
 @click.command()
 @options.filters
-@options.duration
-@options.interval
-@options.form
-@options.as_json
-@options.output
-@options.force
-@options.source
-@options.keep
-@options.utc
-@options.numeric
-@options.color
-@options.tracing
-@options.common
+@options.summary
 def states(**given: Any) -> None:
     """Sockets by state and process now, transitions, and the time spent in each state."""
     from tracer.cli.setup import Command

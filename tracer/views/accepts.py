@@ -16,11 +16,12 @@ from tracer.views.base import View
 from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
-from tracer.views.scope import scope
+from tracer.views.scope import probes, scope
 from tracer.views.spreads import SHARES, percentiles, quantile
 from tracer.views.tables import Heading, table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 BAR = 40  # characters of the longest bar
@@ -47,22 +48,22 @@ class AcceptsView(View):
         self._by, self._limit = by or By(), limit
         self._marks = 0
         self._facts: Facts
-        self._head: dict[str, object] = {}
+        self._head: Head
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Start to gather. Errors: TracerError for a recording without accepts."""
-        if "accept" not in head["kinds"]:  # type: ignore[operator]
+        if "accept" not in head.kinds:
             raise TracerError("this recording keeps no accept records", "they were not traced")
         self._facts, self._head = facts, head
         # inet_csk_accept() is not reached by what fails for want of a descriptor
-        attached = dict(head["attached"])["accept"]  # type: ignore[call-overload]
+        attached = head.attached["accept"]
         self._knows_failures = attached == "tracepoint"
         # what an interval brought is added to the whole at its end: its extremes are its own
         self._part, self._whole = (AcceptTable(self._by.peer_bits) for _ in range(2))
         self._queues = Queues()
         self._counters_before: dict[int, tuple[int, int]] = {}
         self._proofs = Proofs()
-        self._began_ns = self._mark_ns = int(head["started_ns"])  # type: ignore[call-overload]
+        self._began_ns = self._mark_ns = head.started_ns
         if self._form == "csv":
             self._output.write([",".join(self._csv_header())])
 
@@ -104,7 +105,7 @@ class AcceptsView(View):
         proof = closing(tally, outcome.span_ns)
         headed = "total  " if self._marks else ""
         self._show(self._whole, {}, now, outcome.span_ns, proof, headed)
-        options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
+        options = self._head.filters | outcome.filters.describe()
         for text in explain_nothing(tally, options) + explain_lost(tally):
             self._notices.say(text)
         if not self._queues.knows_counters:
@@ -133,8 +134,9 @@ class AcceptsView(View):
         elif self._form == "csv":
             self._output.write([self._csv(row, now_ns, span_ns) for row in rows])
         else:
+            how = probes(self._head, "accept")
             lines = [
-                headed + scope("accepts", "accept", self._head, self._facts, now_ns, span_ns),
+                headed + scope("accepts", self._head, self._facts, now_ns, span_ns, how),
                 *self._table(found, {id(row) for row in rows}),
                 *_bars(found.whole),
                 *self._queue_lines(found),

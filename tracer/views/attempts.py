@@ -14,6 +14,7 @@ from tracer.views.handshake_words import WELL
 from tracer.views.output import Notices, Output
 from tracer.views.text import duration
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 
@@ -36,10 +37,10 @@ class AttemptsView(EventView):
         self._left_out = {"FAILED": 0, "SLOWER": 0}
         self._sockets: Records | None = None
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Say what is shown: of all kinds that are traced, this one."""
         self._layout = facts.layout
-        super().begin(facts, head | {"kinds": list(self.kinds)})
+        super().begin(facts, replace(head, kinds=tuple(self.kinds)))
 
     def batch(self, batch: Batch) -> None:
         """Show what of one batch is asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 
@@ -21,7 +22,7 @@ class View:
     needs_records = False
     kinds: frozenset[str] = frozenset()
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """The session begins; `facts` grow while it goes on."""
 
     def batch(self, batch: Batch) -> None:

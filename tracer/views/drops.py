@@ -15,9 +15,11 @@ from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import proof_document, proof_lines
+from tracer.views.scope import probes, scope
 from tracer.views.tables import Heading, table
-from tracer.views.text import duration, escape
+from tracer.views.text import escape
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 HEADINGS = (
@@ -84,7 +86,7 @@ class DropsView(View):
     def __init__(self, output: Output, notices: Notices, form: str = "table") -> None:
         self._output, self._notices, self._form = output, notices, form
         self._facts: Facts
-        self._head: dict[str, object] = {}
+        self._head: Head
         self._sent, self._counted = DropTable(), DropTable()
         self._filtered = True
         self._told: Counters = {}
@@ -92,10 +94,10 @@ class DropsView(View):
         self._first: Moment
         self._last: Moment
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Start to gather."""
         self._facts, self._head = facts, head
-        began = int(head["started_ns"])  # type: ignore[call-overload]
+        began = head.started_ns
         self._first = self._last = Moment(began, DropTable(), {}, {}, (0, 0, 0, 0))
         if self._form == "csv":
             self._output.write([",".join(CSV)])
@@ -112,7 +114,7 @@ class DropsView(View):
 
         Errors: TracerError where a filter is to be applied to counts alone.
         """
-        if not filtered and not self._head["stream"]:
+        if not filtered and not self._head.stream:
             raise TracerError(
                 "this recording keeps counts of drops only; a filter needs records",
                 "keep them with: tcptrace drops --syn -w FILE",
@@ -144,7 +146,7 @@ class DropsView(View):
         tally = outcome.tally
         now = self._moment(self._first.mono_ns + outcome.span_ns, tally)
         self._show("total  " if self._last is not self._first else "", self._first, now)
-        options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
+        options = self._head.filters | outcome.filters.describe()
         # all kinds but one are refused: that nobody asked for
         asked = {name: count for name, count in tally.refused.items() if name in options}
         nothing = explain_nothing(replace(tally, refused=asked), options)
@@ -174,7 +176,8 @@ class DropsView(View):
             documents = [self._document(p, n, table_, now.mono_ns, span_ns) for p, n in drops]
             self._output.write([_csv(document) for document in documents])
         else:
-            lines = [headed + self._scope(now.mono_ns, span_ns)]
+            how = probes(self._head, "syn_drop")
+            lines = [headed + scope("drops", self._head, self._facts, now.mono_ns, span_ns, how)]
             lines += self._table(drops, table_, span_ns)
             lines += self._cookies(places)
             lines += proof_lines(proof)
@@ -182,14 +185,6 @@ class DropsView(View):
 
     def _is_cookie(self, place: Place) -> bool:
         return self._facts.answers[place.answer] == "cookie"
-
-    def _scope(self, now_ns: int, span_ns: int) -> str:
-        head = self._head
-        filters = " ".join(dict(head["filters"]).values())  # type: ignore[call-overload]
-        where = escape(f"{head['host']}  {head['kernel']}  {filters or 'all netns'}")
-        probes = dict(head["attached"])["syn_drop"]  # type: ignore[call-overload]
-        until = self._facts.clock.date(now_ns)
-        return f"drops  {where}  {duration(span_ns)} to {until}  probes: {probes}"
 
     def _table(self, drops: list[tuple[Place, int]], found: DropTable, span_ns: int) -> list[str]:
         several = len({place.netns for place, _ in drops}) > 1

@@ -15,6 +15,7 @@ from tracer.views.columns import EVENTS, Facts, csv_header, document, rows
 from tracer.views.output import Notices, Output
 from tracer.views.text import escape
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 
 
 class EventView(View):
@@ -39,11 +40,11 @@ class EventView(View):
         self._facts: Facts
         self._options: dict[str, str] = {}
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Say once what every line leaves out: date, zone, host, filters."""
         self._facts = facts
-        self._options = dict(head["filters"])  # type: ignore[call-overload]
-        self._kinds = [kind for kind in EVENTS if kind in head["kinds"]]  # type: ignore[operator]
+        self._options = head.filters
+        self._kinds = [kind for kind in EVENTS if kind in head.kinds]
         if self._form == "csv":
             self._output.write([",".join(csv_header(self._kinds))])
         elif self._form == "table":
@@ -123,8 +124,8 @@ def _cell(value: object) -> object:
     return escape(value) if isinstance(value, str) else value
 
 
-def _scope(facts: Facts, head: dict[str, object]) -> str:
-    filters = " ".join(dict(head["filters"]).values()) or "none"  # type: ignore[call-overload]
-    moment = facts.clock.date(int(head["started_ns"]))  # type: ignore[call-overload]
-    where = escape(f"{head['host']}  {head['kernel']}")
+def _scope(facts: Facts, head: Head) -> str:
+    filters = " ".join(head.filters.values()) or "none"
+    moment = facts.clock.date(head.started_ns)
+    where = escape(f"{head.host}  {head.kernel}")
     return f"events  {where}  {moment}  filter: {escape(filters)}"

@@ -10,16 +10,18 @@ from tracer.flows.drops import Counters
 from tracer.flows.handshakes import OPENS, Group, HandshakeTable, Opens
 from tracer.flows.tally import Outcome, Tally
 from tracer.views.base import View
-from tracer.views.closing import closing, explain_lost, explain_nothing
+from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.handshake_keys import By
 from tracer.views.handshake_words import OTHER_COLUMNS, WELL, cells, sentences, shown
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
+from tracer.views.scope import scope
 from tracer.views.spreads import NAMES, percentiles
 from tracer.views.tables import Heading, table
-from tracer.views.text import duration, escape
+from tracer.views.text import escape
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 SPREADS = ("latency_us", "rtt_us")
@@ -51,15 +53,15 @@ class HandshakesView(View):
         self._sockets: Records | None = None
         self._marks = 0
         self._facts: Facts
-        self._head: dict[str, object] = {}
+        self._head: Head
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Start to gather."""
         self._facts, self._head = facts, head
         self.table, self._since = self._empty(), self._empty()
         self._opens, self._witness = Opens(facts.layout), Witness(OPENS)
-        self._before = Tally()
-        self._began_ns = self._mark_ns = int(head["started_ns"])  # type: ignore[call-overload]
+        self._proofs = Proofs()
+        self._began_ns = self._mark_ns = head.started_ns
         if self._form == "csv":
             self._output.write([",".join(self._csv_header())])
 
@@ -84,7 +86,7 @@ class HandshakesView(View):
 
     def _told(self, outcome: Outcome) -> Counters | None:
         """What is to be held against the kernel's counters; None where filters leave out some."""
-        options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
+        options = self._head.filters | outcome.filters.describe()
         if set(options) - {"NETNS"}:
             return None
         return self._opens.told(self._sockets, self._facts.exact)
@@ -95,18 +97,10 @@ class HandshakesView(View):
 
     def mark(self, now_ns: int, tally: Tally) -> None:
         """Show what this interval brought."""
-        part = Tally(
-            seen=tally.seen - self._before.seen,
-            matched=tally.matched - self._before.matched,
-            late=tally.late,
-        )
-        part.lost_buffer = {"all": tally.lost - self._before.lost}
         span = now_ns - self._mark_ns
-        self._show(self._since, now_ns, span, "", [closing(part, span)])
+        self._show(self._since, now_ns, span, "", [self._proofs.line(tally, span)])
         self.table.merge(self._since)
         self._since, self._mark_ns = self._empty(), now_ns
-        self._before = Tally(seen=tally.seen, matched=tally.matched)
-        self._before.lost_buffer = {"all": tally.lost}
         self._marks += 1
 
     def end(self, outcome: Outcome) -> None:
@@ -121,7 +115,7 @@ class HandshakesView(View):
             moment = self._facts.clock.iso(now)
             proof = [proof_document(one, moment) for one in self._witness.proof(told)]
             self._output.write([json.dumps(one) for one in proof])
-        options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
+        options = self._head.filters | outcome.filters.describe()
         for text in explain_nothing(tally, options) + explain_lost(tally):
             self._notices.say(text)
         if self._form != "table":
@@ -155,14 +149,8 @@ class HandshakesView(View):
         return well - group.attempts, -group.attempts, str(name)
 
     def _scope(self, now_ns: int, span_ns: int) -> str:
-        head = self._head
-        filters = " ".join(dict(head["filters"]).values())  # type: ignore[call-overload]
-        spaces = f"{len(head['netns'])} netns" if head["netns"] else "all netns"  # type: ignore[arg-type]
-        where = escape(f"{head['host']}  {head['kernel']}  {filters or spaces}")
-        until = self._facts.clock.date(now_ns)
-        return (
-            f"handshakes  {where}  {duration(span_ns)} to {until}  passive timed from the SYN-ACK"
-        )
+        how = "passive timed from the SYN-ACK"
+        return scope("handshakes", self._head, self._facts, now_ns, span_ns, how)
 
     def _table(self, found: Found) -> list[str]:
         words = [

@@ -12,13 +12,15 @@ from tracer.flows.drops import DROPS, Counters, explained
 from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.tally import Outcome, Tally
 from tracer.views.base import View
-from tracer.views.closing import closing, explain_lost
+from tracer.views.closing import Proofs, closing, explain_lost
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
+from tracer.views.scope import probes, scope
 from tracer.views.tables import Heading, table
-from tracer.views.text import address, duration, endpoint, escape
+from tracer.views.text import address, endpoint, escape
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 HEADINGS = (
@@ -46,16 +48,16 @@ class ListenersView(View):
         self._output, self._notices, self._form = output, notices, form
         self._marks = 0
         self._facts: Facts
-        self._head: dict[str, object] = {}
+        self._head: Head
         self._told: Counters = {}
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Start to gather."""
         self._facts, self._head = facts, head
         self._table = ListenerTable(facts.layout)
         self._witness = Witness(DROPS)
-        self._began_ns = self._mark_ns = int(head["started_ns"])  # type: ignore[call-overload]
-        self._seen = (0, 0, 0)
+        self._began_ns = self._mark_ns = head.started_ns
+        self._proofs = Proofs()
         if self._form == "csv":
             self._output.write([",".join(_CSV)])
 
@@ -82,12 +84,8 @@ class ListenersView(View):
 
     def mark(self, now_ns: int, tally: Tally) -> None:
         """Show what this interval brought."""
-        seen, matched, lost = self._seen
-        part = Tally(seen=tally.seen - seen, matched=tally.matched - matched, late=tally.late)
-        part.lost_buffer = {"all": tally.lost - lost}
-        proof = closing(part, now_ns - self._mark_ns)
+        proof = self._proofs.line(tally, now_ns - self._mark_ns)
         self._show(self._table.since_last(), now_ns, now_ns - self._mark_ns, "", proof)
-        self._seen = (tally.seen, tally.matched, tally.lost)
         self._mark_ns = now_ns
         self._marks += 1
 
@@ -124,22 +122,13 @@ class ListenersView(View):
         elif self._form == "csv":
             self._output.write([self._csv(one, now_ns, span_ns) for one in found])
         else:
-            lines = [headed + self._scope(now_ns, span_ns)]
+            how = probes(self._head)
+            lines = [headed + scope("listeners", self._head, self._facts, now_ns, span_ns, how)]
             lines += table(HEADINGS, [self._row(one, span_ns) for one in found])
             lines += [text for one in found if (text := self._causes(one))]
             if last:
                 lines += self._witness.lines(self._told)
             self._output.write([*lines, proof, *([] if headed or not self._marks else [""])])
-
-    def _scope(self, now_ns: int, span_ns: int) -> str:
-        head = self._head
-        filters = " ".join(dict(head["filters"]).values())  # type: ignore[call-overload]
-        spaces = f"{len(head['netns'])} netns" if head["netns"] else "all netns"  # type: ignore[arg-type]
-        where = escape(f"{head['host']}  {head['kernel']}  {filters or spaces}")
-        attached = dict(head["attached"])  # type: ignore[call-overload]
-        probes = ", ".join(dict.fromkeys(how for how in attached.values() if how != "off"))
-        until = self._facts.clock.date(now_ns)
-        return f"listeners  {where}  {duration(span_ns)} to {until}  probes: {probes}"
 
     def _name(self, row: np.void) -> str:
         host = bytes(row["addr"])

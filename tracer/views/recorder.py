@@ -7,6 +7,7 @@ from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices
+from tracer.wire.head import Head
 
 
 class RecordView(View):
@@ -19,9 +20,9 @@ class RecordView(View):
         self._notices, self._path = notices, path
         self._options: dict[str, str] = {}
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Say where the session goes."""
-        self._options = dict(head["filters"])  # type: ignore[call-overload]
+        self._options = head.filters
         self._notices.progress(f"recording to {self._path}; Ctrl-C ends it")
 
     def mark(self, now_ns: int, tally: Tally) -> None:

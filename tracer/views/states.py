@@ -14,11 +14,12 @@ from tracer.views.base import View
 from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
 from tracer.views.output import Notices, Output
-from tracer.views.scope import scope
+from tracer.views.scope import probes, scope
 from tracer.views.spreads import percentiles, quantile
 from tracer.views.tables import Heading, table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 SHOWN = ("ESTABLISHED", "SYN_SENT", "CLOSE_WAIT", "LISTEN", "TIME_WAIT")
@@ -55,15 +56,15 @@ class StatesView(View):
         self._sockets: Records | None = None
         self._marks = 0
         self._facts: Facts
-        self._head: dict[str, object] = {}
+        self._head: Head
 
-    def begin(self, facts: Facts, head: dict[str, object]) -> None:
+    def begin(self, facts: Facts, head: Head) -> None:
         """Start to gather."""
         self._facts, self._head = facts, head
         self.table = TransitionTable(facts.layout)
         self._before = TransitionTable(facts.layout)
         self._proofs = Proofs()
-        self._began_ns = self._mark_ns = int(head["started_ns"])  # type: ignore[call-overload]
+        self._began_ns = self._mark_ns = head.started_ns
         if self._form == "csv":
             self._output.write([",".join(self._csv_header())])
 
@@ -101,7 +102,7 @@ class StatesView(View):
         headed = "total  " if self._marks else ""
         tally = outcome.tally
         self._show(self.table, now, self._began_ns, headed, closing(tally, outcome.span_ns))
-        options = dict(self._head["filters"]) | outcome.filters.describe()  # type: ignore[call-overload]
+        options = self._head.filters | outcome.filters.describe()
         for text in explain_nothing(tally, options) + explain_lost(tally):
             self._notices.say(text)
         if self._form != "table":
@@ -120,7 +121,8 @@ class StatesView(View):
         elif self._form == "csv":
             self._output.write([self._csv(h, now_ns, span) for h in found])
         else:
-            lines = [headed + scope("states", "state", self._head, facts, now_ns, span)]
+            how = probes(self._head, "state")
+            lines = [headed + scope("states", self._head, facts, now_ns, span, how)]
             lines += table(HEADINGS, [self._row(h) for h in sorted(found, key=self._trouble)])
             rows = [self._transition(k, s) for k, s in _by_count(counted.transitions())]
             if rows:

@@ -9,14 +9,14 @@ records). One that comes later all the same is passed on, and counted as late.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from tracer.wire.layout import Layout, Records
 
 
-@dataclass(frozen=True)
-class Encoding:
+class Encoding(NamedTuple):
     """Where a record lies in its sample: bytes before it, bytes from one to the next."""
 
     offset: int

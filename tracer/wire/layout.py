@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,10 +93,10 @@ class Layout:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, object]) -> Layout:
+    def from_json(cls, data: dict[str, Any]) -> Layout:
         """Undo `to_json`. Errors: KeyError, TypeError, ValueError for what it did not write."""
-        dtypes = {name: np.dtype(described) for name, described in data["dtypes"].items()}  # type: ignore[attr-defined]
-        return cls(dtypes, data["meanings"], data["enums"])  # type: ignore[arg-type]
+        dtypes = {name: np.dtype(described) for name, described in data["dtypes"].items()}
+        return cls(dtypes, data["meanings"], data["enums"])
 
 
 def _describe(dtype: np.dtype[np.void]) -> dict[str, object]:

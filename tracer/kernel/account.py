@@ -1,0 +1,79 @@
+"""What the programs say of themselves: records seen and sent, runs skipped, time taken."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.kernel import maps
+from tracer.kernel.core import CoreObject
+from tracer.kernel.libbpf import program_info
+from tracer.wire.layout import Layout, Records
+
+# Programs whose skipped runs are lost events. tt_state_nested is not one: it is skipped only in an
+# interrupt of itself, and there tt_state runs.
+MAKERS = {
+    "tt_state",
+    "tt_accept_fexit",
+    "tt_accept4_exit",
+    "tt_accept_exit",
+    "tt_connect_exit",
+    "tt_consumed",
+    "tt_freed",
+}
+
+
+class Account:
+    """Counters of the programs that are attached."""
+
+    def __init__(self, bpf: CoreObject, layout: Layout, programs: list[str]) -> None:
+        self._object, self._layout, self._programs = bpf, layout, programs
+        self._last: NDArray[np.uint64] | None = None
+        # what was skipped while the programs were attached one after the other
+        self._before = self._skipped()
+
+    def _read_stats(self) -> Records:
+        slots = self._layout.enums["slot"]["MAX"]
+        fd = self._object.map_fd("tt_stats")
+        return maps.read_percpu_array(fd, self._layout.dtypes["stats"], slots)
+
+    def stats(self) -> Records | None:
+        """Counters, summed over the CPUs: shape (1,); None if they stand as they stood."""
+        dtype = self._layout.dtypes["stats"]
+        parts = self._read_stats()
+        words: NDArray[np.uint64] = parts.view(np.uint64).reshape(len(parts), -1).sum(axis=0)
+        if self._last is not None and (words == self._last).all():
+            return None
+        self._last = words
+        return words.view(dtype)
+
+    def missed(self) -> dict[str, int]:
+        """Records that were not made because the kernel skipped a run, by program.
+
+        It runs no program inside itself and counts what it skips since Linux commit 9ed9e9ba2337
+        ("bpf: Count the number of times recursion was prevented") (in v5.12). What is skipped of
+        tt_state is taken up by tt_state_nested, which counts that: only the rest is lost.
+        """
+        lost = {name: count - self._before.get(name, 0) for name, count in self._skipped().items()}
+        return {name: count for name, count in lost.items() if count > 0}
+
+    def _skipped(self) -> dict[str, int]:
+        skipped = {
+            name: program_info(self._object.program_fd(name)).recursion_misses
+            for name in self._programs
+            if name in MAKERS
+        }
+        if any(skipped.values()):
+            # read after the skips: one taken up in between makes this smaller, never larger
+            skipped["tt_state"] -= int(self._read_stats()["nested"].sum())
+        return skipped
+
+    def costs(self) -> list[str]:
+        """What each program's runs took, by the kernel's own clock, if that is on."""
+        lines = []
+        for name in self._programs:
+            info = program_info(self._object.program_fd(name))
+            if info.run_cnt:
+                mean = info.run_time_ns / info.run_cnt
+                lines.append(f"kernel cost: {name} {mean:.0f} ns a run, {info.run_cnt} runs")
+        return lines

@@ -1,0 +1,51 @@
+"""Passes over the kernel's tables: of tasks and files once, of sockets in every namespace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from tracer.kernel import iterators
+from tracer.kernel.core import CoreObject
+from tracer.wire.layout import Records
+
+
+def read_all(bpf: CoreObject, program: str, dtype: np.dtype[np.void]) -> Records:
+    """Rows of one pass of an iterator."""
+    return iterators.read_rows(bpf.open_iterator(program), dtype)
+
+
+def read_sockets(
+    bpf: CoreObject,
+    program: str,
+    dtype: np.dtype[np.void],
+    wanted: set[int] | None,
+    tell: Callable[[str], None],
+) -> Records:
+    """Rows of these network namespaces; None: of all that a process is in or that have a name.
+
+    `tell` is told what could not be looked at.
+    """
+    parts = [np.empty(0, dtype)]
+    own = os.stat("/proc/self/ns/net").st_ino
+    if wanted is not None and wanted <= {own}:
+        places = {own: ""} if wanted else {}
+    else:
+        places = iterators.network_namespaces()
+    for inode, path in places.items():
+        if wanted is not None and inode not in wanted:
+            continue
+        try:
+            if inode == own:
+                fd = bpf.open_iterator(program)
+            else:
+                fd = iterators.in_namespace(path, lambda: bpf.open_iterator(program))
+        except FileNotFoundError:
+            continue  # its last process ended
+        except PermissionError:
+            tell("other network namespaces cannot be entered: CAP_SYS_ADMIN")
+            continue
+        parts.append(iterators.read_rows(fd, dtype))
+    return np.concatenate(parts)

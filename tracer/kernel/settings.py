@@ -1,0 +1,31 @@
+"""What a session is asked to do in the kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracer.wire.filters import Filters
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to attach and how: fixed for the life of a session."""
+
+    filters: Filters = field(default_factory=Filters)
+    stream: bool = True
+    count_by_owner: bool = False
+    accept_hook: bool = True
+    buffer_pages: int = 0  # 0: as many as BUFFER_BYTES allow, at most MOST_PAGES
+    sockets: int = 131072
+    kernel_cost: bool = False
+    tell_forks: bool = False  # of every process, with sockets or without: for a recording
+    snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
+    kinds: frozenset[str] = frozenset({"state", "accept", "handshake"})  # unless --kind asks
+    reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
+    listen_stats: bool = False  # count what happens in the queues of each listener
+    hold_children: int | None = None  # 0, 1, 2 as bpf/maps.h has it; None: by this kernel
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Kinds of records to make."""
+        return self.filters.kinds or self.kinds

@@ -1,0 +1,61 @@
+"""The first frame of a session: what was traced, where, and how its records are laid out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tracer.wire.batch import Encoding
+from tracer.wire.layout import Layout
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Head:
+    """What every view may need to know of a session.
+
+    `started_ns` is CLOCK_MONOTONIC and `offset_ns` what it lacks to wall time, in ns; `filters` are
+    the options that narrowed the session, as they were typed, by name; `attached` is the rung of
+    each subject; `netns` are the inodes asked for, none for all.
+    """
+
+    layout: Layout
+    encoding: dict[str, Encoding]
+    started_ns: int
+    offset_ns: int
+    initial_pids: bool
+    host: str
+    kernel: str
+    kinds: tuple[str, ...]
+    filters: dict[str, str]
+    stream: bool
+    attached: dict[str, str]
+    netns: tuple[int, ...]
+
+    def to_bytes(self) -> bytes:
+        """As a frame carries it."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values["version"] = VERSION
+        values["layout"] = self.layout.to_json()
+        return json.dumps(values).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Head:
+        """Undo `to_bytes`. Errors: KeyError, TypeError, ValueError for what it did not write."""
+        values: dict[str, Any] = json.loads(data)
+        return cls(
+            layout=Layout.from_json(values["layout"]),
+            encoding={tag: Encoding(*pair) for tag, pair in values["encoding"].items()},
+            started_ns=int(values["started_ns"]),
+            offset_ns=int(values["offset_ns"]),
+            initial_pids=bool(values.get("initial_pids", True)),
+            host=str(values["host"]),
+            kernel=str(values["kernel"]),
+            kinds=tuple(values["kinds"]),
+            filters=dict(values["filters"]),
+            stream=bool(values["stream"]),
+            attached=dict(values["attached"]),
+            netns=tuple(values["netns"]),
+        )
