@@ -18,6 +18,12 @@
 #define PROBE_BTF(tracepoint) SEC("tp_btf/" tracepoint)
 #define PROBE_RAW(tracepoint) SEC("raw_tp/" tracepoint)
 #define PROBE_FEXIT(function) SEC("fexit/" function)
+/* The function that serves a system call: reached through a table, so never inlined. */
+#if defined(__TARGET_ARCH_x86)
+#define PROBE_FEXIT_CALL(name) PROBE_FEXIT("__x64_sys_" name)
+#else
+#define PROBE_FEXIT_CALL(name) PROBE_FEXIT("__arm64_sys_" name)
+#endif
 #define PROBE_TRACEPOINT(name) SEC("tracepoint/" name)
 #define PROBE_ITER(name) SEC("iter/" name)
 
@@ -130,31 +136,6 @@ tt_inline bool tt_closes_itself(const struct task_struct *task)
 	default:
 		return false;
 	}
-}
-
-/*
- * A program's argument by its number. Of two such loads in two branches the
- * compiler would make one, by a context it has moved, which the verifier refuses.
- */
-#define TT_ARGUMENT(ctx, number)                                                                   \
-	({                                                                                         \
-		__u64 argument_;                                                                   \
-		asm volatile("%0 = *(u64 *)(%1 + %2)"                                              \
-			     : "=r"(argument_)                                                     \
-			     : "r"(ctx), "i"((number) * 8));                                       \
-		argument_;                                                                         \
-	})
-
-/*
- * The socket that inet_csk_accept() returned, from an fexit context. Its two
- * last arguments became one struct in v6.10: Linux commit 92ef0fd55ac8
- * ("net: change proto and proto_ops accept type").
- */
-tt_inline struct sock *tt_accepted_sock(__u64 *ctx)
-{
-	if (bpf_core_type_exists(struct proto_accept_arg))
-		return (struct sock *)TT_ARGUMENT(ctx, 2);
-	return (struct sock *)TT_ARGUMENT(ctx, 4);
 }
 
 /* The socket that a packet thrown away was meant for, at kfree_skb; NULL where that is not told. */

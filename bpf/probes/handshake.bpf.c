@@ -6,9 +6,10 @@
  * of connect() is looked at. How long a handshake took whose SYN-ACK was sent
  * again, only the request knew.
  *
- * Attach: the exit of connect; on kernels where the accept hook stands on such
- * an exit the price on every system call is paid already. tp_btf, and rarely
- * run, for SYN-ACKs sent again.
+ * Attach, first that loads: fexit of the function that serves connect(); else
+ * the tracepoint at its exit, where the accept hook stands on such an exit and has
+ * paid the price on every system call already. tp_btf, and rarely run, for
+ * SYN-ACKs sent again.
  */
 #include "../emit.h"
 #include "../files.h"
@@ -74,8 +75,7 @@ tt_inline void tt_read_wanted(const void *where, struct tt_head *head)
 	head->family = tt_is_v4mapped(head->raddr) ? 4 : 6;
 }
 
-PROBE_TRACEPOINT("syscalls/sys_exit_connect")
-int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
+tt_inline int tt_connect_returned(void *ctx, long returned)
 {
 	const struct task_struct *task = tt_task_btf();
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
@@ -87,7 +87,7 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 	struct tt_sock *sock;
 	bool matched;
 
-	if (!tt_is_connect_end(-ctx->ret) || !task || !stats || !tt_is_live())
+	if (!tt_is_connect_end(-returned) || !task || !stats || !tt_is_live())
 		return 0;
 	sk = tt_sock_of_fd(tt_call_argument(task, 0));
 	if (!sk)
@@ -95,7 +95,7 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 	head->cookie = tt_read_cookie(&sk->__sk_common);
 	sock = tt_find_sock(head->cookie);
 	if (sock && sock->told_error &&
-	    (sock->told_error == -ctx->ret || ctx->ret == -ECONNABORTED)) {
+	    (sock->told_error == -returned || returned == -ECONNABORTED)) {
 		/* told already: this is how the application hears of it, as
 		 * ECONNABORTED if it has asked for SO_ERROR before
 		 */
@@ -116,9 +116,21 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 	event->role = TT_ROLE_ACTIVE;
 	event->old = TT_CLOSE;
 	event->new = TT_CLOSE;
-	event->error = -ctx->ret;
-	event->outcome = tt_outcome_of(-ctx->ret);
+	event->error = -returned;
+	event->outcome = tt_outcome_of(-returned);
 	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, 1U << TT_CLOSE, matched) && CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &large, stats);
 	return 0;
+}
+
+PROBE_FEXIT_CALL("connect")
+int tt_connect_fexit(__u64 *ctx)
+{
+	return tt_connect_returned(ctx, ctx[1]);
+}
+
+PROBE_TRACEPOINT("syscalls/sys_exit_connect")
+int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	return tt_connect_returned(ctx, ctx->ret);
 }

@@ -21,6 +21,7 @@ from tracer.wire.filters import Filters
 from tracer.wire.recording import Writer
 
 TWICE_S = 0.1
+ATTACH = ("auto", "fexit", "raw", "tracepoint")
 FORMS = ("table", "json", "csv")
 MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
 MOST_SOCKETS = 1 << 24
@@ -32,6 +33,7 @@ LIVE_ONLY = (
     "ready_file",
     "buffer_pages",
     "sockets",
+    "attach",
     "no_accept_hook",
     "kernel_cost",
 )
@@ -64,6 +66,14 @@ def read_form(given: dict[str, Any]) -> str:
     if given.get("as_json") and form == "csv":
         raise UsageError("--json and --format csv ask for two things", "give one of them")
     return "json" if given.get("as_json") else form
+
+
+def read_attach(given: dict[str, Any]) -> str:
+    """How to attach what can be attached in several ways. Errors: UsageError."""
+    how: str = given.get("attach") or "auto"
+    if how not in ATTACH:
+        raise UsageError(f"--attach {how!r} is not known", f"one of: {', '.join(ATTACH)}")
+    return how
 
 
 def read_color(given: dict[str, Any], output: Output) -> bool:
@@ -153,6 +163,7 @@ class Command:
         for name, attribute in (("duration", "seconds"), ("interval", "interval")):
             if given.get(name) is not None:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
+        self.attach = read_attach(given)
         self.notices = Notices(bool(given.get("quiet")))
         path = given.get("output")
         self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))
@@ -198,6 +209,7 @@ class Command:
             listen_stats=self.listen_stats,
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
+            attach=self.attach,
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,
             kernel_cost=bool(given.get("kernel_cost")),

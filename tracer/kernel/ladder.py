@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from tracer.kernel.features import choose
+from tracer.errors import UnsupportedError
+from tracer.kernel.features import Choice, choose
 from tracer.kernel.settings import Settings
-from tracer.probes import ACCEPT, HANDSHAKE, STATE, SYN_DROP, SYNACK, TASK, Rung, Subject
+from tracer.probes import ACCEPT, HANDSHAKE, STATE, SYN_DROP, SYNACK, TASK, Subject
+
+# what --attach can force -> Rung.how
+ATTACH = {"fexit": "fexit", "raw": "raw_tp", "tracepoint": "tracepoint"}
 
 
 @dataclass
 class Ladder:
-    """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices."""
+    """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices.
+
+    `takers` are those of the programs that take differences of the kernel's counters.
+    """
 
     rungs: dict[str, str] = field(default_factory=dict)
     programs: list[str] = field(default_factory=list)
+    takers: tuple[str, ...] = ()
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -29,7 +37,10 @@ class Ladder:
 
 
 def climb(settings: Settings) -> Ladder:
-    """Choose. Where a subject has several rungs, this kernel is asked by trying."""
+    """Choose. Where a subject has several rungs, this kernel is asked by trying.
+
+    Errors: UnsupportedError where the rung asked for is refused.
+    """
     ladder = Ladder()
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
@@ -38,23 +49,42 @@ def climb(settings: Settings) -> Ladder:
         subjects.append(SYN_DROP)
     costs: dict[str, list[str]] = {}
     for subject in subjects:
-        rung: Rung | None = subject.rungs[0]
         if subject in (ACCEPT, HANDSHAKE) and not settings.accept_hook:
-            rung = None
+            ladder.rungs[subject.name] = "off"
             ladder.notices.append(f"off: {subject.name} hook, so {subject.without}")
-        elif subject not in (STATE, TASK):
-            rung = _try(subject, ladder)
-            if rung and rung.costs:
-                costs.setdefault(f"by {rung.how}, {rung.costs}", []).append(subject.name)
-        ladder.rungs[subject.name] = rung.how if rung else "off"
-        ladder.programs += rung.programs if rung else ()
+            continue
+        if subject in (STATE, TASK):
+            rung = subject.rungs[0]  # without them nothing is traced: let the kernel say why
+        else:
+            choice = _choose(subject, settings.attach)
+            if choice.rung is None:
+                ladder.rungs[subject.name] = "off"
+                ladder.notices.append(_sentence(choice))
+                continue
+            rung = choice.rung
+        if rung.costs:
+            costs.setdefault(f"by {rung.how}, {rung.costs}", []).append(subject.name)
+        ladder.rungs[subject.name] = rung.how
+        ladder.programs += rung.programs
+        if subject is SYN_DROP:
+            ladder.takers = rung.programs[1:]
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
     return ladder
 
 
-def _try(subject: Subject, ladder: Ladder) -> Rung | None:
-    choice = choose(subject)
-    if choice.rung is None:
-        ladder.notices.append(f"{subject.name} is impossible here: {choice.refused}")
-    return choice.rung
+def _choose(subject: Subject, attach: str) -> Choice:
+    asked_for = tuple(rung for rung in subject.rungs if rung.how == ATTACH.get(attach))
+    choice = choose(replace(subject, rungs=asked_for or subject.rungs))
+    if asked_for and choice.rung is None:
+        (reason,) = choice.refused.values()
+        raise UnsupportedError(
+            f"--attach {attach}: {subject.name} cannot be attached so: {reason}",
+            "leave it out; what can be attached how: tcptrace doctor",
+        )
+    return choice
+
+
+def _sentence(choice: Choice) -> str:
+    reasons = "; ".join(f"{how}: {reason}" for how, reason in choice.refused.items())
+    return f"off: {choice.subject.name}, so {choice.subject.without} ({reasons})"

@@ -4,13 +4,18 @@ Most ends are told by the programs of the `state` subject. What is attached here
 make no transition, connect() that fails before a SYN is sent, and SYN-ACKs that are sent again.
 """
 
-from tracer.probes.base import Rung, Subject
+from tracer.probes.base import Rung, Subject, call
 
 HANDSHAKE = Subject(
     name="handshake",
     kinds=("handshake",),
     tells="attempts to connect that fail before a SYN is sent: no route, no port, not permitted",
     rungs=(
+        Rung(
+            how="fexit",
+            targets=(call("connect"),),
+            programs=("tt_connect_fexit",),
+        ),
         Rung(
             how="tracepoint",
             targets=("syscalls/sys_exit_connect",),
