@@ -55,9 +55,7 @@ class AcceptsView(View):
         if "accept" not in head.kinds:
             raise TracerError("this recording keeps no accept records", "they were not traced")
         self._facts, self._head = facts, head
-        # inet_csk_accept() is not reached by what fails for want of a descriptor
-        attached = head.attached["accept"]
-        self._knows_failures = attached == "tracepoint"
+        self._knows_failures = head.attached["accept"] != "off"
         # what an interval brought is added to the whole at its end: its extremes are its own
         self._part, self._whole = (AcceptTable(self._by.peer_bits) for _ in range(2))
         self._queues = Queues()

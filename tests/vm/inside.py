@@ -1,0 +1,63 @@
+"""In the guest: what each rung meets there, then the tests, each told of as it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracer.kernel.features import refusal
+from tracer.probes import PROBES
+
+SHARED = Path(os.environ.get("TCPTRACE_GUEST", "."))
+
+
+def tell_rungs() -> None:
+    """Whether the kernel takes each rung of each subject."""
+    with (SHARED / "rungs.jsonl").open("w") as file:
+        for subject in PROBES:
+            for rung in subject.rungs:
+                why = next((text for t in rung.targets if (text := refusal(rung.how, t))), "")
+                row = {"subject": subject.name, "rung": rung.how, "why": why, "costs": rung.costs}
+                file.write(json.dumps(row) + "\n")
+
+
+class Told:
+    """Writes a line for each test."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            for mark in item.iter_markers("guest"):
+                item.user_properties += zip(("subject", "rung"), mark.args, strict=False)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" and report.outcome == "passed":
+            return
+        row: dict[str, Any] = {
+            "test": report.nodeid,
+            "outcome": report.outcome,
+            "seconds": round(report.duration, 1),
+            "why": _why(report),
+            **dict(report.user_properties),
+        }
+        with (SHARED / "tests.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def _why(report: pytest.TestReport) -> str:
+    if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    return report.longreprtext.strip().splitlines()[-1] if report.longreprtext else ""
+
+
+def main() -> None:
+    tell_rungs()
+    arguments = json.loads((SHARED / "job.json").read_text())["arguments"]
+    pytest.main(["-q", "-p", "no:cacheprovider", "-m", "guest", *arguments], plugins=[Told()])
+
+
+if __name__ == "__main__":
+    main()
