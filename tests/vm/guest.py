@@ -26,7 +26,7 @@ from tests.vm.packages import BUILD, Kernel, image, release
 LIMIT_S = 900
 VNG = BUILD / "venv/bin/vng"
 SHARED = "/tmp/tcptrace-guest"  # the guest's own /tmp: the machine's is not written to
-TREE = ("tracer", "tests", "bpf", "examples", "pyproject.toml", "Makefile", "README.md")
+TREE = ("tracer", "tests", "bpf")
 # what no test in a guest needs, and what would fill its memory
 LEFT_OUT = {
     *("build", "test", "idlelib", "ensurepip", "lib2to3", "tkinter", "turtledemo", "pydoc_data"),
@@ -74,7 +74,16 @@ def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:
     command: list[str | Path] = [VNG, "--verbose", "-r", vmlinuz]
     command += ["--disable-kvm", "--force-9p", "--memory", "2G", "--cpus", "2"]
     command += [f"--rwdir={SHARED}={shared}", "--"]
-    command += ["sh", f"{SHARED}/inside.sh", SHARED, str(ROOT), sys.executable, *_folders()]
+    modules = vmlinuz.parent.parent / "lib/modules"
+    command += [
+        "sh",
+        f"{SHARED}/inside.sh",
+        SHARED,
+        str(ROOT),
+        sys.executable,
+        modules,
+        *_folders(),
+    ]
     path = f"{VNG.parent}:{os.environ['PATH']}"
     with (shared / "console").open("w") as console:
         guest = subprocess.Popen(
@@ -99,16 +108,14 @@ def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:
 
 def _folders() -> list[str]:
     """What goes in: Python's own modules, those of this environment, this tree."""
-    return [sysconfig.get_path("stdlib"), sysconfig.get_path("platlib"), str(ROOT)]
+    modules = [sysconfig.get_path("stdlib"), sysconfig.get_path("platlib")]
+    return [*(os.path.realpath(folder) for folder in modules), *(str(ROOT / n) for n in TREE)]
 
 
 def _pack(archive: Path) -> None:
-    stdlib, modules, root = _folders()
     with tarfile.open(archive, "w") as tar:
-        for folder in (stdlib, modules):
+        for folder in _folders():
             tar.add(folder, folder[1:], filter=_wanted)
-        for name in TREE:
-            tar.add(Path(root) / name, f"{root[1:]}/{name}", filter=_wanted)
 
 
 def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Runs in the guest: SHARED ROOT PYTHON FOLDER...; the folders are in SHARED/tree.tar.
-shared=$1 root=$2 python=$3
-shift 3
+# Runs in the guest: SHARED ROOT PYTHON MODULES FOLDER...; the folders are in SHARED/tree.tar.
+shared=$1 root=$2 python=$3 modules=$4
+shift 4
 exec >"$shared/log" 2>&1
 mkdir -p /run/tree && mount -t tmpfs -o size=1500m tree /run/tree || exit 1
 tar -xf "$shared/tree.tar" -C /run/tree || exit 1
 for folder; do
 	mount --bind "/run/tree$folder" "$folder" || exit 1
 done
+mount --bind "$modules" /lib/modules || exit 1 # the kernel's own: veth is one
 cd "$root" || exit 1
 export PYTHONPATH="$root" PYTHONDONTWRITEBYTECODE=1 TCPTRACE_GUEST="$shared"
 ulimit -n 20000

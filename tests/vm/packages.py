@@ -125,6 +125,4 @@ class Apt:
         every = set(run("apt-cache", *self._options, "pkgnames", "linux-").split())
         parts = [part for p in PARTS if (part := f"linux-{p}-{rest}") in every]
         run("apt-get", *self._options, "-q", "download", *parts, cwd=self._kernel.folder)
-        return [
-            self._kernel.folder / f for f in os.listdir(self._kernel.folder) if f.endswith("deb")
-        ]
+        return list(self._kernel.folder.glob("*.deb"))
