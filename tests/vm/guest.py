@@ -23,7 +23,7 @@ from typing import Any
 from tests.harness import ROOT
 from tests.vm.packages import BUILD, Kernel, image, release
 
-LIMIT_S = 900
+LIMIT_S = 1800
 VNG = BUILD / "venv/bin/vng"
 SHARED = "/tmp/tcptrace-guest"  # the guest's own /tmp: the machine's is not written to
 TREE = ("tracer", "tests", "bpf")

@@ -50,7 +50,9 @@ class Told:
 def _why(report: pytest.TestReport) -> str:
     if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")
-    return report.longreprtext.strip().splitlines()[-1] if report.longreprtext else ""
+    lines = report.longreprtext.strip().splitlines()
+    errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
+    return (errors or lines or [""])[0]
 
 
 def main() -> None:
