@@ -4,6 +4,7 @@
 #define TT_EMIT_H
 
 #include "maps.h"
+#include "send.h"
 #include "sock.h"
 
 tt_inline struct tt_stats *tt_get_stats(enum tt_slot slot)
@@ -84,13 +85,5 @@ tt_inline bool tt_admit(struct tt_stats *stats, const enum tt_kind kind, const s
 	stats->matched[kind]++;
 	return true;
 }
-
-/* Send a record; what the buffer refuses is counted here, where it is known at once. */
-#define tt_send(ctx, buffer, kind, record, stats)                                                  \
-	do {                                                                                       \
-		if (bpf_perf_event_output(ctx, &(buffer), BPF_F_CURRENT_CPU, record,               \
-					  sizeof(*(record))))                                      \
-			(stats)->lost_buffer[kind]++;                                              \
-	} while (0)
 
 #endif

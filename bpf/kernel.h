@@ -133,6 +133,11 @@ struct tcp_sock {
 	struct list_head tsorted_sent_queue;
 };
 
+struct inet_timewait_sock {
+	struct sock_common __tw_common;
+	unsigned char tw_substate;
+};
+
 struct request_sock {
 	struct sock_common __req_common;
 	__u8 num_retrans;

@@ -30,8 +30,8 @@ struct tt_config {
 			    */
 	__u8 hold_children; /* 1: a child without a peer is told of with its next transition; 2: all
 			     */
-	__u8 reserved;
-	__u32 last_place; /* of tt_places: their number, a power of two, less one */
+	__u8 ring;	    /* send through ring buffers, not perf buffers */
+	__u32 last_place;   /* of tt_places: their number, a power of two, less one */
 };
 
 struct tt_portset {
@@ -68,6 +68,29 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 } tt_large SEC(".maps");
+
+/*
+ * The other road, since v5.8: a ring buffer for each CPU, so that none waits for
+ * another's lock. User space makes them and puts them here.
+ */
+struct tt_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct tt_ring);
+} tt_small_rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct tt_ring);
+} tt_large_rings SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -68,7 +68,7 @@ tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
 		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
 	stats->seen[TT_KIND_TASK]++;
 	stats->matched[TT_KIND_TASK]++;
-	if (!bpf_perf_event_output(ctx, &tt_large, BPF_F_CURRENT_CPU, large, sizeof(*large)))
+	if (!tt_put(ctx, tt_large, large))
 		return true;
 	stats->lost_buffer[TT_KIND_TASK]++;
 	return false;
@@ -96,7 +96,11 @@ tt_inline tt_owner_is_t tt_current_owner(void *ctx, struct tt_stats *stats, tt_m
 
 	if (task) {
 		flags = task->flags;
-		owner->start = task->group_leader->start_boottime / NSEC_PER_TICK;
+		/* no load of group_leader where it can be spared: to follow a pointer, the
+		 * verifier searches all of the kernel's types for a name
+		 */
+		owner->start = task->pid == task->tgid ? task->start_boottime / NSEC_PER_TICK
+						       : tt_read_start(task);
 	} else {
 		task = (void *)bpf_get_current_task();
 		flags = BPF_CORE_READ(task, flags);

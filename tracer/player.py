@@ -21,6 +21,14 @@ from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
 
 CLOCK_STEP_NS = 100_000_000
+# commands that show what a recording keeps, and those that make one which keeps it
+SHOWN_BY = {"records": "events", "counts": "states", "listeners": "listeners", "drops": "drops"}
+MADE_BY = {
+    "records": "tcptrace record FILE",
+    "counts": "tcptrace record FILE",
+    "listeners": "tcptrace record --kind all FILE",
+    "drops": "tcptrace record --kind all FILE",
+}
 
 
 class Player:
@@ -30,6 +38,7 @@ class Player:
         self.facts: Facts
         self.tally = Tally(kinds=show.kinds)
         self.head: Head
+        self.ended = False
         self._view = show
         self._filters = filters
         self._narrowed = filters  # to the kinds that the view looks at, where more were kept
@@ -96,12 +105,14 @@ class Player:
         if never:
             raise TracerError(
                 f"this recording keeps no {', '.join(sorted(never))} records",
-                "they were not traced",
+                f"make one that does: tcptrace record --kind {','.join(sorted(never))} FILE",
             )
-        if self._view.needs_records and not self.head.stream:
+        needs, keeps = self._view.needs, self.head.keeps
+        if needs and not set(needs) & set(keeps):
+            shows = next((SHOWN_BY[name] for name in SHOWN_BY if name in keeps), "events")
             raise TracerError(
-                "this recording keeps counts only, no events",
-                "show it with: tcptrace states -r FILE",
+                f"this recording keeps no {needs[0]}, only {' and '.join(keeps)}",
+                f"show it with: tcptrace {shows} -r FILE; make one that does: {MADE_BY[needs[0]]}",
             )
 
     def _tasks(self, frame: Frame) -> None:
@@ -239,11 +250,27 @@ class Player:
 
     def _last(self, frame: Frame) -> None:
         last = json.loads(bytes(frame.data))
+        self._end(last["mono_ns"], last["ended_by"])
+
+    def _end(self, mono_ns: int, ended_by: str) -> None:
+        self.ended = True
         self._pass_on(None)
-        self._tell_lost(last["mono_ns"])
+        self._tell_lost(mono_ns)
         filters = self._filters or Filters()
-        span = last["mono_ns"] - self._started_ns
-        self._view.end(Outcome(self._final(), span, last["ended_by"], filters))
+        self._view.end(Outcome(self._final(), mono_ns - self._started_ns, ended_by, filters))
+
+    def cut(self, name: str) -> None:
+        """There are no more frames, though no end was told: show what there is, and say so.
+
+        Errors: TracerError where not even the session's head is there.
+        """
+        if not hasattr(self, "head"):
+            raise TracerError(f"{name} holds nothing yet", "it was cut, or is still being made")
+        self._view.notice(
+            f"{name} ends early: who made it was killed, or it was cut; this is what it holds, up"
+            f" to {self.facts.clock.iso(self._ticks[1])}"
+        )
+        self._end(max(self._ticks[1], self._started_ns), "cut")
 
     def _final(self) -> Tally:
         self.tally.late = self._small.late + self._large.late

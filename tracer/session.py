@@ -122,6 +122,7 @@ class Session:
         groups = _Groups(source)
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         begin = time.monotonic()
+        self._marks = 0
         end = begin + limits.seconds if limits.seconds else None
         mark = begin + limits.interval if limits.interval else None
         quiet = 0
@@ -148,6 +149,7 @@ class Session:
                 while mark is not None and limits.interval and now >= mark:
                     mark += limits.interval
                 limits.interim = False
+                self._marks += 1
                 yield from self._snapshot(source)
                 yield Frame("MARK", np.array([time.monotonic_ns()], np.int64))
         yield from self._finish(source, groups)
@@ -194,6 +196,9 @@ class Session:
         ended = source.stop()
         yield from self._drain(source, groups)
         yield from self._snapshot(source, final=True)
+        source.begin_detach()
+        if self._marks and self.limits.interval:
+            yield Frame("MARK", np.array([ended], np.int64))  # the last interval, cut short
         last = {"mono_ns": ended, "ended_by": self.limits.stop}
         yield Frame("LAST", json.dumps(last).encode())
 
@@ -221,6 +226,14 @@ class _Groups:
 
 
 def _describe(source: LiveSource, settings: Settings) -> Head:
+    keeps = {
+        "records": settings.stream,
+        "counts": settings.count_by_owner,
+        "sockets": settings.snapshots,
+        "listeners": settings.listen_stats,
+        "drops": source.sees_drops,
+        "kernel": settings.reconcile,
+    }
     return Head(
         layout=source.layout,
         encoding=source.encoding,
@@ -231,7 +244,7 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
         kernel=os.uname().release,
         kinds=tuple(sorted(settings.wanted)),
         filters=settings.filters.describe(),
-        stream=settings.stream,
+        keeps=tuple(name for name, kept in keeps.items() if kept),
         attached=source.rungs,
         netns=tuple(sorted(settings.filters.netns)),
     )
@@ -245,4 +258,6 @@ def replay(path: str, show: View, filters: Filters, utc: bool, limits: Limits) -
             # stopped early, what is left is passed over: the end still has the counts
             if not limits.stop or frame.tag in ("STAT", "MISS", "LAST"):
                 player.feed(frame)
+    if not player.ended:
+        player.cut(path)
     return player

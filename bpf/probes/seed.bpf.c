@@ -267,6 +267,15 @@ tt_inline tt_count tt_read_retransmits(struct sock_common *skc, __u8 state)
 	return tp ? tp->total_retrans : 0;
 }
 
+/* A mini-socket may stand for FIN_WAIT2, the peer's FIN still to come: as `ss` shows it. */
+tt_inline __u8 tt_read_substate(struct sock_common *skc)
+{
+	__u8 state = TT_TIME_WAIT;
+
+	bpf_core_read(&state, 1, &((struct inet_timewait_sock *)skc)->tw_substate);
+	return state;
+}
+
 /* Every TCP socket of the namespace of the thread that made the iterator. */
 PROBE_ITER("tcp")
 int tt_iter_tcp(struct bpf_iter__tcp *ctx)
@@ -318,6 +327,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 			row.cgroup_id = remains->owner.cgroup_id;
 			row.owner_is = remains->owner_is;
 		}
+		state = tt_read_substate(skc);
 	}
 	if (state == TT_LISTEN) {
 		/* who accepted last, and whether any holder is asked for */

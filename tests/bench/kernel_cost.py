@@ -19,6 +19,7 @@ from tests.bench.traced import RECORDING, Traced
 from tests.bench.traffic import roomy_namespace, storm
 from tracer.kernel.libbpf import check, check_pointer, lib, program_info
 
+RING, PERF = ("--transport", "ring"), ("--transport", "perf")
 PROGRAM, EMPTY = "tt_state", "tt_empty"
 
 
@@ -28,8 +29,14 @@ def counting(effort: Effort) -> Result:
 
 
 def streaming(effort: Effort) -> Result:
-    """`record`: transitions are sent."""
-    return _cost("streaming", "`record`", ["record", RECORDING], 850, effort)
+    """`record`: transitions are sent through ring buffers."""
+    return _cost("streaming", "`record`", ["record", RECORDING, *RING], 500, effort)
+
+
+def streaming_perf(effort: Effort) -> Result:
+    """The same through perf buffers, the road of older kernels."""
+    what = "`record --transport perf`"
+    return _cost("streaming-perf", what, ["record", RECORDING, *PERF], 850, effort)
 
 
 class EmptyProgram:

@@ -21,7 +21,13 @@ def states(effort: Effort) -> Result:
 
 def record(effort: Effort) -> Result:
     """Streaming: every transition and accept is sent and kept, in a file in memory."""
-    return _storms("record", "`record`", ["record", RECORDING], 88, effort)
+    return _storms("record", "`record`", ["record", RECORDING], 91, effort)
+
+
+def record_perf(effort: Effort) -> Result:
+    """The same through perf buffers, the road of older kernels."""
+    arguments = ["record", RECORDING, "--transport", "perf"]
+    return _storms("record-perf", "`record --transport perf`", arguments, 88, effort)
 
 
 def idle_pid(effort: Effort) -> Result:

@@ -11,6 +11,7 @@ from tests.bench.table import Result
 SUITE: dict[str, Callable[[Effort], Result]] = {
     "states": slowdown.states,
     "record": slowdown.record,
+    "record-perf": slowdown.record_perf,
     "idle-pid": slowdown.idle_pid,
     "accepts": slowdown.accepts,
     "handshakes": slowdown.handshakes,
@@ -19,6 +20,7 @@ SUITE: dict[str, Callable[[Effort], Result]] = {
     "bulk": bulk.bulk,
     "counting": kernel_cost.counting,
     "streaming": kernel_cost.streaming,
+    "streaming-perf": kernel_cost.streaming_perf,
     "cpu": tracer_cost.cpu,
     "start": moments.start,
     "help": moments.usage,

@@ -29,7 +29,6 @@ pytestmark = pytest.mark.kernel
 LAYOUT = load(ROOT / "tracer/_bpf/tcptrace.bpf.o")
 CONNECTIONS = 3001
 HELD = 101
-SMALL = (*TRANSITIONS, "--buffer-pages", "1")
 # One small connection of endings.c's "close", both ends: every transition once.
 STEPS = (
     ("CLOSE", "SYN_SENT"),
@@ -49,6 +48,13 @@ EXPECTED = Counter(dict.fromkeys(STEPS, CONNECTIONS)) + Counter(
 )
 
 Steps = Counter[tuple[str, str]]
+Transport = tuple[str, str]
+
+
+@pytest.fixture(params=["perf", "ring"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """Both roads from the kernel."""
+    return ("--transport", request.param)
 
 
 def kernel_stats(tracer: Tracer) -> Records:
@@ -121,10 +127,12 @@ def stopped(tracer: Tracer) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_stopped_reader_with_small_buffers_loses_what_the_kernel_counts() -> None:
+def test_a_stopped_reader_with_small_buffers_loses_what_the_kernel_counts(
+    transport: Transport,
+) -> None:
     with (
         namespace() as space,
-        Tracer(*TRANSITIONS, "--netns", space.name, "--buffer-pages", "1") as t,
+        Tracer(*TRANSITIONS, *transport, "--netns", space.name, "--buffer-pages", "1") as t,
     ):
         with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
@@ -138,10 +146,10 @@ def test_a_stopped_reader_with_small_buffers_loses_what_the_kernel_counts() -> N
     assert {step: n for step, n in got.items() if n > steps[step]} == {}
 
 
-def test_accepts_received_and_lost_are_all_accepts() -> None:
+def test_accepts_received_and_lost_are_all_accepts(transport: Transport) -> None:
     with (
         namespace() as space,
-        Tracer(*TRANSITIONS, "--netns", space.name, "--buffer-pages", "1") as t,
+        Tracer(*TRANSITIONS, *transport, "--netns", space.name, "--buffer-pages", "1") as t,
     ):
         with stopped(t):
             connect(space)
@@ -153,10 +161,10 @@ def test_accepts_received_and_lost_are_all_accepts() -> None:
     assert accepts + lost(records, "buffer", "accept") == CONNECTIONS
 
 
-def test_lost_records_add_up_to_the_closing_line() -> None:
+def test_lost_records_add_up_to_the_closing_line(transport: Transport) -> None:
     with (
         namespace() as space,
-        Tracer(*TRANSITIONS, "--netns", space.name, "--buffer-pages", "1") as t,
+        Tracer(*TRANSITIONS, *transport, "--netns", space.name, "--buffer-pages", "1") as t,
     ):
         with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
@@ -169,11 +177,11 @@ def test_lost_records_add_up_to_the_closing_line() -> None:
     assert t.counts["matched"] == steps.total() + CONNECTIONS
 
 
-def test_a_reader_that_lost_gets_all_that_comes_after() -> None:
+def test_a_reader_that_lost_gets_all_that_comes_after(transport: Transport) -> None:
     after = 2  # fits even the smallest buffers
     with (
         namespace() as space,
-        Tracer(*TRANSITIONS, "--netns", space.name, "--buffer-pages", "1") as t,
+        Tracer(*TRANSITIONS, *transport, "--netns", space.name, "--buffer-pages", "1") as t,
     ):
         with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
@@ -198,8 +206,8 @@ def test_a_reader_that_lost_gets_all_that_comes_after() -> None:
     )
 
 
-def test_with_its_own_buffers_a_stopped_reader_loses_nothing() -> None:
-    with namespace() as space, Tracer(*TRANSITIONS, "--netns", space.name) as t:
+def test_with_its_own_buffers_a_stopped_reader_loses_nothing(transport: Transport) -> None:
+    with namespace() as space, Tracer(*TRANSITIONS, *transport, "--netns", space.name) as t:
         with stopped(t), hidden_events(PORT) as hidden:
             connect(space)
         steps = kernel_steps(kernel_stats(t))
@@ -227,8 +235,8 @@ def test_sockets_without_room_are_told_as_lost_and_not_half_known() -> None:
     assert t.counts["lost"] == lost_in_all(records)
 
 
-def test_losses_are_told_whatever_kind_is_asked_for() -> None:
-    arguments = ("events", "--kind", "accept", "--buffer-pages", "1")
+def test_losses_are_told_whatever_kind_is_asked_for(transport: Transport) -> None:
+    arguments = ("events", "--kind", "accept", *transport, "--buffer-pages", "1")
     with namespace() as space, Tracer(*arguments, "--netns", space.name) as t:
         with stopped(t):
             connect(space)

@@ -42,8 +42,9 @@ class _Times(View):
         self.late = outcome.tally.late
 
 
-def _recorded(path: Path) -> list[Frame]:
-    with namespace() as space, Tracer("record", str(path), "--netns", space.name, json=False):
+def _recorded(path: Path, transport: str) -> list[Frame]:
+    arguments = ("record", str(path), "--transport", transport)
+    with namespace() as space, Tracer(*arguments, "--netns", space.name, json=False):
         subprocess.run([*space.enter, str(storm()), "0.5"], check=True)
     with path.open("rb") as file:
         return list(read(file, str(path)))
@@ -60,8 +61,9 @@ def _raw_times(frames: list[Frame], player: Player) -> Any:
     return np.concatenate(parts)
 
 
-def test_raw_batches_hold_inversions_and_the_output_none(tmp_path: Path) -> None:
-    frames = _recorded(tmp_path / "storm")
+@pytest.mark.parametrize("transport", ["perf", "ring"])
+def test_raw_batches_hold_inversions_and_the_output_none(tmp_path: Path, transport: str) -> None:
+    frames = _recorded(tmp_path / "storm", transport)
     show = _Times()
     player = Player(show)
     for frame in frames:

@@ -59,7 +59,7 @@ class Session:
             "host": "test",
             "kernel": "6.0",
             "kinds": kinds,
-            "stream": True,
+            "keeps": ["records"],
             "filters": {},
             "attached": {"accept": "tracepoint"},
             "netns": [],

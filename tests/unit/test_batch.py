@@ -97,7 +97,7 @@ def _frames(wire: Layout, count: int) -> list[Frame]:
         "kernel": "test",
         "kinds": ["state"],
         "filters": {},
-        "stream": True,
+        "keeps": ["records"],
         "attached": {"state": "tp_btf"},
         "netns": [],
     }

@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from tracer.cli import options
+from tracer.views.meanings import columns
 
 
-@click.command()
+@click.command(epilog=columns("accepts"))
 @options.filters
 @options.by("listener,pid", "listener, pid, comm, peer, peer/BITS")
-@options.limit
 @options.summary
-def accepts(by: str, limit: str, **given: Any) -> None:
+def accepts(by: str, **given: Any) -> None:
     """How long finished connections waited for accept(), and accepts that failed."""
     from tracer.cli import values
     from tracer.cli.setup import Command
@@ -39,6 +39,6 @@ def accepts(by: str, limit: str, **given: Any) -> None:
         command.notices,
         command.form,
         By("listener" in keys, "pid" in keys, "comm" in keys, bits),
-        values.limit(limit),
+        command.limit or 0,
     )
     command.run(show)

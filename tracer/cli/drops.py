@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from tracer.cli import options
+from tracer.views.meanings import columns
 
 
-@click.command()
+@click.command(epilog=columns("drops"))
 @options.filters
 @click.option("--syn", is_flag=True, help="SYNs and final ACKs that listeners dropped.")
 @options.summary
@@ -24,4 +25,4 @@ def drops(syn: bool, **given: Any) -> None:
     )
     if not syn:
         command.notices.say("packets other than SYNs and final ACKs are not looked at: --syn")
-    command.run(DropsView(command.output, command.notices, command.form))
+    command.run(DropsView(command.output, command.notices, command.form, command.limit))

@@ -39,6 +39,8 @@ class Line(click.Group):
             return super().parse_args(ctx, [BARE, *args])
         name = args[at]
         rest = args[:at] + args[at + 1 :]
+        if name == "help":
+            return super().parse_args(ctx, [*rest[:1], "--help"])
         if name not in self.commands or name == BARE:
             raise _unknown(name, [n for n in self.commands if n != BARE])
         return super().parse_args(ctx, [name, *rest])

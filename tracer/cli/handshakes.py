@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracer.cli import options
+from tracer.views.meanings import columns
 
 if TYPE_CHECKING:
     from tracer.views.handshake_keys import By
 
 
-@click.command()
+@click.command(epilog=columns("handshakes"))
 @options.filters
 @click.option(
     "--by",
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 )
 @click.option("--slower", metavar="TIME", help="Single attempts that took this long or longer.")
 @click.option("--failed", is_flag=True, help="Single attempts that failed.")
-@click.option("--limit", metavar="N", help="Show so many groups; 0 for all.")
 @options.summary
 def handshakes(**given: Any) -> None:
     """Latency and outcome of every attempt to connect, active and passive, and pending ones."""
@@ -36,12 +36,9 @@ def handshakes(**given: Any) -> None:
         given, stream=True, kinds=frozenset({"handshake"}), snapshots=True, reconcile=True
     )
     by = _by(given["by"])
-    limit = None
-    if given["limit"] is not None:
-        limit = 0 if given["limit"] == "0" else values.count(given["limit"], "--limit")
     slower = given["slower"]
     if slower is None and not given["failed"]:
-        show = HandshakesView(command.output, command.notices, command.form, by, limit)
+        show = HandshakesView(command.output, command.notices, command.form, by, command.limit)
         command.run(show)
         return
     which = "--failed" if given["failed"] else "--slower"

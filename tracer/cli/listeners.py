@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from tracer.cli import options
+from tracer.views.meanings import columns
 
 
-@click.command()
+@click.command(epilog=columns("listeners"))
 @options.filters
 @options.summary
 def listeners(**given: Any) -> None:

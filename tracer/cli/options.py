@@ -59,7 +59,7 @@ kind = _option(
 duration = _option("-d", "--duration", metavar="TIME", help="End after this long: 30, 200ms, 5m.")
 count = _option("-c", "--count", metavar="EVENTS", help="End after so many events.")
 interval = _option("-i", "--interval", metavar="TIME", help="A block every so often.")
-limit = _option("--limit", default="0", metavar="N", help="Rows at most; 0 (default): all.")
+limit = _option("--limit", metavar="N", help="Rows at most; 0: all (20 on a terminal).")
 form = _option(
     "-f", "--format", "form", default="table", metavar="FORM", help="table (default), json or csv."
 )
@@ -76,6 +76,7 @@ common = _group(
     _option("-v", "--verbose", is_flag=True, help="Tracebacks."),
 )
 tracing = _group(
+    _option("--transport", metavar="HOW", help="How records come: auto (default), perf, ring."),
     _option("--buffer-pages", metavar="N", help="Pages of each buffer per CPU, a power of two."),
     _option("--sockets", metavar="N", help="Sockets that can be kept track of (131072)."),
     _option(
@@ -95,4 +96,4 @@ shown = _group(
     *(tracing, common),
 )
 # and one that sums up
-summary = _group(duration, interval, shown)
+summary = _group(limit, duration, interval, shown)

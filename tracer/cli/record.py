@@ -27,4 +27,5 @@ def record(file: str, max_size: str, **given: Any) -> None:
     command = Command({**given, "keep": file})
     command.limits.most_bytes = values.size(max_size, "--max-size")
     command.snapshots = True
+    command.listen_stats = "syn_drop" in command.filters.kinds
     command.run(RecordView(command.notices, file))

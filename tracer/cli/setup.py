@@ -23,6 +23,7 @@ from tracer.wire.recording import Writer
 TWICE_S = 0.1
 ATTACH = ("auto", "fexit", "raw", "tracepoint")
 FORMS = ("table", "json", "csv")
+TRANSPORTS = ("auto", "perf", "ring")
 MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
 MOST_SOCKETS = 1 << 24
 # of no use with a recording: what is in it was decided when it was made
@@ -31,6 +32,7 @@ LIVE_ONLY = (
     "interval",
     "keep",
     "ready_file",
+    "transport",
     "buffer_pages",
     "sockets",
     "attach",
@@ -84,6 +86,14 @@ def read_color(given: dict[str, Any], output: Output) -> bool:
     if when == "auto":
         return output.is_terminal and "NO_COLOR" not in os.environ
     return bool(when == "always")
+
+
+def read_transport(given: dict[str, Any]) -> str:
+    """How records come. Errors: UsageError."""
+    how: str = given.get("transport") or "auto"
+    if how not in TRANSPORTS:
+        raise UsageError(f"--transport {how!r} is not known", f"one of: {', '.join(TRANSPORTS)}")
+    return how
 
 
 def _pages(given: dict[str, Any]) -> int:
@@ -155,6 +165,7 @@ class Command:
         self.filters = read_filters(given)
         self.form = read_form(given)
         self.pages = _pages(given)
+        self.transport = read_transport(given)
         self.sockets = (
             values.count(given["sockets"], "--sockets", MOST_SOCKETS)
             if given.get("sockets") is not None
@@ -164,6 +175,8 @@ class Command:
             if given.get(name) is not None:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
         self.attach = read_attach(given)
+        text = given.get("limit")
+        self.limit = values.limit(text) if text is not None else None
         self.notices = Notices(bool(given.get("quiet")))
         path = given.get("output")
         self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))
@@ -212,6 +225,7 @@ class Command:
             attach=self.attach,
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,
+            transport=self.transport,
             kernel_cost=bool(given.get("kernel_cost")),
             **({"sockets": self.sockets} if self.sockets else {}),
         )

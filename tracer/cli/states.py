@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from tracer.cli import options
+from tracer.views.meanings import columns
 
 
-@click.command()
+@click.command(epilog=columns("states"))
 @options.filters
 @options.summary
 def states(**given: Any) -> None:
@@ -24,5 +25,5 @@ def states(**given: Any) -> None:
         snapshots=True,
         kinds=frozenset({"state", "accept"}),
     )
-    show = StatesView(command.output, command.notices, command.form)
+    show = StatesView(command.output, command.notices, command.form, command.limit)
     command.run(show)

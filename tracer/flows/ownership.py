@@ -14,14 +14,16 @@ from tracer.wire.layout import Layout, Records
 class Holding:
     """What one owner has: sockets by state, the oldest in each, and what happened to them.
 
-    `oldest` is (ns, whether that is exact) by state; `opened` counts attempts and children,
-    `failed` those that never were ESTABLISHED, `closed` the ends of the others.
+    `untaken` are those of `now` that no accept() has taken yet; `oldest` is (ns, whether that is
+    exact) by state; `opened` counts attempts and children, `failed` those that never were
+    ESTABLISHED, `closed` the ends of the others.
     """
 
     pid: int
     start: int
     owner_is: int = 0
     now: dict[int, int] = field(default_factory=dict)
+    untaken: dict[int, int] = field(default_factory=dict)
     oldest: dict[int, tuple[int, bool]] = field(default_factory=dict)
     transitions: dict[tuple[int, int, int], Spread] = field(default_factory=dict)
     opened: int = 0
@@ -32,7 +34,7 @@ class Holding:
 def holdings(sockets: Records | None, table: TransitionTable, layout: Layout) -> list[Holding]:
     """One entry for each owner that has sockets now or had transitions, by tgid."""
     found: dict[tuple[int, int], Holding] = {}
-    if sockets is not None:
+    if sockets is not None and len(sockets):
         _add_sockets(found, sockets, layout)
     names = layout.enums["tcp_state"]
     for pid, start in table.owners():
@@ -52,12 +54,18 @@ def holdings(sockets: Records | None, table: TransitionTable, layout: Layout) ->
 
 def _add_sockets(found: dict[tuple[int, int], Holding], sockets: Records, layout: Layout) -> None:
     exact = layout.enums["dwell_is"]["EXACT"]
+    waits = layout.enums["owner_is"]["LISTENER"]
+    half_open = layout.enums["tcp_state"]["NEW_SYN_RECV"]
     keys = np.stack([sockets[name].astype(np.int64) for name in ("pid", "start", "state")], axis=1)
     groups, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    for i, (pid, start, state) in enumerate(groups.tolist()):
-        chosen = sockets[place.reshape(-1) == i]
+    order = np.argsort(place.reshape(-1), kind="stable")
+    parts = np.split(sockets[order], np.cumsum(counts)[:-1])
+    for (pid, start, state), chosen in zip(groups.tolist(), parts, strict=True):
         holding = found.setdefault((pid, start), Holding(pid, start))
         holding.owner_is = int(chosen["owner_is"][0])
-        holding.now[state] = int(counts[i])
+        holding.now[state] = len(chosen)
+        untaken = int((chosen["owner_is"] == waits).sum())
+        if untaken and state != half_open:
+            holding.untaken[state] = untaken
         oldest = chosen[int(chosen["age_ns"].argmax())]
         holding.oldest[state] = int(oldest["age_ns"]), bool(oldest["age_is"] == exact)

@@ -26,6 +26,7 @@ class CoreObject:
         self._layout = layout
         self._lib = lib()
         self._links: dict[str, int] = {}
+        self._detaching: list[threading.Thread] = []
         try:
             self._object = check_pointer(
                 self._lib.bpf_object__open_file(os.fsencode(path), None), f"cannot open {path}"
@@ -126,8 +127,8 @@ class CoreObject:
         descriptor = self._lib.bpf_iter_create(self._lib.bpf_link__fd(link))
         return check(descriptor, f"cannot start {name}")
 
-    def detach(self) -> None:
-        """Take every program off its hook; maps stay readable."""
+    def begin_detach(self) -> None:
+        """Start to take every program off its hook; `detach` waits for the end of that."""
         # each waits for the kernel to have left the program: together, not one after the other
         workers = [
             threading.Thread(target=self._lib.bpf_link__destroy, args=(link,))
@@ -136,8 +137,13 @@ class CoreObject:
         self._links.clear()
         for worker in workers:
             worker.start()
-        for worker in workers:
-            worker.join()
+        self._detaching += workers
+
+    def detach(self) -> None:
+        """Take every program off its hook; maps stay readable."""
+        self.begin_detach()
+        while self._detaching:
+            self._detaching.pop().join()
 
     def close(self) -> None:
         """Detach and free everything."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tracer.kernel import tracefs
+from tracer.kernel import kernel_btf, tracefs
 from tracer.kernel.libbpf import (
     BPF_PROG_TYPE_RAW_TRACEPOINT,
     BPF_PROG_TYPE_TRACEPOINT,
@@ -60,8 +60,8 @@ def refusal(how: str, target: str) -> str:
     """Why a program cannot be attached there in that way; empty if it can."""
     if how in _ATTACH:
         attach_type = _ATTACH[how]
-        found = lib().libbpf_find_vmlinux_btf_id(target.encode(), attach_type)
-        if found <= 0:
+        found = kernel_btf.hook(target, attach_type)
+        if not found:
             return f"this kernel has no {target} for {how}"
         return _explain(how, _load(BPF_PROG_TYPE_TRACING, attach_type, found))
     if how == "raw_tp":
@@ -116,25 +116,9 @@ def tells_peers() -> bool:
     It has since v6.15; so has tcp_check_req() its sixth argument, which can be seen. A kernel with
     the one and not the other loses nothing: what has a peer is not held back.
     """
-    btf = lib().btf__load_vmlinux_btf()
-    try:
-        found = lib().btf__find_by_name_kind(btf, b"tcp_check_req", _KIND_FUNC)
-        if found < 0:
-            return False
-        function = C.cast(lib().btf__type_by_id(btf, found), C.POINTER(_BtfType))
-        prototype = C.cast(lib().btf__type_by_id(btf, function.contents.type), C.POINTER(_BtfType))
-        return int(prototype.contents.info & 0xFFFF) >= _ARGUMENTS_NOW
-    finally:
-        lib().btf__free(btf)
+    return kernel_btf.arguments("tcp_check_req") >= _ARGUMENTS_NOW
 
 
-class _BtfType(C.Structure):
-    """struct btf_type, include/uapi/linux/btf.h."""
-
-    _fields_ = [("name_off", C.c_uint32), ("info", C.c_uint32), ("type", C.c_uint32)]
-
-
-_KIND_FUNC = 12
 _ARGUMENTS_NOW = 6
 
 

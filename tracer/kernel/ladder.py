@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tracer.errors import UnsupportedError
+from tracer.kernel import ring
 from tracer.kernel.features import Choice, choose
 from tracer.kernel.settings import Settings
 from tracer.probes import ACCEPT, HANDSHAKE, STATE, SYN_DROP, SYNACK, TASK, Subject
@@ -20,6 +21,7 @@ class Ladder:
     `takers` are those of the programs that take differences of the kernel's counters.
     """
 
+    transport: str
     rungs: dict[str, str] = field(default_factory=dict)
     programs: list[str] = field(default_factory=list)
     takers: tuple[str, ...] = ()
@@ -39,9 +41,9 @@ class Ladder:
 def climb(settings: Settings) -> Ladder:
     """Choose. Where a subject has several rungs, this kernel is asked by trying.
 
-    Errors: UnsupportedError where the rung asked for is refused.
+    Errors: UnsupportedError where the rung or the transport asked for is refused.
     """
-    ladder = Ladder()
+    ladder = Ladder(_transport(settings.transport))
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
         subjects += [HANDSHAKE, SYNACK]
@@ -88,3 +90,14 @@ def _choose(subject: Subject, attach: str) -> Choice:
 def _sentence(choice: Choice) -> str:
     reasons = "; ".join(f"{how}: {reason}" for how, reason in choice.refused.items())
     return f"off: {choice.subject.name}, so {choice.subject.without} ({reasons})"
+
+
+def _transport(asked: str) -> str:
+    """`ring` or `perf`. Errors: UnsupportedError for a ring where there is none."""
+    if asked == "perf":
+        return asked
+    if ring.is_possible():
+        return "ring"
+    if asked == "ring":
+        raise UnsupportedError("this kernel has no BPF ring buffers", "leave --transport out")
+    return "perf"

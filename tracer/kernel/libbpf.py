@@ -21,6 +21,7 @@ BPF_TRACE_RAW_TP = 23
 BPF_TRACE_FEXIT = 25
 BPF_TRACE_ITER = 28
 BPF_STATS_RUN_TIME = 0
+BPF_MAP_TYPE_RINGBUF = 27
 
 PrintFn = C.CFUNCTYPE(C.c_int, C.c_int, C.c_char_p, C.c_void_p)
 
@@ -92,7 +93,6 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "libbpf_set_print": (_POINTER, [_POINTER]),
     "libbpf_num_possible_cpus": (C.c_int, []),
     "libbpf_version_string": (C.c_char_p, []),
-    "libbpf_find_vmlinux_btf_id": (C.c_int, [C.c_char_p, C.c_int]),
     "bpf_object__open_file": (_POINTER, [C.c_char_p, _POINTER]),
     "bpf_object__load": (C.c_int, [_POINTER]),
     "bpf_object__close": (None, [_POINTER]),
@@ -111,6 +111,10 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_link__fd": (C.c_int, [_POINTER]),
     "bpf_link__destroy": (C.c_int, [_POINTER]),
     "bpf_iter_create": (C.c_int, [C.c_int]),
+    "bpf_map_create": (
+        C.c_int,
+        [C.c_int, C.c_char_p, C.c_uint32, C.c_uint32, C.c_uint32, _POINTER],
+    ),
     "bpf_map_update_elem": (C.c_int, [C.c_int, _POINTER, _POINTER, C.c_uint64]),
     "bpf_map_lookup_elem": (C.c_int, [C.c_int, _POINTER, _POINTER]),
     "bpf_map_delete_elem": (C.c_int, [C.c_int, _POINTER]),

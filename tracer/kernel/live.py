@@ -15,15 +15,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracer.errors import TracerError
-from tracer.kernel import netstat, preflight, syn_drops, tracefs
+from tracer.kernel import kernel_btf, maps, netstat, preflight, syn_drops, tracefs
 from tracer.kernel.account import Account
+from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.ladder import climb
 from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib
 from tracer.kernel.listening import Listening
 from tracer.kernel.passes import read_sockets
-from tracer.kernel.perf import SAMPLE_OFFSET, Chunk, PerfBuffers, online_cpus, sample_size
+from tracer.kernel.perf import PerfBuffers
+from tracer.kernel.ring import RingBuffers
 from tracer.kernel.settings import Settings
 from tracer.kernel.setup import write_config, write_filter_maps
 from tracer.kernel.targets import Processes
@@ -50,7 +52,9 @@ class LiveSource:
         types = Btf.load(OBJECT)
         self.settings = settings
         self.layout: Layout = derive(types)
-        self._buffers: dict[str, PerfBuffers] = {}
+        self._buffers: dict[str, Buffers] = {}
+        self._poll = select.epoll()
+        self._polled: set[int] = set()
         self._stats_fd: int | None = None
         self.notices: list[str] = []
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
@@ -76,6 +80,9 @@ class LiveSource:
         else:
             bpf.resize("tt_drops", 1)
         bpf.choose(chosen)
+        if ladder.transport == "ring":
+            for name in ("tt_small_rings", "tt_large_rings"):
+                bpf.resize(name, maps.possible_cpus())
         bpf.resize("tt_socks", settings.sockets)
         places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
         bpf.resize("tt_places", places)
@@ -86,6 +93,7 @@ class LiveSource:
         else:
             bpf.resize("tt_counts", 1)
         write_config(bpf, self.layout, settings, ladder, places)
+        kernel_btf.forget()
         bpf.load()
 
     def _start(self) -> None:
@@ -135,7 +143,11 @@ class LiveSource:
             pages = min(pages, IDLE_PAGES)
         for tag, (name, record) in wanted.items():
             size = self.layout.dtypes[record].itemsize
-            opened = PerfBuffers(self._object.map_fd(name), pages, size)
+            opened: Buffers
+            if self._ladder.transport == "ring":
+                opened = RingBuffers(self._object.map_fd(f"{name}_rings"), pages, size)
+            else:
+                opened = PerfBuffers(self._object.map_fd(name), pages, size)
             self._buffers[tag] = opened
             if opened.pages < pages:
                 self._tell_once(
@@ -179,13 +191,14 @@ class LiveSource:
 
     def wait(self, timeout: float, wake_fd: int | None = None) -> None:
         """Sleep until a buffer is half full or `wake_fd` readable, at most `timeout` seconds."""
-        poll = select.poll()
-        if wake_fd is not None:
-            poll.register(wake_fd, select.POLLIN)
-        for buffers in self._buffers.values():
-            for fd in buffers.fds:
-                poll.register(fd, select.POLLIN)
-        for fd, _ in poll.poll(timeout * 1000):
+        fds = {fd for buffers in self._buffers.values() for fd in buffers.fds}
+        for fd in fds - self._polled:
+            self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
+        if wake_fd is not None and wake_fd not in self._polled:
+            self._poll.register(wake_fd, select.EPOLLIN)
+            fds.add(wake_fd)
+        self._polled |= fds
+        for fd, _ in self._poll.poll(timeout):
             if fd == wake_fd:
                 os.read(fd, 4096)  # each signal's number: only its coming matters
 
@@ -199,10 +212,7 @@ class LiveSource:
     @property
     def encoding(self) -> dict[str, Encoding]:
         """Where a record lies in its sample, by frame tag."""
-        return {
-            name: Encoding(SAMPLE_OFFSET, sample_size(buffers.record))
-            for name, buffers in self._buffers.items()
-        }
+        return {name: buffers.encoding for name, buffers in self._buffers.items()}
 
     def task_cgroups(self, chunk: Chunk) -> list[int]:
         """Control groups that a run of large samples tells of."""
@@ -297,6 +307,10 @@ class LiveSource:
         await_programs()  # those that had passed the gate
         return ended
 
+    def begin_detach(self) -> None:
+        """After the last look: leave the hooks, while what was gathered is still being shown."""
+        self._object.begin_detach()
+
     def close(self) -> None:
         """Leave nothing behind."""
         self._object.detach()
@@ -305,6 +319,7 @@ class LiveSource:
             self._stats_fd = None
         while self._buffers:
             self._buffers.popitem()[1].close()
+        self._poll.close()
         self._object.close()
 
 

@@ -14,10 +14,11 @@ import os
 import platform
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracer.errors import NotPermittedError, TracerError
 from tracer.kernel import maps
+from tracer.kernel.buffers import Chunk, barrier, online_cpus
+from tracer.wire.batch import Encoding
 
 _SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _TYPE_SOFTWARE, _COUNT_SW_BPF_OUTPUT, _SAMPLE_RAW = 1, 10, 1 << 10
@@ -27,8 +28,6 @@ _IOC_ENABLE = 0x2400
 _RECORD_LOST, _RECORD_SAMPLE = 2, 9
 _HEADER = np.dtype([("type", "u4"), ("misc", "u2"), ("size", "u2")])
 SAMPLE_OFFSET = 12  # perf_event_header, then the raw size
-
-Chunk = NDArray[np.uint8]
 
 
 class _Attr(C.Structure):
@@ -82,12 +81,14 @@ class PerfBuffer:
         length = head - tail
         if not length:
             return []
+        barrier()
         begin = tail % self._size
         if begin + length <= self._size:
             copied = self._data[begin : begin + length].copy()
         else:
             rest = begin + length - self._size
             copied = np.concatenate((self._data[begin:], self._data[:rest]))
+        barrier()
         self._positions[1] = head
         return _split(copied, self._stride)
 
@@ -135,23 +136,13 @@ def _open(cpu: int, watermark: int) -> int:
     return fd
 
 
-def online_cpus() -> list[int]:
-    """CPUs that run now, from /sys/devices/system/cpu/online."""
-    cpus: list[int] = []
-    with open("/sys/devices/system/cpu/online") as file:
-        for part in file.read().strip().split(","):
-            first, _, last = part.partition("-")
-            cpus.extend(range(int(first), int(last or first) + 1))
-    return cpus
-
-
 class PerfBuffers:
     """A buffer on every CPU that runs. `pages` halves where the kernel allows no more."""
 
     def __init__(self, map_fd: int, pages: int, record: int) -> None:
-        self.record = record
         self.pages = pages
-        self._map_fd = map_fd
+        self.encoding = Encoding(SAMPLE_OFFSET, sample_size(record))
+        self._map_fd, self._record = map_fd, record
         self._buffers: dict[int, PerfBuffer] = {}
         while not self._open_all():
             self.close()
@@ -178,7 +169,7 @@ class PerfBuffers:
         """Open buffers for CPUs that have come. Errors: OSError."""
         for cpu in online_cpus():
             if cpu not in self._buffers:
-                self._buffers[cpu] = PerfBuffer(cpu, self._map_fd, self.pages, self.record)
+                self._buffers[cpu] = PerfBuffer(cpu, self._map_fd, self.pages, self._record)
 
     @property
     def fds(self) -> list[int]:

@@ -26,6 +26,7 @@ def write_config(
     config["kinds"] = sum(1 << kinds[kind.upper()] for kind in settings.wanted)
     hold = settings.hold_children
     config["hold_children"] = hold if hold is not None else not tells_peers()
+    config["ring"] = ladder.transport == "ring"
     config["listen_stats"] = settings.listen_stats
     config["connect_exit"] = ladder.sees_connects
     config["states"] = sum(1 << state for state in filters.states)

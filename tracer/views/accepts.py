@@ -33,7 +33,7 @@ ERRORS = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "EPERM")
 class AcceptsView(View):
     """A block at each mark, and one for the whole at the end."""
 
-    needs_records = True
+    needs = ("records",)
     kinds = frozenset({"accept"})
 
     def __init__(

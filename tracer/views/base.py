@@ -12,14 +12,15 @@ from tracer.wire.layout import Records
 class View:
     """Shows a session, live or recorded. Every call is about a whole batch, never one event.
 
-    One that looks at no records sets `wants_records` to False, and none are sorted for it; one
-    that has nothing to show without them sets `needs_records`. `kinds` are those it looks at, if
-    not all: of a recording it is shown no others, and no others count as matched.
+    One that looks at no records sets `wants_records` to False, and none are sorted for it. `needs`
+    names what of it a recording must keep (see Head.keeps) for there to be something to show.
+    `kinds` are those it looks at, if not all: of a recording it is shown no others, and no others
+    count as matched.
     """
 
     wants_records = True
     gathers = True  # shows nothing for a while: on a terminal it is told how far it is
-    needs_records = False
+    needs: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
 
     def begin(self, facts: Facts, head: Head) -> None:

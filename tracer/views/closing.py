@@ -20,14 +20,15 @@ class Proofs:
     """Closing lines of intervals: each counts what came since the one before."""
 
     def __init__(self) -> None:
-        self._before = (0, 0, 0)
+        self._before = (0, 0, 0, 0)
 
     def line(self, tally: Tally, span_ns: int) -> str:
         """The interval's line; the next one begins here."""
-        seen, matched, lost = self._before
+        seen, matched, lost, limited = self._before
         part = Tally(seen=tally.seen - seen, matched=tally.matched - matched, late=tally.late)
         part.lost_buffer = {"all": tally.lost - lost}
-        self._before = (tally.seen, tally.matched, tally.lost)
+        part.limited_by_kind = {"all": tally.limited - limited}
+        self._before = (tally.seen, tally.matched, tally.lost, tally.limited)
         return closing(part, span_ns)
 
 

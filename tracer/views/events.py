@@ -21,7 +21,7 @@ from tracer.wire.head import Head
 class EventView(View):
     """Shows every record. `form` is table, json or csv; after `count` it calls `enough`."""
 
-    needs_records = True
+    needs = ("records",)
     gathers = False
 
     def __init__(

@@ -35,7 +35,7 @@ class HandshakesView(View):
     `limit` groups are shown, 0 for all; None for all but on a terminal.
     """
 
-    needs_records = True
+    needs = ("records",)
     kinds = frozenset({"handshake"})
 
     def __init__(

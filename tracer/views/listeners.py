@@ -44,6 +44,8 @@ ANY = (b"\0" * 16, b"\0" * 10 + b"\xff\xff" + b"\0" * 4)
 class ListenersView(View):
     """A block at each mark, and one for the whole at the end."""
 
+    needs = ("listeners",)
+
     def __init__(self, output: Output, notices: Notices, form: str = "table") -> None:
         self._output, self._notices, self._form = output, notices, form
         self._marks = 0

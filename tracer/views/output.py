@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -28,6 +29,11 @@ class Output:
         self.path, self._force = path, force
         self._fd: int | None = None if path else 1
         self.is_terminal = path is None and os.isatty(1)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 0 where it is none, and nothing need fit."""
+        return shutil.get_terminal_size((80, 24)).columns if self.is_terminal else 0
 
     def open(self) -> int:
         """Make the file, if it is not made yet; returns its descriptor. Errors: TracerError."""

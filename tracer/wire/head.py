@@ -17,7 +17,8 @@ class Head:
     """What every view may need to know of a session.
 
     `started_ns` is CLOCK_MONOTONIC and `offset_ns` what it lacks to wall time, in ns; `filters` are
-    the options that narrowed the session, as they were typed, by name; `attached` is the rung of
+    the options that narrowed the session, as they were typed, by name; `keeps` says what there is
+    besides names: records, counts, sockets, listeners, drops, kernel; `attached` is the rung of
     each subject; `netns` are the inodes asked for, none for all.
     """
 
@@ -30,7 +31,7 @@ class Head:
     kernel: str
     kinds: tuple[str, ...]
     filters: dict[str, str]
-    stream: bool
+    keeps: tuple[str, ...]
     attached: dict[str, str]
     netns: tuple[int, ...]
 
@@ -55,7 +56,7 @@ class Head:
             kernel=str(values["kernel"]),
             kinds=tuple(values["kinds"]),
             filters=dict(values["filters"]),
-            stream=bool(values["stream"]),
+            keeps=tuple(values["keeps"]),
             attached=dict(values["attached"]),
             netns=tuple(values["netns"]),
         )

@@ -1,0 +1,74 @@
+"""`states` shows the sockets that are there, state by state, as `ss` does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness import Namespace, Record, Tracer, namespace, wait_until
+from tests.programs.driver import Program
+from tests.programs.places import ADDRESS, PORT, server_in
+
+pytestmark = pytest.mark.kernel
+
+HELD, LEFT, WAITED, UNTAKEN = 7, 11, 13, 5
+# the names of ss, in its own spelling
+OURS = {"LISTEN": "LISTEN", "ESTAB": "ESTABLISHED", "TIME-WAIT": "TIME_WAIT"} | {
+    name: name.replace("-", "_")
+    for name in ("CLOSE-WAIT", "FIN-WAIT-1", "LAST-ACK", "CLOSING", "SYN-SENT")
+}
+OURS["FIN-WAIT-2"] = "FIN_WAIT2"
+
+
+def by_ss(ns: Namespace) -> Counter[str]:
+    lines = ns.run("ss", "-Htan").splitlines()
+    return Counter(OURS[line.split()[0]] for line in lines)
+
+
+def by_us(records: list[Record]) -> Counter[str]:
+    told: Counter[str] = Counter()
+    for record in records:
+        told.update(record["now"])
+    return told
+
+
+@pytest.fixture
+def leak() -> Iterator[tuple[Namespace, Program, Program]]:
+    """A server that holds on to what its clients closed, and never takes the last of them."""
+    with namespace() as ns, server_in(ns) as server, Program("tt-client", ns.enter) as client:
+        client.do("hold", address=ADDRESS, port=PORT, count=LEFT)
+        server.do("accept_waiting", listener="l")
+        client.do("let_go")
+        client.do("hold", address=ADDRESS, port=PORT, count=UNTAKEN)
+        client.do("let_go")
+        client.do("hold", address=ADDRESS, port=PORT, count=HELD)
+        with server_in(ns, PORT + 1) as other:
+            other.tell("serve", listener="l")
+            client.do("call", address=ADDRESS, port=PORT + 1, count=WAITED)
+            other.stop()
+        wait_until(lambda: by_ss(ns)["CLOSE_WAIT"] == LEFT + UNTAKEN, "their FINs to be known")
+        yield ns, server, client
+
+
+def test_every_state_has_as_many_sockets_as_ss_finds(
+    leak: tuple[Namespace, Program, Program],
+) -> None:
+    ns, _, _ = leak
+    with Tracer("states", "--netns", ns.name) as tracer:
+        records = tracer.stop()
+        witness = by_ss(ns)
+    told = by_us(records)
+    assert told == witness
+    # a client that closed towards one that holds on is no TIME_WAIT
+    assert (told["FIN_WAIT2"], told["TIME_WAIT"]) == (LEFT + UNTAKEN, WAITED)
+
+
+def test_a_state_asked_for_is_the_one_that_ss_finds(
+    leak: tuple[Namespace, Program, Program],
+) -> None:
+    ns, _, _ = leak
+    with Tracer("states", "--netns", ns.name, "--state", "fin-wait2") as tracer:
+        records = tracer.stop()
+    assert by_us(records) == {"FIN_WAIT2": LEFT + UNTAKEN}

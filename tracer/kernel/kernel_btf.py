@@ -1,0 +1,62 @@
+"""The running kernel's own types, asked through libbpf: parsed once, as that takes 10 ms.
+
+They take as many MB, so `forget` them when all is asked.
+"""
+
+from __future__ import annotations
+
+import ctypes as C
+from functools import cache
+
+from tracer.kernel.libbpf import BPF_TRACE_ITER, BPF_TRACE_RAW_TP, lib
+
+_KIND_TYPEDEF, _KIND_FUNC = 8, 12
+
+
+class _BtfType(C.Structure):
+    """struct btf_type, include/uapi/linux/btf.h."""
+
+    _fields_ = [("name_off", C.c_uint32), ("info", C.c_uint32), ("type", C.c_uint32)]
+
+
+@cache
+def _types() -> int | None:
+    found: int | None = lib().btf__load_vmlinux_btf()  # NULL where the kernel tells of none
+    return found
+
+
+def forget() -> None:
+    """Free them; they are parsed again if something more is asked."""
+    if _types.cache_info().currsize:
+        lib().btf__free(_types())
+        _types.cache_clear()
+
+
+def _find(name: str, kind: int) -> int:
+    """A type's number, 0 where there is none."""
+    if not _types():
+        return 0
+    return max(0, int(lib().btf__find_by_name_kind(_types(), name.encode(), kind)))
+
+
+def hook(target: str, attach_type: int) -> int:
+    """The type a tracing program is attached by; 0 where this kernel has none.
+
+    Tracepoints are typedefs, iterators and functions are functions (tools/lib/bpf/libbpf.c:
+    btf_get_kernel_prefix_kind).
+    """
+    if attach_type == BPF_TRACE_RAW_TP:
+        return _find(f"btf_trace_{target}", _KIND_TYPEDEF)
+    if attach_type == BPF_TRACE_ITER:
+        return _find(f"bpf_iter_{target}", _KIND_FUNC)
+    return _find(target, _KIND_FUNC)
+
+
+def arguments(function: str) -> int:
+    """How many arguments a function takes; 0 where this kernel has none of that name."""
+    found = _find(function, _KIND_FUNC)
+    if not found:
+        return 0
+    declared = C.cast(lib().btf__type_by_id(_types(), found), C.POINTER(_BtfType))
+    prototype = C.cast(lib().btf__type_by_id(_types(), declared.contents.type), C.POINTER(_BtfType))
+    return int(prototype.contents.info & 0xFFFF)

@@ -1,0 +1,89 @@
+"""What each column of each table means: for --help, without importing what draws them."""
+
+from __future__ import annotations
+
+_SPANS = {
+    "MEAN": "their mean, exact",
+    "p50": "half took no longer; quantiles are good to 6 %",
+    "p90": "nine of ten took no longer",
+    "p99": "99 of 100 took no longer",
+    "p99.9": "999 of 1000 took no longer",
+    "max": "the longest",
+}
+COLUMNS: dict[str, dict[str, str]] = {
+    "states": {
+        "PROCESS": "who answers for the sockets: who called connect() or accept(); until then the"
+        " listener's owner. (unknown): mostly TIME_WAIT older than the tracer",
+        "ESTAB": "ESTABLISHED now; so for the other states",
+        "CLOSE_WAIT": "the peer has closed, this process has not: many and old ones are a leak",
+        "OTHER": "in any state without a column",
+        "OPENED": "connections begun in the span, by connect() or by a peer of a listener; of"
+        " those that a child inherits, the parent opened and the child closes",
+        "CLOSED": "connections that ended in the span and had been ESTABLISHED",
+        "FAILED": "those of OPENED that ended before",
+        "OLDEST": "how long the oldest socket has been in the most telling state; >= if it was"
+        " there before the tracer",
+        "TRANSITION": "from a state to the next, how often, and how long the first had lasted",
+    },
+    "accepts": {
+        "LISTENER": "the listening socket",
+        "ACCEPTED BY": "the process that took the connections",
+        "ACCEPTS": "connections taken",
+        "FAILED": "calls that took none for want of something, by errno; EAGAIN is no failure",
+        **_SPANS,
+    },
+    "handshakes": {
+        "ROLE": "active: connect() here; passive: a peer connected to a listener here",
+        "TRIES": "attempts that ended in the span, and those that are pending",
+        "OK": "became ESTABLISHED; so for REFUSED and RESET, by the answer that came",
+        "NO_ANSWER": "the kernel or the application gave up with a SYN unanswered",
+        "OTHER": "ended in another way, said below",
+        "PENDING": "not decided yet",
+        "p50": "of the OK ones: from SYN, passive from SYN-ACK, to the answer",
+        "p99": _SPANS["p99"],
+        "max": _SPANS["max"],
+        "RTX": "SYNs or SYN-ACKs that had to be sent again",
+    },
+    "listeners": {
+        "OWNER": "who accepted from it last, or opened it; +N: others hold it too",
+        "QUEUE": "finished connections that wait for accept() now; SYNQ: half-open ones",
+        "PEAK": "the most at any moment of the span",
+        "MAX": "the limit; the accept queue holds one more",
+        "SET BY": "what sets it: listen(backlog) or net.core.somaxconn, the smaller one",
+        "FULL": "share of the span that the accept queue was full",
+        "ACC/s": "connections accepted a second",
+        "OVERFL": "how often the accept queue was found full",
+        "DROPS": "SYNs and final ACKs thrown away, by cause below",
+    },
+    "drops": {
+        "WHERE": "the layer that threw it away",
+        "REASON": "SYN or ACK, and why",
+        "AT": "the kernel's function that decides",
+        "OWNER": "the process behind the listener",
+        "RATE/s": "a second, over the span",
+    },
+}
+LEGEND = (
+    "!: worth a look. -: unknown, or none. a = b in the last lines: the kernel's own count and"
+    " what was told; left over: what neither explains."
+)
+
+
+def columns(command: str) -> str:
+    """The part of a command's help that explains its table."""
+    meanings = COLUMNS[command]
+    width = max(map(len, meanings))
+    lines = ["Columns:"]
+    for name, text in meanings.items():
+        first, *rest = _wrapped(text, 77 - width)
+        lines += [f"  {name:{width}} {first}", *(f"  {'':{width}} {more}" for more in rest)]
+    return "\b\n" + "\n".join([*lines, *_wrapped(LEGEND, 78)])
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines

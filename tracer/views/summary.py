@@ -1,0 +1,187 @@
+"""What every summing view does: blocks by interval and for the whole, as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracer.flows.tally import Outcome, Tally
+from tracer.views.base import View
+from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
+from tracer.views.columns import Facts
+from tracer.views.output import Notices, Output
+from tracer.views.scope import scope
+from tracer.views.text import escape
+from tracer.wire.batch import Batch
+from tracer.wire.head import Head
+
+MOST_ON_TERMINAL = 20
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One interval, or the `total`: its end (CLOCK_MONOTONIC), its length, its closing line."""
+
+    now_ns: int
+    span_ns: int
+    total: bool
+    proof: str
+    outcome: Outcome | None = None  # of the total
+
+
+class SummaryView(View):
+    """Shows a block at each mark, and one for the whole at the end.
+
+    A subclass gathers in `gather` (and in View's other calls), says in `lines` and `documents`
+    what a block shows, and in `turn` begins the next interval. At most `limit` rows are shown, 0
+    for all; None for all but on a terminal.
+    """
+
+    command = ""  # as it is typed
+    kind = ""  # of its records
+
+    def __init__(
+        self, output: Output, notices: Notices, form: str = "table", limit: int | None = None
+    ) -> None:
+        self.output, self._notices, self._form = output, notices, form
+        on_terminal = form == "table" and output.is_terminal
+        self.limit = limit if limit is not None else MOST_ON_TERMINAL if on_terminal else 0
+        self.facts: Facts
+        self.head: Head
+
+    # --- for the subclass to say ----------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to gather: `facts` and `head` are known."""
+
+    def gather(self, batch: Batch) -> None:
+        """Take a batch."""
+
+    def turn(self) -> None:
+        """The block just shown was an interval's: the next one begins."""
+
+    def how(self) -> str:
+        """What the numbers stand on: the end of the scope line."""
+        return ""
+
+    def lines(self, block: Block) -> list[str]:
+        """The block as a table."""
+        return []
+
+    def documents(self, block: Block) -> list[Document]:
+        """The block's records, without what all have."""
+        return []
+
+    def proof(self, block: Block) -> tuple[list[str], list[Document]]:
+        """What the kernel counted beside it: as lines, and as whole records."""
+        return [], []
+
+    def columns(self) -> Sequence[str]:
+        """Names of the cells of a CSV row, without what all have."""
+        return ()
+
+    def cells(self, document: Document) -> Document:
+        """A record's cells by name."""
+        return document
+
+    def afterwards(self, outcome: Outcome) -> list[str]:
+        """What is to be said at the end, beside the results."""
+        return explain_nothing(outcome.tally, self.options(outcome)) + explain_lost(outcome.tally)
+
+    # --- what a session tells -------------------------------------------------------
+
+    def begin(self, facts: Facts, head: Head) -> None:
+        """Start to gather."""
+        self.facts, self.head = facts, head
+        self._began_ns = self._since_ns = head.started_ns
+        self._proofs = Proofs()
+        self._marks = 0
+        self.start()
+        if self._form == "csv":
+            self.output.write([",".join((*_COMMON, *self.columns()))])
+
+    def batch(self, batch: Batch) -> None:
+        """Nothing here is done once an event."""
+        for task in batch.kinds.get("task", ()):
+            self.facts.processes.add_event(task)
+        self.gather(batch)
+
+    def notice(self, text: str) -> None:
+        """Something about the session."""
+        self._notices.say(text)
+
+    def mark(self, now_ns: int, tally: Tally) -> None:
+        """Show what this interval brought."""
+        span_ns = now_ns - self._since_ns
+        self._marks += 1
+        self._show(Block(now_ns, span_ns, False, self._proofs.line(tally, span_ns)))
+        self._since_ns = now_ns
+        self.turn()
+
+    def end(self, outcome: Outcome) -> None:
+        """Show the whole span."""
+        proof = closing(outcome.tally, outcome.span_ns)
+        now_ns = self._began_ns + outcome.span_ns
+        self._show(Block(now_ns, outcome.span_ns, True, proof, outcome))
+        for text in self.afterwards(outcome):
+            self._notices.say(text)
+        if self._form != "table":
+            self._notices.say(proof)
+
+    def options(self, outcome: Outcome) -> dict[str, str]:
+        """Filters of the session and, of a recording, those it is shown with."""
+        return self.head.filters | outcome.filters.describe()
+
+    # --- forms ----------------------------------------------------------------------
+
+    def _show(self, block: Block) -> None:
+        proof_lines, proof_documents = self.proof(block)
+        if self._form == "table":
+            headed = "total  " if block.total and self._marks else ""
+            first = scope(
+                headed + self.command,
+                self.head,
+                self.facts,
+                block.now_ns,
+                block.span_ns,
+                self.how(),
+            )
+            last = [] if block.total else [""]
+            self.output.write([first, *self.lines(block), *proof_lines, block.proof, *last])
+            return
+        common = {
+            "ts": self.facts.clock.iso(block.now_ns),
+            "span_us": block.span_ns // 1000,
+            "kind": self.kind,
+            "total": block.total,
+        }
+        documents = [common | document for document in self.documents(block)]
+        if self._form == "json":
+            self.output.write([json.dumps(one) for one in [*documents, *proof_documents]])
+        else:
+            self.output.write([self._csv(document) for document in documents])
+
+    def _csv(self, document: Document) -> str:
+        cells = self.cells(document)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="").writerow(
+            [_cell(cells.get(name)) for name in (*_COMMON, *self.columns())]
+        )
+        return text.getvalue()
+
+
+_COMMON = ("ts", "span_us", "kind", "total")
+
+
+def _cell(value: Any) -> Any:
+    """A value as CSV shows it: a row stays one line, whatever a process calls itself."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return escape(value) if isinstance(value, str) else value
