@@ -22,6 +22,6 @@ def test_skipped_runs_are_counted_of_every_program_that_makes_records() -> None:
 
 
 def test_what_attach_takes_is_a_rung_of_something() -> None:
-    assert setup.ATTACH == ("auto", *ATTACH)
+    assert ("auto", *ATTACH) == setup.ATTACH
     hows = {rung.how for subject in (ACCEPT, HANDSHAKE, SYN_DROP) for rung in subject.rungs}
     assert set(ATTACH.values()) == hows
