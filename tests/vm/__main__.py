@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.vm import report
 from tests.vm.guest import VNG, try_kernel
@@ -21,7 +23,10 @@ def main(arguments: list[str]) -> int:
     if not VNG.exists():
         print("virtme-ng is missing: make test-kernels", file=sys.stderr)
         return 1
-    outcomes = [try_kernel(kernels[line], more) for line in asked or kernels]
+    # a guest keeps about one CPU busy
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        wanted = [kernels[line] for line in asked or kernels]
+        outcomes = list(workers.map(lambda kernel: try_kernel(kernel, more), wanted))
     print("\n".join(report.lines(outcomes)))
     return int(any(map(report.failed, outcomes)))
 

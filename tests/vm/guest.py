@@ -67,7 +67,12 @@ def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> 
 
 
 def _job(arguments: list[str]) -> dict[str, Any]:
-    return {"arguments": arguments}
+    """What pytest is told: to read only files with marked tests, as reading is slow there."""
+    if any(Path(word.partition("::")[0]).exists() for word in arguments):
+        return {"arguments": arguments}
+    files = sorted((ROOT / "tests/kernel").glob("test_*.py"))
+    marked = [f"tests/kernel/{file.name}" for file in files if "mark.guest" in file.read_text()]
+    return {"arguments": [*arguments, *marked]}
 
 
 def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:

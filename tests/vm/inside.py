@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,14 @@ def _why(report: pytest.TestReport) -> str:
     return (errors or lines or [""])[0]
 
 
-def main() -> None:
+def main() -> int:
+    """Returns the exit status: that tests failed is told by their own lines."""
     tell_rungs()
     arguments = json.loads((SHARED / "job.json").read_text())["arguments"]
-    pytest.main(["-q", "-p", "no:cacheprovider", "-m", "guest", *arguments], plugins=[Told()])
+    options = ["-q", "-p", "no:cacheprovider", "-m", "guest"]
+    status = pytest.main([*options, *arguments], plugins=[Told()])
+    return 0 if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) else int(status)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
