@@ -86,7 +86,7 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 	libbpf1=/usr/share/doc/libbpf1 python3-venv=/usr/share/doc/python3-venv \
 	linux-libc-dev=/usr/include/linux/bpf.h
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
-	jq=/usr/bin/jq bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3
+	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3
 
 GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/depmod \
 	busybox-static=/usr/share/doc/busybox-static

@@ -204,7 +204,7 @@ struct tt_handshake {
 	tt_role_t role;
 	tt_outcome_t outcome;
 	tt_latency_from_t latency_from;
-	__u8 syncookie;
+	__u8 syncookie;	    /* 1: by a cookie, which keeps no time; 2: not known */
 	tt_tcp_state_t old; /* the transition that ended it */
 	tt_tcp_state_t new;
 	__u8 reserved[2];
@@ -361,7 +361,8 @@ enum tt_slot {
 	TT_SLOT_NESTED = 1,
 	TT_SLOT_PROCESS = 2, /* programs that run in process context alone */
 	TT_SLOT_DROP = 3,    /* programs that run where packets are thrown away */
-	TT_SLOT_MAX = 4,
+	TT_SLOT_TIMER = 4,   /* programs that run where a timer ends */
+	TT_SLOT_MAX = 5,
 };
 
 /* The counters of a namespace that tell of thrown away SYNs: LINUX_MIB_ of the kernel's names. */

@@ -3,6 +3,7 @@
 #ifndef TT_HANDSHAKE_H
 #define TT_HANDSHAKE_H
 
+#include "cookies.h"
 #include "emit.h"
 #include "owner.h"
 #include "sock.h"
@@ -115,7 +116,7 @@ tt_inline tt_ns tt_since_synack(const struct tcp_sock *tp, const struct tt_head 
 
 /* A child of a listener: finished, or gone before. */
 tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, int new,
-			      const struct tt_sock *sock, struct tt_handshake *event)
+			      struct tt_sock *sock, struct tt_handshake *event)
 {
 	event->role = TT_ROLE_PASSIVE;
 	event->listener_cookie = sock->listener_cookie;
@@ -123,6 +124,12 @@ tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, 
 	event->syn_sent = tp->total_retrans + 1;
 	if (new == TT_ESTABLISHED) {
 		event->outcome = TT_OUTCOME_OK;
+		event->syncookie = tt_came_by_cookie(sk, tp);
+		if (event->syncookie == TT_BY_COOKIE) {
+			/* the low bits of its timestamp are not time: up to 63 ms wrong */
+			sock->handshake_us = 0;
+			return true;
+		}
 		event->rtt_us = tp->srtt_us >> 3;
 		event->latency_ns = tt_since_synack(tp, &event->head);
 		event->latency_from = event->latency_ns ? TT_FROM_SYNACK : TT_FROM_NONE;

@@ -45,6 +45,9 @@ struct netns_core {
 struct netns_ipv4 {
 	__u8 sysctl_tcp_syncookies;
 	__u8 sysctl_tcp_abort_on_overflow;
+	/* since Linux commit f9ac779f881c ("net: Introduce net.ipv4.tcp_migrate_req.") (in v5.14)
+	 */
+	__u8 sysctl_tcp_migrate_req;
 	int sysctl_max_syn_backlog;
 };
 
@@ -90,6 +93,7 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	unsigned char skc_reuseport : 1;
 	unsigned long skc_flags;
+	struct sock *skc_listener; /* of a request: the same place, what rsk_listener stands for */
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -138,13 +142,20 @@ struct inet_timewait_sock {
 	unsigned char tw_substate;
 };
 
+struct timer_list {
+	void (*function)(struct timer_list *);
+};
+
 struct request_sock {
 	struct sock_common __req_common;
 	__u8 num_retrans;
+	__u8 num_timeout : 7;
+	struct timer_list rsk_timer;
 };
 
 struct inet_request_sock {
 	struct request_sock req;
+	__u16 acked : 1;
 };
 
 struct tcp_request_sock {
@@ -283,6 +294,7 @@ struct trace_event_raw_kfree_skb {
 
 #define SKB_DST_NOREF 1UL /* include/linux/skbuff.h */
 #define IPPROTO_TCP 6
+#define AF_UNSPEC 0
 #define AF_INET 2
 #define AF_INET6 10
 #define S_IFMT 0xf000

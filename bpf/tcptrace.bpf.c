@@ -3,6 +3,7 @@
 #include "probes/state.bpf.c"
 #include "probes/accept.bpf.c"
 #include "probes/handshake.bpf.c"
+#include "probes/request.bpf.c"
 #include "probes/syn_drop.bpf.c"
 #include "probes/task.bpf.c"
 #include "probes/seed.bpf.c"

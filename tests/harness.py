@@ -5,7 +5,6 @@ Nothing here sleeps for a fixed time: everything waits for a condition, with a l
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from tests.schemas import checked
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "tracer"]
@@ -81,7 +82,7 @@ class Tracer:
     def so_far(self) -> list[Record]:
         """Records printed up to now, whole lines only."""
         text = (self.path / "out").read_text()
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return checked(line for line in text.splitlines(keepends=True) if line.endswith("\n"))
 
     def stop(self, number: int = signal.SIGINT) -> list[Record]:
         """End it as Ctrl-C does and read what it printed."""
@@ -91,7 +92,7 @@ class Tracer:
             self.status = self.process.wait(timeout=30 * PATIENCE)
             self.stdout, self.stderr = self._text(self._out), self._text(self._err)
             if self._json:
-                self.records = [json.loads(line) for line in self.stdout.splitlines()]
+                self.records = checked(self.stdout.splitlines())
         return self.records
 
     def __exit__(

@@ -11,7 +11,10 @@ from tracer.kernel.libbpf import lib
 from tracer.probes import PROBES
 from tracer.views.doctor import Capability, Finding, Report
 
-NOT_TRACED = "UDP, MPTCP's own sockets (its subflows are), SCTP, SMC, sockmap redirection"
+NOT_TRACED = (
+    "UDP, MPTCP's own sockets (its subflows are), SCTP, SMC, sockmap redirection,"
+    " handshakes reset in the SYN queue (counted)"
+)
 
 
 @dataclass(frozen=True)

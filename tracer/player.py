@@ -270,6 +270,8 @@ class Player:
             f"{name} ends early: who made it was killed, or it was cut; this is what it holds, up"
             f" to {self.facts.clock.iso(self._ticks[1])}"
         )
+        # the looks there may be are of the begin: what there was at the end is not known
+        self._view.sockets(np.zeros(0, self.facts.layout.dtypes["sock_row"]))
         self._end(max(self._ticks[1], self._started_ns), "cut")
 
     def _final(self) -> Tally:

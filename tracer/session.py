@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +34,8 @@ QUIET_TICKS = 10
 PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
+LOOK_SHARE = 200  # of sparing sessions: 1/200 of a CPU,
+LOOK_S = 10.0  # but at least this often
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
 
 
@@ -66,6 +69,7 @@ class Session:
         player = Player(self.show, None, self.utc)
         source = LiveSource(self.settings)
         self._began = self._told = time.monotonic()
+        self._next_look: dict[str, float] = {}
         try:
             self.ready()
             for text in source.notices:
@@ -119,9 +123,13 @@ class Session:
         yield Frame("HOLD", source.holder_rows)
         if self.settings.reconcile:
             yield _kernel(source.netstat_before)
+            if self.settings.snapshots and not self.settings.sparing:
+                yield Frame("SOCK", source.sockets())  # what was counted before it began
         groups = _Groups(source)
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         begin = time.monotonic()
+        if self.settings.sparing:
+            yield from self._look(source)
         self._marks = 0
         end = begin + limits.seconds if limits.seconds else None
         mark = begin + limits.interval if limits.interval else None
@@ -150,9 +158,12 @@ class Session:
                     mark += limits.interval
                 limits.interim = False
                 self._marks += 1
-                yield from self._snapshot(source)
-                yield Frame("MARK", np.array([time.monotonic_ns()], np.int64))
+                yield from self._look(source)
         yield from self._finish(source, groups)
+
+    def _look(self, source: LiveSource) -> Iterator[Frame]:
+        yield from self._snapshot(source)
+        yield Frame("MARK", np.array([time.monotonic_ns()], np.int64))
 
     def _pause(self, quiet: int, end: float | None, mark: float | None) -> float:
         pause = FAST_S if quiet < QUIET_TICKS else SLOW_S
@@ -181,15 +192,31 @@ class Session:
     def _snapshot(self, source: LiveSource, final: bool = False) -> Iterator[Frame]:
         if self.settings.count_by_owner:
             yield Frame("CNTS", source.counts())
-        if self.settings.snapshots:
-            yield Frame("SOCK", source.sockets())
-        if self.settings.listen_stats:
-            yield Frame("HOLD", source.look_at_holders())
-            yield Frame("LSTN", source.listeners(final))
+        if self.settings.snapshots and self._is_due("sockets", final):
+            with self._priced("sockets"):
+                yield Frame("SOCK", source.sockets())
+        if self.settings.listen_stats and self._is_due("listeners", final):
+            with self._priced("listeners"):
+                yield Frame("HOLD", source.look_at_holders())
+                yield Frame("LSTN", source.listeners(final))
         if source.sees_drops:
             yield Frame("DROP", source.drops())
-        if self.settings.reconcile:
-            yield _kernel(source.netstat())
+        if self.settings.reconcile and self._is_due("kernel", final):
+            with self._priced("kernel"):
+                yield _kernel(source.netstat())
+
+    def _is_due(self, look: str, final: bool) -> bool:
+        if not self.settings.sparing:
+            return True
+        return final or time.monotonic() >= self._next_look.get(look, 0.0)
+
+    @contextmanager
+    def _priced(self, look: str) -> Iterator[None]:
+        """A look that took long is not repeated soon: it may take LOOK_SHARE of a CPU."""
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        self._next_look[look] = now + min((now - began) * LOOK_SHARE, LOOK_S)
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
         """Stop sending first: then what was counted and what was sent agree."""

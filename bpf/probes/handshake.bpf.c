@@ -75,9 +75,24 @@ tt_inline void tt_read_wanted(const void *where, struct tt_head *head)
 	head->family = tt_is_v4mapped(head->raddr) ? 4 : 6;
 }
 
-tt_inline int tt_connect_returned(void *ctx, long returned)
+/* connect() to nowhere: the socket is free for another attempt, and how the last ended is over. */
+tt_inline void tt_forget_error(const struct task_struct *task)
 {
-	const struct task_struct *task = tt_task_btf();
+	__u16 family = AF_UNSPEC + 1;
+	const struct sock *sk;
+	struct tt_sock *sock;
+
+	if (bpf_probe_read_user(&family, sizeof(family), (const void *)tt_call_argument(task, 1)) ||
+	    family != AF_UNSPEC)
+		return;
+	sk = tt_sock_of_fd(tt_call_argument(task, 0));
+	sock = sk ? tt_find_sock(tt_read_cookie(&sk->__sk_common)) : NULL;
+	if (sock)
+		sock->told_error = 0;
+}
+
+tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long error)
+{
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
 	struct tt_large large = {};
 	struct tt_handshake *event = &large.handshake;
@@ -87,20 +102,19 @@ tt_inline int tt_connect_returned(void *ctx, long returned)
 	struct tt_sock *sock;
 	bool matched;
 
-	if (!tt_is_connect_end(-returned) || !task || !stats || !tt_is_live())
-		return 0;
+	if (!stats)
+		return;
 	sk = tt_sock_of_fd(tt_call_argument(task, 0));
 	if (!sk)
-		return 0;
+		return;
 	head->cookie = tt_read_cookie(&sk->__sk_common);
 	sock = tt_find_sock(head->cookie);
-	if (sock && sock->told_error &&
-	    (sock->told_error == -returned || returned == -ECONNABORTED)) {
+	if (sock && sock->told_error && (sock->told_error == error || error == ECONNABORTED)) {
 		/* told already: this is how the application hears of it, as
 		 * ECONNABORTED if it has asked for SO_ERROR before
 		 */
 		sock->told_error = 0;
-		return 0;
+		return;
 	}
 	head->mono_ns = bpf_ktime_get_ns();
 	head->kind = TT_KIND_HANDSHAKE;
@@ -116,10 +130,23 @@ tt_inline int tt_connect_returned(void *ctx, long returned)
 	event->role = TT_ROLE_ACTIVE;
 	event->old = TT_CLOSE;
 	event->new = TT_CLOSE;
-	event->error = -returned;
-	event->outcome = tt_outcome_of(-returned);
+	event->error = error;
+	event->outcome = tt_outcome_of(error);
 	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, 1U << TT_CLOSE, matched) && CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &large, stats);
+}
+
+tt_inline int tt_connect_returned(void *ctx, long returned)
+{
+	const struct task_struct *task = tt_task_btf();
+	long error = -returned;
+
+	if (!task || !tt_is_live())
+		return 0;
+	if (!error)
+		tt_forget_error(task);
+	else if (tt_is_connect_end(error))
+		tt_tell_connect(ctx, task, error);
 	return 0;
 }
 

@@ -267,6 +267,31 @@ tt_inline tt_count tt_read_retransmits(struct sock_common *skc, __u8 state)
 	return tp ? tp->total_retrans : 0;
 }
 
+/* A handshake that a listener waits for: since when, and whose it is; whether it is matched. */
+tt_inline bool tt_fill_request(struct tt_sock_row *row, struct sock_common *skc)
+{
+	const struct tcp_request_sock *req = (const void *)skc;
+	const struct sock *owner = NULL;
+	struct tt_listener *listener;
+	__u64 sent_us = 0, now_ns = bpf_ktime_get_ns();
+
+	bpf_core_read(&sent_us, sizeof(sent_us), &req->snt_synack);
+	if (sent_us && now_ns > sent_us * 1000) {
+		row->age_ns = now_ns - sent_us * 1000;
+		row->age_is = TT_DWELL_EXACT;
+	}
+	bpf_core_read(&owner, sizeof(owner), &skc->skc_listener);
+	row->listener_cookie = owner ? tt_read_cookie(&owner->__sk_common) : 0;
+	listener = MAP_GET(tt_listeners, &row->listener_cookie);
+	if (!listener)
+		return !CFG(filter_pid);
+	row->pid = listener->owner.pid;
+	row->start = listener->owner.start;
+	row->cgroup_id = listener->owner.cgroup_id;
+	row->owner_is = row->pid ? TT_OWNER_LISTENER : TT_OWNER_KERNEL;
+	return listener->matched;
+}
+
 /* A mini-socket may stand for FIN_WAIT2, the peer's FIN still to come: as `ss` shows it. */
 tt_inline __u8 tt_read_substate(struct sock_common *skc)
 {
@@ -329,6 +354,8 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 		}
 		state = tt_read_substate(skc);
 	}
+	if (state == TT_NEW_SYN_RECV)
+		matched = tt_fill_request(&row, skc);
 	if (state == TT_LISTEN) {
 		/* who accepted last, and whether any holder is asked for */
 		struct tt_listener *listener = MAP_GET(tt_listeners, &head.cookie);

@@ -19,7 +19,7 @@ import pytest
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import PORT, SILENT, add_silent_host
-from tracer.kernel.features import refusal
+from tracer.kernel.features import why_not
 from tracer.kernel.ladder import ATTACH
 from tracer.probes import ACCEPT, HANDSHAKE, PROBES, SYN_DROP, Rung
 from tracer.wire.recording import read
@@ -33,11 +33,6 @@ BACKLOG = 4
 SYNS, ACKS = 11, 3  # thrown away, as the accept queue is full
 LATE, FIRST_LATE = 2, 30000  # handshakes whose SYN-ACK is sent again
 ANY = "auto"
-
-
-def why_not(rung: Rung) -> str:
-    """Why this kernel refuses a rung; empty: it does not."""
-    return next((why for target in rung.targets if (why := refusal(rung.how, target))), "")
 
 
 def named(rung: Rung) -> str:

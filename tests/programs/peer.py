@@ -30,7 +30,7 @@ TCP_USER_TIMEOUT = 18
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # the same on every architecture
 LANDLOCK_ACCESS_NET_CONNECT_TCP = 2
 ETH_P_IP = 0x0800
-SYN, ACK = 0x02, 0x10
+SYN, RST, ACK = 0x02, 0x04, 0x10
 Facts = dict[str, Any]
 
 
@@ -181,6 +181,10 @@ class Peer:
                 answers[to] = (2, sequence + 1 & 0xFFFFFFFF)
         self._send(source, address, port, answers, ACK)
         return {"sent": len(answers)}
+
+    def send_resets(self, source: str, address: str, port: int, first: int, count: int) -> None:
+        """RSTs that end the handshakes begun."""
+        self._send(source, address, port, {first + i: (2, 0) for i in range(count)}, RST)
 
     def _send(
         self, source: str, address: str, port: int, which: dict[int, tuple[int, int]], flags: int

@@ -121,6 +121,42 @@ def link() -> Iterator[Link]:
         yield made
 
 
+class Slow:
+    """Two namespaces with a relay between them; `did` is, at the end, what it did by port."""
+
+    def __init__(self, here: Namespace, there: Namespace) -> None:
+        self.here, self.there = here, there
+        self.did: dict[int, dict[str, float]] = {}
+
+
+@contextmanager
+def slow_link(plan: list[dict[str, float]]) -> Iterator[Slow]:
+    """CALLER and CALLED, and between them tests/programs/relay.py, which follows the plan."""
+    program = Path(__file__).with_name("relay.py")
+    with namespace() as here, namespace() as there:
+        made = Slow(here, there)
+        process = subprocess.Popen(
+            [sys.executable, str(program), here.name, there.name, "cable", json.dumps(plan)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            for ns, address in ((here, CALLER), (there, CALLED)):
+                # nothing of its own: what passes is what the test sends
+                ns.run("sysctl", "-qw", "net.ipv6.conf.cable.disable_ipv6=1")
+                ns.run("ip", "addr", "add", f"{address}/24", "dev", "cable")
+                ns.run("ip", "link", "set", "cable", "up")
+            yield made
+            said, _ = process.communicate(timeout=10)
+            made.did = {int(port): did for port, did in json.loads(said).items()}
+        finally:
+            process.kill()
+            process.wait()
+
+
 @contextmanager
 def answering(ns: Namespace, port: int, *answers: str) -> Iterator[None]:
     """Have SILENT answer the SYN to this port, with these packets: see tests/programs/wire.py."""

@@ -15,6 +15,7 @@ from tracer.flows.handshakes import (
     Grouping,
     HandshakeTable,
     Keys,
+    Opens,
     mask_addresses,
     unmask_address,
 )
@@ -144,3 +145,22 @@ def test_ten_times_the_attempts_take_no_more_python_calls(wire: Layout) -> None:
     few, many = calls(wire, 10_000), calls(wire, 100_000)
     assert few > 50
     assert many == pytest.approx(few, rel=0.01)
+
+
+def test_what_ended_in_the_syn_queue_was_no_passive_open(wire: Layout) -> None:
+    """The kernel counts PassiveOpens as it makes the socket: a request never was one."""
+    names = wire.enums
+    made = np.zeros(5, wire.dtypes["handshake"])
+    made["role"] = names["role"]["PASSIVE"]
+    made["old"] = names["tcp_state"]["SYN_RECV"]
+    made["old"][3:] = names["tcp_state"]["NEW_SYN_RECV"]
+    made["syncookie"] = [1, 1, 2, 0, 0]  # the third may or may not have come by one
+    made["syn_retransmits"] = [0, 0, 0, 1, 2]
+    opens = Opens(wire)
+    opens.add(made)
+    told = opens.told(None, names["dwell_is"]["EXACT"])[0]
+    assert {name: told[name] for name in told if told[name]} == {
+        "PassiveOpens": 3,
+        "SyncookiesRecv": 2,
+        "TCPSynRetrans": 3,
+    }

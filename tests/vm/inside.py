@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tracer.kernel.features import refusal
+from tracer.kernel.features import why_not
 from tracer.probes import PROBES
 
 SHARED = Path(os.environ.get("TCPTRACE_GUEST", "."))
@@ -21,8 +21,8 @@ def tell_rungs() -> None:
     with (SHARED / "rungs.jsonl").open("w") as file:
         for subject in PROBES:
             for rung in subject.rungs:
-                why = next((text for t in rung.targets if (text := refusal(rung.how, t))), "")
-                row = {"subject": subject.name, "rung": rung.how, "why": why, "costs": rung.costs}
+                row = {"subject": subject.name, "rung": rung.how, "costs": rung.costs}
+                row["why"] = why_not(rung)
                 file.write(json.dumps(row) + "\n")
 
 

@@ -14,4 +14,6 @@ cd "$root" || exit 1
 export PYTHONPATH="$root" PYTHONDONTWRITEBYTECODE=1 TCPTRACE_PATIENCE=8 TCPTRACE_GUEST="$shared"
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 # those of plugins that stayed behind
 ulimit -n 20000
-"$python" -m tests.vm.inside && touch "$shared/done"
+# On one CPU: where two work off a handshake's ACK and its first data at once, the kernel makes a
+# second child and throws it away, and exact counts are then one off.
+taskset -c 0 "$python" -m tests.vm.inside && touch "$shared/done"

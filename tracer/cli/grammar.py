@@ -21,6 +21,7 @@ from tracer.cli.events import events
 from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
 from tracer.cli.record import record
+from tracer.cli.schema import schema
 from tracer.cli.states import states
 from tracer.cli.values import nearest
 from tracer.errors import UsageError
@@ -162,6 +163,16 @@ def _version() -> click.Option:
     )
 
 
+def _live(**given: Any) -> None:
+    """The whole screen where there is one, else event lines."""
+    from tracer.cli.screen import is_for_screen, show
+
+    if is_for_screen(given):
+        show(given)
+    elif events.callback:
+        events.callback(**given)
+
+
 def build() -> Line:
     """The whole command line."""
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -174,8 +185,19 @@ def build() -> Line:
         options_metavar="[FILTERS] [OPTIONS]",
         params=[_version()],
     )
-    live = click.Command(BARE, params=list(events.params), callback=events.callback, hidden=True)
-    for command in (live, events, states, accepts, handshakes, listeners, drops, record, doctor):
+    live = click.Command(BARE, params=list(events.params), callback=_live, hidden=True)
+    for command in (
+        live,
+        events,
+        states,
+        accepts,
+        handshakes,
+        listeners,
+        drops,
+        record,
+        schema,
+        doctor,
+    ):
         command.__class__ = Strict
         line.add_command(command)
     return line

@@ -118,8 +118,8 @@ class Signals:
         self._limits = limits
         self._attached = False
         self._ended_at = 0.0
-        self.fd, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self.fd, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # started by nohup, a hang-up is not for us; a shell's `&` ignores SIGINT, which
             # scripts send all the same
@@ -142,6 +142,10 @@ class Signals:
     def _interim(self, number: int, frame: FrameType | None) -> None:
         self._limits.interim = True
 
+    def wake(self) -> None:
+        """Have the session look at its limits now."""
+        os.write(self._writer, b"\0")
+
     def attached(self) -> None:
         """From here on there is something to end cleanly."""
         self._attached = True
@@ -158,10 +162,12 @@ class Command:
     kinds: frozenset[str] = Settings.kinds
     listen_stats: bool = False
     reconcile: bool = False
+    sparing: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         given = self.given
+        self._signals: Signals | None = None
         self.filters = read_filters(given)
         self.form = read_form(given)
         self.pages = _pages(given)
@@ -182,6 +188,18 @@ class Command:
         self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))
         self.color = read_color(given, self.output)
 
+    def take_signals(self) -> Signals:
+        """Handle signals from here on: to be called by the main thread first."""
+        if self._signals is None:
+            self._signals = Signals(self.limits)
+        return self._signals
+
+    def stop(self, why: str) -> None:
+        """End the session, from whatever thread."""
+        self.limits.stop = self.limits.stop or why
+        if self._signals is not None:
+            self._signals.wake()
+
     def enough(self) -> None:
         """End as after a duration: --count is reached."""
         self.limits.stop = self.limits.stop or "count"
@@ -199,7 +217,7 @@ class Command:
             if self.given.get(option):
                 name = "--" + option.replace("_", "-")
                 raise UsageError(f"{name} has no use with a recording", f"leave {name} out")
-        signals = Signals(self.limits)
+        signals = self.take_signals()
         signals.attached()
         try:
             player = replay(source, show, self.filters, bool(self.given.get("utc")), self.limits)
@@ -212,7 +230,7 @@ class Command:
 
     def _live(self, show: View) -> Player:
         given = self.given
-        signals = Signals(self.limits)
+        signals = self.take_signals()
         settings = Settings(
             filters=self.filters,
             stream=self.stream,
@@ -220,6 +238,7 @@ class Command:
             snapshots=self.snapshots,
             kinds=self.kinds,
             listen_stats=self.listen_stats,
+            sparing=self.sparing,
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
             attach=self.attach,

@@ -89,6 +89,19 @@ def _raw_refusal(target: str) -> str:
     return _explain("raw_tp", error)
 
 
+# enum bpf_func_id, include/uapi/linux/bpf.h, without BPF_FUNC_
+_HELPERS = {"loop": 181, "map_lookup_percpu_elem": 195}
+
+
+@cache
+def _missing_helper(name: str) -> str:
+    """Why programs cannot call it; empty if they can."""
+    # one that all tracing programs have, asked of the kind that libbpf can ask for
+    if lib().libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, _HELPERS[name], None) == 1:
+        return ""
+    return f"this kernel has no bpf_{name}()"
+
+
 def _missing_tracepoint(target: str) -> str:
     if not tracefs.is_mounted():
         return ""  # it will be where tracefs can be seen, or say so then
@@ -138,12 +151,19 @@ class Choice:
         return "degraded" if self.rung.costs and self.refused else "works"
 
 
+def why_not(rung: Rung) -> str:
+    """Why this kernel refuses a rung; empty if it does not."""
+    reasons = (refusal(rung.how, target) for target in rung.targets)
+    missing = (_missing_helper(name) for name in rung.helpers)
+    return next((reason for reason in (*reasons, *missing) if reason), "")
+
+
 def choose(subject: Subject) -> Choice:
     """Try a subject's rungs, best first."""
     refused: dict[str, str] = {}
     for rung in subject.rungs:
-        reasons = [reason for target in rung.targets if (reason := refusal(rung.how, target))]
-        if not reasons:
+        reason = why_not(rung)
+        if not reason:
             return Choice(subject, rung, refused)
-        refused[rung.how] = reasons[0]
+        refused[rung.how] = reason
     return Choice(subject, None, refused)

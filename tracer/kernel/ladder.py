@@ -8,7 +8,17 @@ from tracer.errors import UnsupportedError
 from tracer.kernel import ring
 from tracer.kernel.features import Choice, choose
 from tracer.kernel.settings import Settings
-from tracer.probes import ACCEPT, HANDSHAKE, STATE, SYN_DROP, SYNACK, TASK, Subject
+from tracer.probes import (
+    ACCEPT,
+    COOKIES,
+    HANDSHAKE,
+    REQUEST,
+    STATE,
+    SYN_DROP,
+    SYNACK,
+    TASK,
+    Subject,
+)
 
 # what --attach can force -> Rung.how
 ATTACH = {"fexit": "fexit", "raw": "raw_tp", "tracepoint": "tracepoint"}
@@ -37,6 +47,11 @@ class Ladder:
         """Whether the ends of connect() are looked at."""
         return self.rungs.get("handshake", "off") != "off"
 
+    @property
+    def sees_cookies(self) -> bool:
+        """Whether it is told which handshakes were finished by a SYN cookie."""
+        return self.rungs.get("cookies", "off") != "off"
+
 
 def climb(settings: Settings) -> Ladder:
     """Choose. Where a subject has several rungs, this kernel is asked by trying.
@@ -46,7 +61,7 @@ def climb(settings: Settings) -> Ladder:
     ladder = Ladder(_transport(settings.transport))
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
-        subjects += [HANDSHAKE, SYNACK]
+        subjects += [HANDSHAKE, SYNACK, REQUEST, COOKIES]
     if "syn_drop" in settings.wanted:
         subjects.append(SYN_DROP)
     costs: dict[str, list[str]] = {}
@@ -67,7 +82,8 @@ def climb(settings: Settings) -> Ladder:
         if rung.costs:
             costs.setdefault(f"by {rung.how}, {rung.costs}", []).append(subject.name)
         ladder.rungs[subject.name] = rung.how
-        ladder.programs += rung.programs
+        # an iterator is run when it is wanted
+        ladder.programs += rung.programs if rung.how != "iter" else ()
         if subject is SYN_DROP:
             ladder.takers = rung.programs[1:]
     # the same cost is paid once, however many stand on it

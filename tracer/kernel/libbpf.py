@@ -93,6 +93,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "libbpf_set_print": (_POINTER, [_POINTER]),
     "libbpf_num_possible_cpus": (C.c_int, []),
     "libbpf_version_string": (C.c_char_p, []),
+    "libbpf_probe_bpf_helper": (C.c_int, [C.c_int, C.c_int, _POINTER]),
     "bpf_object__open_file": (_POINTER, [C.c_char_p, _POINTER]),
     "bpf_object__load": (C.c_int, [_POINTER]),
     "bpf_object__close": (None, [_POINTER]),

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracer.errors import TracerError
-from tracer.kernel import kernel_btf, maps, netstat, preflight, syn_drops, tracefs
+from tracer.kernel import cookies, kernel_btf, maps, netstat, preflight, syn_drops, tracefs
 from tracer.kernel.account import Account
 from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
@@ -29,7 +29,7 @@ from tracer.kernel.ring import RingBuffers
 from tracer.kernel.settings import Settings
 from tracer.kernel.setup import write_config, write_filter_maps
 from tracer.kernel.targets import Processes
-from tracer.probes import LISTENERS, OWNERS, SOCKETS
+from tracer.probes import COOKIES, LISTENERS, OWNERS, SOCKETS
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
 from tracer.wire.layout import Layout, Records, derive
@@ -79,6 +79,9 @@ class LiveSource:
             syn_drops.write_setup(bpf, self.layout, ladder.rungs["syn_drop"] == "raw_tp")
         else:
             bpf.resize("tt_drops", 1)
+        if ladder.sees_cookies:
+            chosen += COOKIES.rungs[0].programs
+            cookies.write_setup(bpf, self.layout)
         bpf.choose(chosen)
         if ladder.transport == "ring":
             for name in ("tt_small_rings", "tt_large_rings"):
@@ -118,7 +121,10 @@ class LiveSource:
             bpf, self.layout, settings.filters, self._control, self._tell_once
         )
         # what waits in the queues of the listeners found: seeded by the pass itself
-        self._pass_over(set(self.holder_rows["netns"].tolist()))
+        listening = set(self.holder_rows["netns"].tolist())
+        self._pass_over(listening)
+        if self._ladder.sees_cookies and (had_some := cookies.in_use(listening)):
+            self._pass_over(had_some, "tt_iter_cookies")
         self.started_ns = time.monotonic_ns()
         self._control["seeding"] = 0
         self._account = Account(bpf, self.layout, self._ladder.programs)

@@ -17,6 +17,8 @@ COUNTERS = {
         "TCPReqQFullDrop",
         "TCPReqQFullDoCookies",
         "SyncookiesSent",
+        "SyncookiesRecv",
+        "EmbryonicRsts",
         "TCPSynRetrans",
     ),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tracer.probes.accept import ACCEPT
 from tracer.probes.base import Rung, Subject
-from tracer.probes.handshake import HANDSHAKE, SYNACK
+from tracer.probes.handshake import COOKIES, HANDSHAKE, REQUEST, SYNACK
 from tracer.probes.snapshot import LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
 from tracer.probes.syn_drop import SYN_DROP
@@ -19,6 +19,8 @@ PROBES: tuple[Subject, ...] = (
     ACCEPT,
     HANDSHAKE,
     SYNACK,
+    REQUEST,
+    COOKIES,
     SYN_DROP,
     TASK,
     OWNERS,
@@ -28,10 +30,12 @@ PROBES: tuple[Subject, ...] = (
 
 __all__ = [
     "ACCEPT",
+    "COOKIES",
     "HANDSHAKE",
     "LISTENERS",
     "OWNERS",
     "PROBES",
+    "REQUEST",
     "SOCKETS",
     "STATE",
     "SYNACK",

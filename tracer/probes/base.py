@@ -11,13 +11,15 @@ class Rung:
     """One way to attach a subject.
 
     `how` is tp_btf, raw_tp, fexit, tracepoint or iter; `targets` are the hooks, in the kernel's
-    names; `programs` those of the object; `costs` what it takes from the machine, in words.
+    names; `programs` those of the object; `costs` what it takes from the machine, in words;
+    `helpers` what the programs call that not every kernel has.
     """
 
     how: str
     targets: tuple[str, ...]
     programs: tuple[str, ...]
     costs: str = ""
+    helpers: tuple[str, ...] = ()
 
 
 def call(name: str) -> str:

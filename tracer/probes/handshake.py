@@ -1,7 +1,9 @@
 """How attempts to connect end (bpf/handshake.h, bpf/probes/handshake.bpf.c).
 
 Most ends are told by the programs of the `state` subject. What is attached here are the ends that
-make no transition, connect() that fails before a SYN is sent, and SYN-ACKs that are sent again.
+make no transition: connect() that fails before a SYN is sent, and requests that nobody answers
+(bpf/probes/request.bpf.c); and SYN-ACKs that are sent again. Not told one by one: requests that
+their caller resets, which the kernel counts as EmbryonicRsts.
 """
 
 from tracer.probes.base import Rung, Subject, call
@@ -38,4 +40,33 @@ SYNACK = Subject(
         ),
     ),
     without="handshakes whose SYN-ACK was sent again have no latency",
+)
+
+REQUEST = Subject(
+    name="request",
+    kinds=("handshake",),
+    tells="handshakes that a listener gave up: no ACK came, or its accept queue was full",
+    rungs=(
+        Rung(
+            how="tp_btf",
+            targets=("timer_expire_entry", "timer_expire_exit"),
+            programs=("tt_timer_begins", "tt_timer_over"),
+        ),
+    ),
+    without="handshakes that a listener gives up are not seen",
+)
+
+COOKIES = Subject(
+    name="cookies",
+    kinds=("handshake",),
+    tells="which handshakes were finished by a SYN cookie",
+    rungs=(
+        Rung(
+            how="iter",
+            targets=("tcp",),
+            programs=("tt_iter_cookies",),
+            helpers=("loop", "map_lookup_percpu_elem"),
+        ),
+    ),
+    without="whether a handshake was finished by a SYN cookie is not known",
 )

@@ -2,6 +2,8 @@
 
 from tracer.probes.base import Rung, Subject
 
+HELPERS = ("loop", "map_lookup_percpu_elem")
+
 SYN_DROP = Subject(
     name="syn_drop",
     kinds=("syn_drop",),
@@ -17,12 +19,14 @@ SYN_DROP = Subject(
                 "tt_cookie4_fexit",
                 "tt_cookie6_fexit",
             ),
+            helpers=HELPERS,
         ),
         Rung(
             how="raw_tp",
             targets=("consume_skb", "kfree_skb"),
             programs=("tt_hearing", "tt_consumed", "tt_freed"),
             costs="about 110 ns on every packet that the machine frees",
+            helpers=HELPERS,
         ),
     ),
     without="dropped SYNs are seen in the kernel's counters only",

@@ -16,6 +16,7 @@ import numpy as np
 
 from tracer.attribution.cgroups import container_of
 from tracer.attribution.processes import Process, ProcessTable
+from tracer.flows.local_drops import LocalDrops
 from tracer.views.text import Clock, address
 from tracer.wire.layout import Layout, Records
 
@@ -31,6 +32,7 @@ class Facts:
     clock: Clock
     cgroups: dict[int, str] = field(default_factory=dict)
     initial_pids: bool = True
+    drops: LocalDrops = field(default_factory=LocalDrops)
     holders: Records | None = None  # descriptors of listening sockets, as of the last look
 
     def __post_init__(self) -> None:
@@ -56,6 +58,11 @@ class Facts:
     def process(self, pid: int, start: int) -> Process | None:
         """The process, if it is known."""
         return self.processes.find(pid, start)
+
+    def local_reason(self, row: Row) -> str | None:
+        """Why a listener here dropped a packet of this attempt, if it was told that it did."""
+        cause = self.drops.cause(row, self.roles[row.role] == "active")
+        return None if cause is None else self.causes[cause]
 
 
 def rows(records: Records, name: str) -> list[Row]:
@@ -193,8 +200,8 @@ HANDSHAKE: dict[str, Column] = {
     "syn_sent": lambda row, facts: row.syn_sent,
     "syn_retransmits": lambda row, facts: row.syn_retransmits,
     "errno": lambda row, facts: errorcode.get(row.error) if row.error else None,
-    "syncookie": lambda row, facts: bool(row.syncookie),
-    "local_reason": lambda row, facts: None,
+    "syncookie": lambda row, facts: (False, True, None)[row.syncookie],
+    "local_reason": lambda row, facts: facts.local_reason(row),
     "listener_cookie": lambda row, facts: (
         f"{row.listener_cookie:x}" if row.listener_cookie else None
     ),

@@ -60,6 +60,8 @@ class EventView(View):
             if kind == "task":
                 self._facts.processes.add_event(batch.kinds[kind][i])
                 continue
+            if kind == "syn_drop":
+                self._facts.drops.add(found[kind][i])
             shown.append(self._show(kind, found[kind][i]))
             self._shown += 1
             if self._shown == self._count:

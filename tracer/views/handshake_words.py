@@ -13,6 +13,7 @@ OTHER_COLUMNS = (
     *("TRIES", "OK", "REFUSED", "RESET", "NO_ANSWER", "OTHER", "PENDING"),
     *("p50", "p99", "max", "RTX"),
 )
+SPARED = {"OTHER": 3, "RESET": 4, "max": 2, "RTX": 1}  # where a terminal is too narrow
 FIRST_RTO_NS = 1_000_000_000  # TCP_TIMEOUT_INIT, include/net/tcp.h
 MANY = 0.01  # of all tries without an answer: worth a mark
 ALIKE = 1.05  # spans that differ by less are told as one
@@ -22,7 +23,13 @@ OTHERS = {
     "NO_PORT": "found no local port free for this destination",
     "DENIED": "were not permitted here: a security module or a filter of the control group",
     "ABORTED": "were closed by the application before an answer was due",
-    "QUEUE_FULL": "found the listener's queue full",
+    "QUEUE_FULL": "found the accept queue full when they were to be finished, and were let go of",
+}
+
+# counters that the kernel may move further than there are records, and what the rest is
+BEYOND = {
+    "SyncookiesRecv": "the rest was good and made no connection, as the accept queue was full",
+    "EmbryonicRsts": "reset in the SYN queue, of which no record tells",
 }
 
 
@@ -80,9 +87,19 @@ def _about(group: Group, active: bool, facts: Facts) -> list[str]:
         told.append(
             f"{left.ended} given up by the kernel after {_range(left.latency())}{_again(left)}"
         )
+    if outcomes.get(names["SYN_ACK_TIMEOUT"]):
+        left = group.ended_as(names["SYN_ACK_TIMEOUT"])
+        told.append(
+            f"{left.ended} had no answer to the SYN-ACK for {_range(left.latency())}"
+            f"{_again(left, 'SYN-ACK')}"
+        )
     slow = group.ended_as(names[WELL], again=1)
     if slow.ended:
         told.append(_slow(slow, group.ended_as(names[WELL]), active))
+    if group.syncookies:
+        told.append(
+            f"{group.syncookies} finished by a SYN cookie, which keeps no time: no latency told"
+        )
     for name, text in OTHERS.items():
         if outcomes.get(names[name]):
             told.append(f"{outcomes[names[name]]} {text}")
@@ -122,10 +139,10 @@ def _times(group: Group, what: str = "SYN") -> str:
     return f"{many} {what}{'' if most == 1 else 's'}"
 
 
-def _again(group: Group) -> str:
+def _again(group: Group, what: str = "SYN") -> str:
     if not group.again:
         return ""
-    return f" ({_times(group)} {'each ' if group.ended > 1 else ''}sent again)"
+    return f" ({_times(group, what)} {'each ' if group.ended > 1 else ''}sent again)"
 
 
 def _slow(slow: Group, well: Group, active: bool) -> str:

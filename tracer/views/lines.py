@@ -75,7 +75,10 @@ def _handshake(row: Row, facts: Facts) -> str:
         text += f"  {row.syn_retransmits} {what} sent again"
         if row.rtt_us:
             text += f" + {duration(row.rtt_us * 1000)}"
-    return text + ("  by syncookie" if row.syncookie else "")
+    reason = facts.local_reason(row)
+    if reason:
+        text += f"  dropped here: {reason}"
+    return text + ("  by syncookie" if row.syncookie == 1 else "")
 
 
 def _syn_drop(row: Row, facts: Facts) -> str:

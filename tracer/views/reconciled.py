@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tracer.flows.drops import Counters, Explained, minus, reconcile
 
 
 class Witness:
-    """The kernel's counters since the session's begin; None before they were read twice."""
+    """The kernel's counters since the session's begin; None before they were read twice.
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
+    `beyond` says what is left over of a counter that tells of more than there are records of.
+    """
+
+    def __init__(self, names: Sequence[str], beyond: Mapping[str, str] | None = None) -> None:
+        self._names, self._beyond = names, beyond or {}
         self._first: Counters | None = None
         self._now: Counters | None = None
 
@@ -31,10 +34,14 @@ class Witness:
         """The proof in words; none of a recording that has no readings."""
         if self._first is None:
             return []
-        return proof_lines(self.proof(told), self._names)
+        return proof_lines(self.proof(told), self._names, self._beyond)
 
 
-def proof_lines(proof: list[Explained], names: Sequence[str] = ("ListenDrops",)) -> list[str]:
+def proof_lines(
+    proof: list[Explained],
+    names: Sequence[str] = ("ListenDrops",),
+    beyond: Mapping[str, str] | None = None,
+) -> list[str]:
     """One line for all namespaces, and one for each in which something is left over.
 
     Of counters that did not move the first of `names` is named alone.
@@ -50,11 +57,13 @@ def proof_lines(proof: list[Explained], names: Sequence[str] = ("ListenDrops",))
     ]
     left = sum(abs(one.unexplained) for one in proof)
     lines = [f"kernel, same span: {', '.join(pairs)}; left over {left}"]
-    lines += [
-        f"netns {one.netns}: {one.counter} {one.kernel}, explained {one.explained}"
-        for one in proof
-        if one.unexplained
-    ]
+    for one in proof:
+        if one.unexplained:
+            what = (beyond or {}).get(one.counter, "") if one.unexplained > 0 else ""
+            lines.append(
+                f"netns {one.netns}: {one.counter} {one.kernel}, explained {one.explained}"
+                f"{': ' if what else ''}{what}"
+            )
     return lines
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def table(headings: Sequence[Heading], rows: Sequence[Sequence[str]], width: int
     return [line([heading.title for heading in headings]), *(line(row) for row in rows)]
 
 
-def limited(rows: list[list[str]], limit: int) -> tuple[list[list[str]], list[str]]:
+def limited(rows: list[Row], limit: int) -> tuple[list[Row], list[str]]:
     """The first rows, 0 for all, and a line that says how many are left out."""
     if not limit or len(rows) <= limit:
         return rows, []

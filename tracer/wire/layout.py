@@ -45,6 +45,7 @@ OTHERS = {
     "drop_key": "tt_drop_key",
     "drop_value": "tt_drop_value",
     "syn_setup": "tt_syn_setup",
+    "cookie_setup": "tt_cookie_setup",
     "sock": "tt_sock",
     "listener": "tt_listener",
     "addr_key": "tt_addr_key",

@@ -1,0 +1,199 @@
+"""The whole screen, under tmux: what it shows is what the workload says it did."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.harness import COMMAND, ROOT, Namespace, namespace, wait_until
+from tests.programs.driver import Program
+from tests.programs.places import ADDRESS, PORT, server_in
+
+pytestmark = pytest.mark.kernel
+HELD, LEFT = 37, 23
+
+
+class Screen:
+    """A tcptrace on a terminal of its own."""
+
+    def __init__(self, path: Path, size: tuple[int, int], *arguments: str, env: str = "") -> None:
+        self._socket, self.status = str(path / "tmux"), path / "status"
+        line = (
+            f"trap : INT; {env} {shlex.join([*COMMAND, *arguments])}; echo $? > {self.status}; cat"
+        )
+        self._tmux(
+            *("new-session", "-d", "-x", str(size[0]), "-y", str(size[1])),
+            *("-c", str(ROOT), f"sh -c {shlex.quote(line)}"),
+        )
+
+    def _tmux(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-f", "/dev/null", "-S", self._socket, *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    def text(self) -> str:
+        """What is on it now."""
+        return self._tmux("capture-pane", "-p")
+
+    def press(self, *keys: str) -> None:
+        self._tmux("send-keys", *keys)
+
+    def wait_for(self, pattern: str, what: str) -> re.Match[str]:
+        found: re.Match[str] = wait_until(lambda: re.search(pattern, self.text()), what)
+        return found
+
+    def exit_status(self) -> int:
+        """Of tcptrace, once it has ended."""
+        wait_until(lambda: self.status.exists() and self.status.read_text(), "it to end")
+        return int(self.status.read_text())
+
+    def close(self) -> None:
+        self._tmux("kill-server")
+
+
+@contextmanager
+def screen(path: Path, size: tuple[int, int], *arguments: str, env: str = "") -> Iterator[Screen]:
+    made = Screen(path, size, *arguments, env=env)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def busy() -> Iterator[tuple[Namespace, Program, Program]]:
+    """A server that holds some connections, and does not close what its client has closed."""
+    with namespace() as ns, server_in(ns) as server, Program("tt-client", ns.enter) as client:
+        client.do("hold", address=ADDRESS, port=PORT, count=LEFT)
+        server.do("accept_waiting", listener="l")
+        client.do("let_go")
+        client.do("hold", address=ADDRESS, port=PORT, count=HELD)
+        server.do("accept_waiting", listener="l")
+        yield ns, server, client
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+def test_the_first_picture_has_the_workloads_counts_and_its_processes(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path, size: tuple[int, int]
+) -> None:
+    ns, server, client = busy
+    with screen(tmp_path, size, "--netns", ns.name) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        text = shown.text()
+        assert f"ESTAB {2 * HELD} " in text
+        assert f"CLOSE_WAIT {LEFT} " in text
+        (mine,) = [line for line in text.splitlines() if f" {server.pid} " in f" {line}"]
+        assert mine.split()[1] == f"tt-server-{PORT}"
+        assert str(HELD) in mine.split()
+        assert str(LEFT) in mine.split()
+        assert any(str(client.pid) in line for line in text.splitlines())
+        assert all(len(line) <= size[0] for line in text.splitlines())
+        shown.press("q")
+        assert shown.exit_status() == 0
+
+
+def test_what_happens_meanwhile_moves_the_counts(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, server, client = busy
+    with screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
+        shown.wait_for(rf"ESTAB {2 * HELD} ", "the first picture")
+        client.do("hold", address=ADDRESS, port=PORT, count=HELD)
+        shown.wait_for(rf"ESTAB {4 * HELD} ", "the connections that came")
+        server.do("accept_waiting", listener="l")
+        server.do("let_go")
+        client.do("let_go")
+        shown.wait_for(r"ESTAB 0 .*CLOSE_WAIT 0", "all to be closed")
+        shown.press("q")
+        assert shown.exit_status() == 0
+
+
+def test_a_full_queue_is_the_verdict_and_its_listener_is_in_its_pane(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, _, client = busy
+    with server_in(ns, PORT + 1) as lazy, screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
+        lazy.do("listen", name="l", backlog=2)
+        client.do("hold", address=ADDRESS, port=PORT + 1, count=3)
+        shown.wait_for(rf"! {ADDRESS}:{PORT + 1} .*accept queue FULL 3/2", "the verdict")
+        shown.press("2")
+        row = shown.wait_for(rf"{ADDRESS}:{PORT + 1} .* 3/2 ", "the listener's row")
+        assert f"tt-server-{PORT + 1}[{lazy.pid}]" in row[0]
+        shown.press("q")
+        assert shown.exit_status() == 0
+
+
+def test_a_summary_stays_when_it_ends(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, _, _ = busy
+    with screen(tmp_path, (100, 30), "--netns", ns.name) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        shown.press("q")
+        assert shown.exit_status() == 0
+        text = shown.text()
+    assert f"ESTAB {2 * HELD} " in text
+    assert re.search(r"\d+ seen, 0 lost in ", text)
+    assert "q quit" not in text
+
+
+@pytest.mark.parametrize(("size", "env"), [((79, 24), ""), ((80, 23), ""), ((80, 24), "TERM=dumb")])
+def test_a_terminal_that_cannot_show_it_gets_lines(
+    tmp_path: Path, size: tuple[int, int], env: str
+) -> None:
+    with namespace() as ns, screen(tmp_path, size, "--netns", ns.name, env=env) as shown:
+        shown.wait_for(r"TIME +KIND +LOCAL", "the header of lines")
+        with server_in(ns):
+            shown.wait_for(r"CLOSE -> LISTEN", "a line")
+        shown.press("C-c")
+        assert shown.exit_status() == 0
+
+
+def test_it_is_drawn_in_ascii_where_the_locale_has_no_more(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, _, _ = busy
+    with screen(tmp_path, (140, 40), "--netns", ns.name, env="LC_ALL=C PYTHONUTF8=0") as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        assert shown.text().isascii()
+        shown.press("q")
+        assert shown.exit_status() == 0
+
+
+def test_a_name_that_draws_or_commands_does_neither(tmp_path: Path) -> None:
+    name = "\x1b[31m[b]x\n"
+    with namespace() as ns, server_in(ns), Program(name, ns.enter) as client:
+        client.do("hold", address=ADDRESS, port=PORT, count=3)
+        with screen(tmp_path, (140, 40), "--netns", ns.name) as shown:
+            shown.wait_for(r"\\x1b\[31m\[b\]x\\x0a", "the name, escaped")
+            shown.press("q")
+            assert shown.exit_status() == 0
+
+
+def test_nothing_is_left_attached_when_the_terminal_hangs_up(tmp_path: Path) -> None:
+    with namespace() as ns, screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+    wait_until(lambda: not _running(ns.name), "it to be gone")
+
+
+def _running(name: str) -> list[str]:
+    """Tracers of this namespace that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"tracer" in words and name.encode() in words:
+            found.append(path.parent.name)
+    return found

@@ -1,0 +1,82 @@
+"""What happened in each of the last seconds: rates, and the little curves beside them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.wire.layout import Layout, Records
+
+SECONDS = 60
+NAMES = ("opened_in", "opened_out", "failed", "closed", "accepted", "events")
+Owner = tuple[int, int]
+
+
+class Pulse:
+    """Counts of the second that goes on; `tick` makes it the last of those that are kept."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._states = layout.enums["tcp_state"]
+        self._kept: dict[str, deque[float]] = {name: deque(maxlen=SECONDS) for name in NAMES}
+        self._now = dict.fromkeys(NAMES, 0)
+        self._opens: dict[Owner, int] = {}
+        self._fails: dict[Owner, int] = {}
+        self.opens: dict[Owner, float] = {}  # a second, by owner, in the last
+        self.fails: dict[Owner, float] = {}
+
+    def add_states(self, states: Records) -> None:
+        """Take a batch of transitions."""
+        names = self._states
+        old, new = states["old"], states["new"]
+        inward = (old == names["LISTEN"]) & (new == names["SYN_RECV"])
+        outward = new == names["SYN_SENT"]
+        ended = (new == names["CLOSE"]) & (old != names["LISTEN"])
+        failed = ended & ((old == names["SYN_SENT"]) | (old == names["SYN_RECV"]))
+        for name, chosen in (
+            ("opened_in", inward),
+            ("opened_out", outward),
+            ("failed", failed),
+            ("closed", ended & ~failed),
+        ):
+            self._now[name] += int(chosen.sum())
+        self._now["events"] += len(states)
+        _count(self._opens, states, inward | outward)
+        _count(self._fails, states, failed)
+
+    def add_accepts(self, accepts: Records) -> None:
+        """Take a batch of accepts."""
+        self._now["accepted"] += int((accepts["error"] == 0).sum())
+        self._now["events"] += len(accepts)
+
+    def add_others(self, count: int) -> None:
+        """Records that only count as events."""
+        self._now["events"] += count
+
+    def tick(self, seconds: float) -> None:
+        """The time since the last tick is over: it took so many seconds."""
+        for name, count in self._now.items():
+            self._kept[name].append(count / seconds)
+        self._now = dict.fromkeys(NAMES, 0)
+        self.opens = {owner: count / seconds for owner, count in self._opens.items()}
+        self.fails = {owner: count / seconds for owner, count in self._fails.items()}
+        self._opens, self._fails = {}, {}
+
+    def rate(self, name: str) -> float | None:
+        """A second, in the last interval; None before there was one."""
+        return self._kept[name][-1] if self._kept[name] else None
+
+    def curve(self, name: str) -> list[float]:
+        """The last 60, oldest first."""
+        return list(self._kept[name])
+
+
+def _count(into: dict[Owner, int], records: Records, chosen: NDArray[np.bool_]) -> None:
+    if not chosen.any():
+        return
+    found = records[chosen]
+    keys = np.stack([found["pid"].astype(np.int64), found["start"].astype(np.int64)], axis=1)
+    owners, counts = np.unique(keys, axis=0, return_counts=True)
+    for (pid, start), count in zip(owners.tolist(), counts.tolist(), strict=True):
+        into[pid, start] = into.get((pid, start), 0) + count

@@ -1,0 +1,165 @@
+"""A picture as lines of text: everything on the screen but the pane's table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracer.views.live.picture import Counter, Picture
+from tracer.views.live.verdict import verdict
+from tracer.views.text import duration
+
+# as the strip of sockets names them, in its order
+STRIP = (
+    ("LISTEN", ("LISTEN",)),
+    ("SYN_SENT", ("SYN_SENT",)),
+    ("SYN_RECV", ("SYN_RECV", "NEW_SYN_RECV")),
+    ("ESTAB", ("ESTABLISHED",)),
+    ("CLOSE_WAIT", ("CLOSE_WAIT",)),
+    ("FIN_WAIT", ("FIN_WAIT1", "FIN_WAIT2", "CLOSING")),
+    ("LAST_ACK", ("LAST_ACK",)),
+    ("TIME_WAIT", ("TIME_WAIT",)),
+)
+RATES = (
+    ("opened in", "opened_in"),
+    ("opened out", "opened_out"),
+    ("failed", "failed"),
+    ("closed", "closed"),
+    ("accepted", "accepted"),
+)
+WIDE = 120  # from here on there are curves, and a tail of events
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """What lines and curves are made of: of UTF-8, or of ASCII where the locale has no other."""
+
+    rule: str
+    curve: str
+    arrow: str
+
+
+UTF8 = Glyphs("─", " ▁▂▃▄▅▆▇█", "→")
+ASCII = Glyphs("-", " .:-=+*#@", "->")
+
+
+def head(picture: Picture, width: int) -> str:
+    """Who, where, since when."""
+    left = f"tcptrace  {picture.host}  {picture.kernel}  {picture.scope}"
+    if picture.filters:
+        left += f"  filter: {picture.filters}"
+    right = f"{picture.clock}  up {_up(picture.span_ns)}"
+    return _apart(left, right, width)
+
+
+def worst(picture: Picture, width: int) -> tuple[bool, str]:
+    """The verdict, at most a line."""
+    wrong, text = verdict(picture)
+    return wrong, _fit(f"! {text}" if wrong else f"  {text}", width)
+
+
+def sockets(picture: Picture, width: int) -> list[str]:
+    """Sockets by state now, in as many lines as it takes."""
+    cells = []
+    for name, states in STRIP:
+        count = sum(picture.sockets.get(state, 0) for state in states)
+        cells.append(f"{name} {count}")
+    return _flow("NOW    ", cells, width)
+
+
+def rates(picture: Picture, width: int, glyphs: Glyphs) -> list[str]:
+    """What happens in a second; with curves of the last minute where there is room."""
+    cells = []
+    for name, key in RATES:
+        rate = picture.rates.get(key)
+        text = f"{name} {'-' if rate is None else f'{rate:.0f}'}"
+        if key == "failed" and rate:
+            text += " !"
+        if width >= WIDE:
+            text += f" {curve(picture.curves.get(key, []), 12, glyphs)}"
+        cells.append(text)
+    return _flow("RATE/s ", cells, width)
+
+
+def counters(picture: Picture, width: int) -> list[str]:
+    """The kernel's own counters that moved, the fastest first: one line."""
+    moving = [one for one in picture.counters if one.rate]
+    quiet = len(picture.counters) - len(moving)
+    line = "KERNEL "
+    left = len(moving)
+    for one in moving:
+        cell = _counter(one)
+        if len(line) + len(cell) + 14 > width:
+            break
+        line += cell + "  "
+        left -= 1
+    rest = left + quiet
+    return [_fit(line + (f"({rest} more)" if rest else "" if moving else "quiet"), width)]
+
+
+def foot(picture: Picture, width: int) -> list[str]:
+    """What it costs, what is lost, what is on."""
+    rate = picture.rates.get("events")
+    cost = "-" if picture.cpu is None else f"{picture.cpu:.1%}"
+    first = (
+        f"{'-' if rate is None else f'{rate:.0f}'} events/s  lost {picture.lost}"
+        f"{' !' if picture.lost else ''}  cost: {cost} of a CPU, {picture.memory_mb:.0f} MB"
+    )
+    on = " ".join(name for name, how in picture.attached.items() if how != "off")
+    off = " ".join(name for name, how in picture.attached.items() if how == "off")
+    second = f"on: {on}" + (f"  off: {off}" if off else "")
+    return [_fit(first, width), _fit(second, width)]
+
+
+def curve(values: list[float], length: int, glyphs: Glyphs) -> str:
+    """The last values as a little curve, its highest the highest of them."""
+    shown = values[-length:]
+    most = max(shown, default=0.0)
+    steps = len(glyphs.curve) - 1
+    heights = [-(-int(value * steps) // max(1, int(most))) if most else 0 for value in shown]
+    return "".join(glyphs.curve[min(steps, height)] for height in heights).rjust(length)
+
+
+def bar(part: int, whole: int, length: int) -> str:
+    """`[####......]`: how full."""
+    filled = min(length, round(length * part / whole)) if whole else 0
+    return f"[{'#' * filled}{'.' * (length - filled)}]"
+
+
+def _counter(one: Counter) -> str:
+    return f"{one.name} +{one.rate:.0f}" + (" !" if one.trouble else "")
+
+
+def _up(span_ns: int) -> str:
+    seconds = span_ns // 10**9
+    hours, rest = divmod(seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _flow(begin: str, cells: list[str], width: int) -> list[str]:
+    lines = [begin]
+    for cell in cells:
+        if len(lines[-1]) + len(cell) > width and lines[-1].strip():
+            lines.append(" " * len(begin))
+        lines[-1] += cell + "  "
+    return [line.rstrip() for line in lines]
+
+
+def _apart(left: str, right: str, width: int) -> str:
+    room = width - len(right) - 1
+    return f"{_fit(left, room):{max(1, room)}} {right}"
+
+
+def _fit(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "~"
+
+
+def summary(picture: Picture) -> list[str]:
+    """What stays in the scrollback."""
+    wrong, text = verdict(picture)
+    return [
+        head(picture, 100),
+        f"{'! ' if wrong else ''}{text}",
+        *sockets(picture, 100),
+        f"{picture.seen} seen, {picture.lost} lost in {duration(picture.span_ns)}",
+    ]

@@ -1,0 +1,86 @@
+"""What the screen shows at one moment: made by the session's thread, drawn by the screen's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Key = tuple[int, int]  # tgid, start time
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """One owner of sockets. `trouble` is empty where nothing is wrong."""
+
+    key: Key
+    pid: str
+    name: str
+    container: str
+    now: dict[str, int]
+    opens: float | None
+    fails: float | None
+    queue: str
+    trouble: str
+
+    @property
+    def sockets(self) -> int:
+        """All that it has, TIME_WAIT ones left out: no process has those."""
+        return sum(count for state, count in self.now.items() if state != "TIME_WAIT")
+
+
+@dataclass(frozen=True)
+class ListenerRow:
+    """One listening socket; `queue` and `limit` as ss has them (Recv-Q, Send-Q)."""
+
+    cookie: int
+    name: str
+    owner: str
+    queue: int
+    peak: int
+    limit: int
+    set_by: str
+    full: float  # share of the interval
+    syn_queue: int
+    accepts: float | None
+    drops: float | None
+
+    @property
+    def is_full(self) -> bool:
+        """The queue holds one more than its limit (sk_acceptq_is_full, include/net/sock.h)."""
+        return self.queue > self.limit
+
+
+@dataclass(frozen=True)
+class Counter:
+    """One of the kernel's counters that grew: in the last interval, a second, and in all."""
+
+    name: str
+    rate: float
+    span: int
+    trouble: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One moment. Rates are None until an interval has passed."""
+
+    now_ns: int
+    clock: str
+    span_ns: int
+    host: str
+    kernel: str
+    scope: str
+    filters: str
+    sockets: dict[str, int]
+    rates: dict[str, float | None]
+    curves: dict[str, list[float]]
+    counters: list[Counter]
+    processes: list[ProcessRow]
+    listeners: list[ListenerRow]
+    tail: list[str]
+    seen: int
+    lost: int
+    notices: list[str] = field(default_factory=list)
+    attached: dict[str, str] = field(default_factory=dict)
+    cpu: float | None = None
+    memory_mb: float = 0.0
+    ended: str = ""

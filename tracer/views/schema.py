@@ -1,0 +1,307 @@
+"""JSON Schema of every record: what each member is, in which unit, and when it is null."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _of(kind: str | list[str], says: str, **more: Any) -> Schema:
+    return {"type": kind, **more, "description": says}
+
+
+def _number(says: str, *, null: bool = False) -> Schema:
+    return _of(["number", "null"] if null else "number", says, minimum=0)
+
+
+def _count(says: str, *, null: bool = False) -> Schema:
+    return _of(["integer", "null"] if null else "integer", says, minimum=0)
+
+
+def _text(says: str, *, null: bool = False) -> Schema:
+    return _of(["string", "null"] if null else "string", says)
+
+
+def _one_of(says: str, *names: str | None) -> Schema:
+    return {"enum": list(names), "description": says}
+
+
+def _flag(says: str, *, null: bool = False) -> Schema:
+    return _of(["boolean", "null"] if null else "boolean", says)
+
+
+def _counts(says: str) -> Schema:
+    """An object of counts by name."""
+    return _of("object", says, additionalProperties={"type": "integer", "minimum": 0})
+
+
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
+_COOKIE = r"^[0-9a-f]+$"
+STATES = (
+    *("ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE"),
+    *("CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
+)
+OUTCOMES = (
+    *("unknown", "ok", "refused", "reset", "timeout", "gave_up", "unreachable", "no_port"),
+    *("denied", "aborted", "syn_ack_timeout", "queue_full"),
+)
+CAUSES = (
+    *("accept_queue_full", "syn_queue_full", "syn_queue_reserve", "memory", "route", "lsm"),
+    "other",
+)
+
+
+def _moment(says: str, *, null: bool = False) -> Schema:
+    return _of(["string", "null"] if null else "string", says, pattern=_TIME)
+
+
+def _cookie(says: str) -> Schema:
+    return _of(["string", "null"], says, pattern=_COOKIE)
+
+
+def _spread(says: str) -> Schema:
+    """Percentiles in us; null without any."""
+    names = ("sum", "min", "p50", "p90", "p99", "p999", "max")
+    return {
+        "type": ["object", "null"],
+        "description": f"{says}: us; quantiles are good to 6 %",
+        "properties": {"count": {"type": "integer"}, **{n: {"type": "number"} for n in names}},
+        "required": ["count", *names],
+        "additionalProperties": False,
+    }
+
+
+_PORT = {"type": ["integer", "null"], "minimum": 1, "maximum": 65535}
+_HEAD: Schema = {
+    "ts": _moment("when it ended or was decided, UTC"),
+    "mono_ns": _count("the same moment, CLOCK_MONOTONIC"),
+    "cookie": _cookie("the socket, as `ss -e` prints it after sk:"),
+    "pid": _count("the owner, in the tracer's PID namespace", null=True),
+    "comm": _text("the owner's name", null=True),
+    "owner_is": _one_of("how", "process", "listener", "kernel", "exited", "unknown"),
+    "oncpu_pid": _count("who happened to run", null=True),
+    "family": {"enum": [0, 4, 6], "description": "of the packets; 0: not known"},
+    "laddr": _text("local address; v4-mapped ones as IPv4"),
+    "lport": _PORT | {"description": "local port"},
+    "raddr": _text("remote address"),
+    "rport": _PORT | {"description": "remote port"},
+    "netns": _count("inode of the network namespace"),
+    "cgroup": _text("path of the owner's control group", null=True),
+    "cgroup_id": _count("its id", null=True),
+    "container": _text("the container that path names", null=True),
+}
+_LISTENER: Schema = {
+    "listener_addr": _text("where it listens", null=True),
+    "listener_port": _PORT | {"description": "its port"},
+    "listener_pid": _count("its owner", null=True),
+    "listener_comm": _text("its owner's name", null=True),
+    "listener_cookie": _cookie("the listening socket"),
+}
+_ERRNO = _of(["string", "null"], "by name, null for none", pattern="^E[A-Z0-9]+$")
+_EVENTS: dict[str, Schema] = {
+    "state": {
+        "old": _one_of("the state it left", *STATES),
+        "new": _one_of("the state it entered, in the kernel's account", *STATES),
+        "dwell_us": _number("time in `old`; null if that began before tracing", null=True),
+        "dwell_at_least_us": _number("then a lower bound of it", null=True),
+        "timewait": _one_of("the mini-socket that took over", "TIME_WAIT", "FIN_WAIT2", None),
+    },
+    "accept": {
+        "wait_us": _number("from finished to returned by accept()", null=True),
+        "established": _moment("when it was finished", null=True),
+        "handshake_us": _number("how long its handshake took", null=True),
+        "accept_queue": _count("left in the queue after it", null=True),
+        "accept_queue_max": _count("the queue's limit", null=True),
+        "errno": _ERRNO,
+        **_LISTENER,
+        "precision": _one_of("how the moment is known", "exact", "first_io"),
+    },
+    "handshake": {
+        "role": _one_of("who began", "active", "passive"),
+        "outcome": _one_of("how it ended", *OUTCOMES),
+        "latency_us": _number("from `latency_from` to the answer", null=True),
+        "latency_from": _one_of("what it counts from", "syn", "synack", None),
+        "rtt_us": _number("the kernel's first measure", null=True),
+        "syn_sent": _count("SYNs or SYN-ACKs sent"),
+        "syn_retransmits": _count("of those, sent again"),
+        "errno": _ERRNO,
+        "syncookie": _flag("finished by a SYN cookie; null: not known", null=True),
+        "local_reason": _text("a drop seen here that befell it", null=True),
+        "listener_cookie": _cookie("passive: the listening socket"),
+    },
+    "syn_drop": {
+        "cause": _one_of("why", *CAUSES),
+        "stage": _one_of("which packet", "syn", "ack"),
+        "answer": _one_of("what was sent back", "none", "rst", "cookie"),
+        "accept_queue": _count("its depth at that moment", null=True),
+        "accept_queue_max": _count("its limit; it holds one more", null=True),
+        "syn_queue": _count("half-open ones at that moment", null=True),
+        "syn_queue_max": _count("their limit", null=True),
+        "count": _count("packets this record stands for"),
+        **_LISTENER,
+    },
+}
+_LOST: Schema = {
+    "ts": _moment("when it was noticed, UTC"),
+    "mono_ns": _count("the same moment, CLOCK_MONOTONIC"),
+    "count": _count("records"),
+    "why": _one_of("the cause", "buffer", "missed", "map", "limited", "late"),
+    "of": _text("their kind, or the program that was skipped"),
+}
+_SUMMARY: Schema = {
+    "ts": _moment("the block's end, UTC"),
+    "span_us": _count("its length"),
+    "total": _flag("whether it covers the whole session"),
+}
+_PROCESS: Schema = {"pid": _HEAD["pid"], "comm": _HEAD["comm"]}
+_SUMMARIES: dict[str, Schema] = {
+    "state_summary": {
+        **_PROCESS,
+        "container": _HEAD["container"],
+        "now": _counts("sockets by state"),
+        "unaccepted": _counts("of those, not accepted yet"),
+        "oldest_us": _counts("age of the oldest in each state, where that is known"),
+        "oldest_at_least_us": _counts("a lower bound of it, where it began before tracing"),
+        "transitions": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "old": _EVENTS["state"]["old"],
+                    "new": _EVENTS["state"]["new"],
+                    "timewait": _EVENTS["state"]["timewait"],
+                    "count": _count("how often"),
+                    "dwell_us": _spread("time in `old`"),
+                },
+                "required": ["old", "new", "timewait", "count", "dwell_us"],
+                "additionalProperties": False,
+            },
+        },
+        "opened": _count("connections begun in the span"),
+        "closed": _count("ended, having been ESTABLISHED"),
+        "failed": _count("ended before"),
+    },
+    "handshake_summary": {
+        "attempts": _count("ended in the span, and pending"),
+        "pending": _count("not decided yet"),
+        "oldest_pending_us": _count("age of the oldest of those", null=True),
+        "oldest_pending_at_least_us": _count(
+            "a lower bound, if it is older than the tracer", null=True
+        ),
+        "outcomes": _counts("those that ended, by outcome"),
+        "latency_us": _spread("of those that succeeded"),
+        "latency_from": _EVENTS["handshake"]["latency_from"],
+        "rtt_us": _spread("the kernel's first measure"),
+        "syn_retransmits": _count("SYNs or SYN-ACKs sent again"),
+        "syncookies": _count("finished by a SYN cookie"),
+    },
+    "accept_summary": {
+        "accepts": _count("connections taken"),
+        "failed": {**_counts("calls that took none, by errno"), "type": ["object", "null"]},
+        "wait_us": _spread("from finished to accepted"),
+        "reset_in_queue": _count("reset before they were accepted", null=True),
+        "never_accepted": _count("ended with their listener", null=True),
+        "waiting": _count("in the queue now", null=True),
+        "oldest_waiting_us": _count("age of the oldest of those", null=True),
+    },
+    "listener": {
+        **_LISTENER,
+        "netns": _HEAD["netns"],
+        "holders": _count("processes that hold it"),
+        "reuseport": _flag("SO_REUSEPORT"),
+        "defer_accept": _count("TCP_DEFER_ACCEPT, 0: off"),
+        "fastopen": _flag("TCP_FASTOPEN"),
+        "accept_queue": _count("waiting for accept() now", null=True),
+        "accept_queue_peak": _count("the most in the span"),
+        "accept_queue_max": _count("the limit; it holds one more"),
+        "max_set_by": _one_of("what sets it", "listen", "somaxconn", None),
+        "full_us": _number("time at full"),
+        "syn_queue": _count("half-open now", null=True),
+        "syn_queue_peak": _count("the most in the span"),
+        "syn_queue_max": _count("the limit"),
+        "finished": _count("handshakes finished"),
+        "accepts": _count("connections taken"),
+        "reset_in_queue": _count("reset before they were accepted"),
+        "never_accepted": _count("ended with their listener"),
+        "overflows": _count("times the accept queue was found full"),
+        "syn_drops": _counts("SYNs and final ACKs dropped, by cause"),
+        "cookies_sent": _count("SYNs answered with a cookie"),
+        "opened": _moment("when it began to listen, if in the span", null=True),
+        "closed": _moment("when it ceased to", null=True),
+    },
+    "drop_summary": {
+        "layer": _text("where on its way"),
+        "reason": _one_of("why", *CAUSES),
+        "stage": _EVENTS["syn_drop"]["stage"],
+        "answer": _EVENTS["syn_drop"]["answer"],
+        "location": _text("the kernel's function that decides"),
+        **_PROCESS,
+        "netns": _HEAD["netns"],
+        "lport": _HEAD["lport"],
+        "listener_cookie": _LISTENER["listener_cookie"],
+        "count": _count("packets"),
+        "rate": _number("a second"),
+        "expected": _flag("harmless"),
+        "meaning": _text("the reason in a sentence"),
+    },
+}
+# keys that --by may add to a summary
+_KEYS: dict[str, Schema] = {
+    "handshake_summary": {
+        "role": _EVENTS["handshake"]["role"],
+        "peer": _text("the other side, or its network", null=True),
+        **{name: _HEAD[name] for name in ("raddr", "rport", "lport", "pid", "comm", "netns")},
+    },
+    "accept_summary": {
+        **_LISTENER,
+        **_PROCESS,
+        "netns": {"type": ["integer", "null"], "description": _HEAD["netns"]["description"]},
+        "peer": _text("the other side, or its network", null=True),
+    },
+}
+_OTHERS: dict[str, Schema] = {
+    "lost": _LOST,
+    "reconciliation": {
+        "ts": _SUMMARY["ts"],
+        "netns": _HEAD["netns"],
+        "counter": _text("by the kernel's name"),
+        "kernel": _of("integer", "how far it moved in the span"),
+        "explained": _of("integer", "by what was told"),
+        "unexplained": _of("integer", "the rest"),
+    },
+    "probe": {
+        "subject": _text("what it tells of"),
+        "attach": _text("how and where"),
+        "status": _one_of("here", "works", "degraded", "impossible", "unknown"),
+        "why": _text("why no better way is open"),
+        "costs": _text("what it takes, or what is missing without it"),
+    },
+    "capability": {
+        "name": _text("by the kernel's name"),
+        "purpose": _text("what for"),
+        "have": _flag("whether this process has it"),
+        "needed": _flag("whether it must"),
+    },
+}
+KINDS = (*_EVENTS, *_SUMMARIES, *_OTHERS)
+
+
+def schema(kind: str) -> Schema:
+    """JSON Schema of one kind of record, of KINDS. Errors: KeyError."""
+    if kind in _EVENTS:
+        members = _HEAD | _EVENTS[kind]
+    elif kind in _SUMMARIES:
+        members = _SUMMARY | _SUMMARIES[kind]
+    else:
+        members = _OTHERS[kind]
+    named = {"kind": {"const": kind}}
+    return {
+        "$schema": _DIALECT,
+        "title": kind,
+        "type": "object",
+        "properties": named | members | _KEYS.get(kind, {}),
+        "required": ["kind", *members],
+        "additionalProperties": False,
+    }
