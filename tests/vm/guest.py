@@ -48,7 +48,10 @@ class Outcome:
 
 def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> Outcome:
     """Boot it, run the tests with these arguments to pytest, read what they left."""
-    vmlinuz = image(kernel)
+    try:
+        vmlinuz = image(kernel)
+    except RuntimeError as error:
+        return Outcome(kernel, "not there", 0, str(error))
     shared = BUILD / "shared" / kernel.line
     shutil.rmtree(shared, ignore_errors=True)
     shared.mkdir(parents=True)

@@ -58,6 +58,10 @@ def image(kernel: Kernel) -> Path:
             archive.unlink()
         if not (kernel.folder / "lib").exists():
             (kernel.folder / "lib").symlink_to("usr/lib")
+        for inside in (kernel.folder / "lib/modules").glob("*/vmlinuz"):
+            # where 7.2 has it; installing it would copy it to /boot
+            (kernel.folder / "boot").mkdir(exist_ok=True)
+            inside.rename(kernel.folder / f"boot/vmlinuz-{inside.parent.name}")
         have.write_text(name)
     (found,) = (kernel.folder / "boot").glob("vmlinuz-*")
     if not (kernel.folder / "lib/modules" / release(found) / "modules.dep.bin").exists():
