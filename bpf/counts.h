@@ -77,7 +77,8 @@ tt_inline struct tt_tally *tt_find_tally(const union tt_key_words *key, enum tt_
 	return tally;
 }
 
-tt_inline void tt_count_transition(struct tt_stats *stats, const struct tt_state *event,
+/* False if there was no room: it is counted as lost then. */
+tt_inline bool tt_count_transition(struct tt_stats *stats, const struct tt_state *event,
 				   enum tt_slot slot)
 {
 	__u32 turn = *(volatile __u64 *)&tt_control.turn & 1;
@@ -98,7 +99,7 @@ tt_inline void tt_count_transition(struct tt_stats *stats, const struct tt_state
 	tally = tt_find_tally(&key, slot, turn);
 	if (tally) {
 		tt_add_up(&tally->value, event->dwell_ns);
-		return;
+		return true;
 	}
 	value = MAP_GET(tt_counts, &key.key);
 	if (!value) {
@@ -106,10 +107,11 @@ tt_inline void tt_count_transition(struct tt_stats *stats, const struct tt_state
 		value = MAP_GET(tt_counts, &key.key);
 		if (!value) {
 			stats->lost_map[TT_KIND_STATE]++;
-			return;
+			return false;
 		}
 	}
 	tt_add_up(value, event->dwell_ns);
+	return true;
 }
 
 #endif

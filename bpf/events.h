@@ -373,7 +373,8 @@ enum tt_mib {
 	TT_MIB_TCPREQQFULLDOCOOKIES = 3,
 	TT_MIB_SYNCOOKIESSENT = 4,
 	TT_MIB_EMBRYONICRSTS = 5,
-	TT_MIB_MAX = 6,
+	TT_MIB_OUTNOROUTES = 6, /* IPSTATS_MIB_, of both families */
+	TT_MIB_MAX = 7,
 };
 
 /* One per slot and CPU. */

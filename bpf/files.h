@@ -5,20 +5,12 @@
 
 #include "compat.h"
 
-/* The TCP socket behind a descriptor of the current task, or NULL. */
-tt_inline const struct sock *tt_sock_of_fd(long fd)
+/* The TCP socket behind a file, or NULL. */
+tt_inline const struct sock *tt_sock_of_file(const struct file *file)
 {
-	const struct task_struct *task = tt_task_btf();
-	struct file **fds;
-	struct file *file = NULL;
 	const struct socket *socket;
 	const struct sock *sk;
 
-	if (task)
-		fds = task->files->fdt->fd;
-	else
-		fds = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), files, fdt, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), fds + fd);
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
@@ -26,6 +18,29 @@ tt_inline const struct sock *tt_sock_of_fd(long fd)
 	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return NULL;
 	return sk;
+}
+
+/* The TCP socket behind a descriptor of the current task, or NULL. */
+tt_inline const struct sock *tt_sock_of_fd(long fd)
+{
+	const struct task_struct *task = tt_task_btf();
+	struct file **fds;
+	struct file *file = NULL;
+
+	if (task)
+		fds = task->files->fdt->fd;
+	else
+		fds = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), files, fdt, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), fds + fd);
+	return tt_sock_of_file(file);
+}
+
+/* The same of a number that may be no descriptor at all. */
+tt_inline const struct sock *tt_sock_of_number(__u64 number)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return number < BPF_CORE_READ(task, files, fdt, max_fds) ? tt_sock_of_fd(number) : NULL;
 }
 
 #endif

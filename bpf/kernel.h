@@ -65,7 +65,13 @@ struct linux_mib {
 	unsigned long mibs[1];
 };
 
+struct ipstats_mib {
+	__u64 mibs[1];
+};
+
 struct netns_mib {
+	struct ipstats_mib *ip_statistics;
+	struct ipstats_mib *ipv6_statistics;
 	struct linux_mib *net_statistics; /* per CPU */
 };
 
@@ -281,6 +287,41 @@ struct bpf_iter__tcp {
 	struct sock_common *sk_common;
 };
 
+/* of io_uring: a request, and its answer */
+struct io_kiocb {
+	struct file *file;
+	__u8 opcode;
+	__u32 flags; /* wider by now: the lower half */
+};
+
+struct io_uring_cqe {
+	__s32 res;
+	__u32 flags;
+};
+
+/* the same memory as the struct io_kiocb of an accept */
+struct io_accept {
+	__u32 file_slot;
+};
+
+/* a ring's own descriptors: "io_uring/rsrc: unify file and buffer resource tables" (in v6.13) */
+struct io_rsrc_node {
+	unsigned long file_ptr;
+};
+
+struct io_rsrc_data {
+	unsigned int nr;
+	struct io_rsrc_node **nodes;
+};
+
+struct io_file_table {
+	struct io_rsrc_data data;
+};
+
+struct io_ring_ctx {
+	struct io_file_table file_table;
+};
+
 struct trace_event_raw_sys_exit {
 	long ret;
 };
@@ -292,7 +333,11 @@ struct trace_event_raw_kfree_skb {
 
 #pragma clang attribute pop
 
-#define SKB_DST_NOREF 1UL /* include/linux/skbuff.h */
+#define SKB_DST_NOREF 1UL   /* include/linux/skbuff.h */
+#define IORING_OP_ACCEPT 13 /* include/uapi/linux/io_uring.h */
+#define IORING_CQE_F_BUFFER 1U
+#define IORING_FILE_INDEX_ALLOC (~0U)
+#define REQ_F_FIXED_FILE 1U /* io_uring_types.h: IOSQE_FIXED_FILE, which is ABI */
 #define IPPROTO_TCP 6
 #define AF_UNSPEC 0
 #define AF_INET 2

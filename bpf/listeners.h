@@ -35,26 +35,31 @@ tt_inline tt_count tt_peak(const __u64 *peaks)
 	return peak >> 32 == (look & 0xffffffff) ? (tt_count)peak : 0;
 }
 
-/* Of several CPUs that find it full no longer, the one that takes the moment adds the span. */
-tt_inline void tt_end_full(struct tt_listener *listener, tt_mono_ns now)
+/* What is counted of a listener; NULL where nothing is. */
+tt_inline struct tt_queue *tt_find_queue(tt_cookie cookie)
 {
-	tt_mono_ns since = __sync_lock_test_and_set(&listener->full_since_ns, 0);
+	return CFG(listen_stats) ? MAP_GET(tt_queues, &cookie) : NULL;
+}
+
+/* Of several CPUs that find it full no longer, the one that takes the moment adds the span. */
+tt_inline void tt_end_full(struct tt_queue *queue, tt_mono_ns now)
+{
+	tt_mono_ns since = __sync_lock_test_and_set(&queue->full_since_ns, 0);
 
 	/* it may have become full on another CPU after this one took the time */
 	if (since && now > since)
-		__sync_fetch_and_add(&listener->full_ns, now - since);
+		__sync_fetch_and_add(&queue->full_ns, now - since);
 }
 
 /* The queue's depth after a change. A queue of max is full with max + 1 in it. */
-tt_inline void tt_note_depth(struct tt_listener *listener, tt_count depth, tt_count max,
-			     tt_mono_ns now)
+tt_inline void tt_note_depth(struct tt_queue *queue, tt_count depth, tt_count max, tt_mono_ns now)
 {
-	listener->accept_queue_max = max;
-	tt_raise(listener->accept_queue_peaks, depth);
+	queue->accept_queue_max = max;
+	tt_raise(queue->accept_queue_peaks, depth);
 	if (depth > max)
-		__sync_val_compare_and_swap(&listener->full_since_ns, 0, now);
-	else if (listener->full_since_ns)
-		tt_end_full(listener, now);
+		__sync_val_compare_and_swap(&queue->full_since_ns, 0, now);
+	else if (queue->full_since_ns)
+		tt_end_full(queue, now);
 }
 
 /* The queue as it stands; false if the pointer is another socket's by now. */
@@ -70,46 +75,50 @@ tt_inline bool tt_read_queue(const struct tt_listener *listener, tt_cookie cooki
 	return true;
 }
 
-tt_inline void tt_look_at_queue(struct tt_listener *listener, tt_cookie cookie, tt_mono_ns now)
+tt_inline void tt_look_at_queue(struct tt_queue *queue, tt_cookie cookie, tt_mono_ns now)
 {
+	const struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
 	tt_count depth = 0, max = 0;
 
-	if (tt_read_queue(listener, cookie, &depth, &max))
-		tt_note_depth(listener, depth, max, now);
+	if (listener && tt_read_queue(listener, cookie, &depth, &max))
+		tt_note_depth(queue, depth, max, now);
 }
 
 /* A child finished its handshake: it waits in the queue. */
 tt_inline void tt_enqueued(struct tt_sock *child, tt_mono_ns now)
 {
-	struct tt_listener *listener;
+	struct tt_queue *queue;
 
 	/* with TCP_FASTOPEN it may have been accepted before it is finished */
 	if (child->owner_is == TT_OWNER_PROCESS)
 		return;
 	child->is |= TT_SOCK_WAITING;
-	if (!CFG(listen_stats))
+	queue = tt_find_queue(child->listener_cookie);
+	if (!queue)
 		return;
-	listener = MAP_GET(tt_listeners, &child->listener_cookie);
-	if (!listener)
-		return;
-	__sync_fetch_and_add(&listener->finished, 1);
-	tt_look_at_queue(listener, child->listener_cookie, now);
+	__sync_fetch_and_add(&queue->finished, 1);
+	tt_look_at_queue(queue, child->listener_cookie, now);
 }
 
-/* A child that waits comes to its end: reset by its peer, or closed with its listener. */
-tt_inline void tt_ended_waiting(struct tt_sock *child)
+/*
+ * A child that waits comes to its end: reset by its peer, or closed with its
+ * listener; or, as it has a struct socket, somebody accepted it and nobody saw.
+ */
+tt_inline void tt_ended_waiting(const struct sock *sk, int new, struct tt_sock *child)
 {
-	struct tt_listener *listener;
+	struct tt_queue *queue;
+	bool taken = tt_has_file(sk);
 
-	if (!CFG(listen_stats))
+	child->is ^= TT_SOCK_WAITING | taken * (new == TT_CLOSE ? TT_SOCK_LEFT : TT_SOCK_TAKEN);
+	queue = tt_find_queue(child->listener_cookie);
+	if (!queue)
 		return;
-	listener = MAP_GET(tt_listeners, &child->listener_cookie);
-	if (!listener)
-		return;
-	if (listener->closed_ns)
-		__sync_fetch_and_add(&listener->never_accepted, 1);
+	if (taken)
+		__sync_fetch_and_add(&queue->accepts, 1);
+	else if (queue->closed_ns)
+		__sync_fetch_and_add(&queue->never_accepted, 1);
 	else
-		__sync_fetch_and_add(&listener->reset_in_queue, 1);
+		__sync_fetch_and_add(&queue->reset_in_queue, 1);
 }
 
 #endif

@@ -25,13 +25,17 @@ struct tt_config {
 	__u8 filter_rport;
 	__u8 filter_addr;
 	__u8 listen_stats; /* count what happens in the queues of each listener */
+	__u8 accept_hook;  /* accepts are seen: one that is not is told as it ends */
 	__u8 connect_exit; /* connect()'s end is seen: what it says need not be guessed */
 	__u8 tell_forks;   /* tell of every process: a recording is asked later whose child each was
 			    */
 	__u8 hold_children; /* 1: a child without a peer is told of with its next transition; 2: all
 			     */
+	__u8 uring;	    /* 1: io_uring_complete has an answer as it stands, 2: its parts */
 	__u8 ring;	    /* send through ring buffers, not perf buffers */
-	__u32 last_place;   /* of tt_places: their number, a power of two, less one */
+	__u8 see_drops;	    /* what listeners throw away is looked at */
+	__u8 reserved;
+	__u32 last_place; /* of tt_places: their number, a power of two, less one */
 };
 
 struct tt_portset {
@@ -212,6 +216,8 @@ struct tt_sock {
 #define TT_SOCK_CONNECTING 1
 #define TT_SOCK_WAITING 2 /* finished, and not accepted yet */
 #define TT_SOCK_HELD 4	  /* its LISTEN->SYN_RECV is not told of yet */
+#define TT_SOCK_TAKEN 8	  /* accepted, and nobody saw it: to be told as it ends */
+#define TT_SOCK_LEFT 24	  /* the same, and nobody has closed it yet */
 
 /* In user space's reach as memory, not by a system call a socket. */
 struct {
@@ -240,7 +246,20 @@ struct tt_listener {
 	tt_port port;
 	tt_family family;
 	__u8 matched; /* a target holds it */
-	/* what follows is kept with listen_stats alone */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, tt_cookie);
+	__type(value, struct tt_listener);
+} tt_listeners SEC(".maps");
+
+/*
+ * What happened in its queues, with listen_stats alone. Apart from what is above:
+ * that user space corrects, as a whole; this it only reads.
+ */
+struct tt_queue {
 	tt_mono_ns opened_ns; /* 0: before tracing */
 	tt_mono_ns closed_ns; /* 0: it listens; else user space forgets it at its next look */
 	tt_mono_ns full_since_ns;
@@ -263,16 +282,16 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, tt_cookie);
-	__type(value, struct tt_listener);
-} tt_listeners SEC(".maps");
+	__type(value, struct tt_queue);
+} tt_queues SEC(".maps");
 
-/* Where a listener's entry is made: in process context alone. */
+/* Where an entry is made: in process context alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct tt_listener);
-} tt_new_listener SEC(".maps");
+	__type(value, struct tt_queue);
+} tt_new_queue SEC(".maps");
 
 /* Seeded listeners by port: whose queue an older child is in. Several: nobody knows. */
 struct tt_port_key {

@@ -78,14 +78,30 @@ tt_inline __u64 tt_percpu_offset(const struct tt_here *here)
 	return pointer ? tt_as_number(here) - pointer : 0;
 }
 
+/* 0 where a family is not there. */
+tt_inline __u64 tt_read_ipstat(const void *counters, __u64 offset)
+{
+	__u64 value = 0;
+
+	if (!counters)
+		return 0;
+	counters += offset + bpf_core_field_offset(struct ipstats_mib, mibs);
+	bpf_probe_read_kernel(&value, sizeof(value),
+			      counters + tt_syn_setup.mib[TT_MIB_OUTNOROUTES] * sizeof(value));
+	return value;
+}
+
 tt_inline void tt_read_mibs(const struct net *net, __u64 offset, __u64 *values)
 {
 	const void *counters = BPF_CORE_READ(net, mib.net_statistics);
 
 	counters += offset + bpf_core_field_offset(struct linux_mib, mibs);
-	for (int i = 0; i < TT_MIB_MAX; i++)
+	for (int i = 0; i < TT_MIB_OUTNOROUTES; i++)
 		bpf_probe_read_kernel(&values[i], sizeof(values[i]),
 				      counters + tt_syn_setup.mib[i] * sizeof(long));
+	values[TT_MIB_OUTNOROUTES] =
+		tt_read_ipstat(BPF_CORE_READ(net, mib.ip_statistics), offset) +
+		tt_read_ipstat(BPF_CORE_READ(net, mib.ipv6_statistics), offset);
 }
 
 struct tt_priming {

@@ -92,6 +92,15 @@ tt_inline tt_cookie tt_get_cookie(const struct sock *sk)
 	return cookie ? cookie : bpf_get_socket_cookie((void *)sk);
 }
 
+/* Whether accept() gave it a struct socket; a copy, as following a checked pointer takes long. */
+tt_inline bool tt_has_file(const struct sock *sk)
+{
+	struct socket *socket = NULL;
+
+	bpf_core_read(&socket, sizeof(socket), &sk->sk_socket);
+	return socket;
+}
+
 /* The cookie as it stands, for programs that may not ask for one; 0: none yet. */
 tt_inline tt_cookie tt_read_cookie(const struct sock_common *skc)
 {

@@ -2,6 +2,7 @@
 /* One object out of one file a subject: they share maps and settings. */
 #include "probes/state.bpf.c"
 #include "probes/accept.bpf.c"
+#include "probes/uring.bpf.c"
 #include "probes/handshake.bpf.c"
 #include "probes/request.bpf.c"
 #include "probes/syn_drop.bpf.c"

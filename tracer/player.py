@@ -62,6 +62,7 @@ class Player:
             "LSTN": self._listeners,
             "DROP": self._drops,
             "KERN": self._kernel,
+            "DESC": self._descriptors,
             "MISS": self._missed,
             "TICK": self._tick,
             "MARK": self._mark,
@@ -124,6 +125,10 @@ class Player:
     def _cgroups(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
         self.facts.cgroups.update({int(key): path for key, path in found.items()})
+
+    def _descriptors(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        self._view.descriptors({(pid, start): (used, limit) for pid, start, used, limit in found})
 
     def _rows(self, frame: Frame, name: str) -> Records:
         return np.frombuffer(frame.data, self.facts.layout.dtypes[name])

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tracer.attribution import cgroups
+from tracer.attribution import cgroups, descriptors
 from tracer.errors import TracerError
+from tracer.kernel.buffers import Chunk
 from tracer.kernel.live import LiveSource, Settings
 from tracer.player import Player
 from tracer.views.base import View
@@ -36,6 +37,7 @@ RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
 LOOK_SHARE = 200  # of sparing sessions: 1/200 of a CPU,
 LOOK_S = 10.0  # but at least this often
+DESCRIPTORS_S = 1.0  # of one process, count its descriptors again after this long
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
 
 
@@ -126,6 +128,7 @@ class Session:
             if self.settings.snapshots and not self.settings.sparing:
                 yield Frame("SOCK", source.sockets())  # what was counted before it began
         groups = _Groups(source)
+        self._descriptors = _Descriptors()
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         begin = time.monotonic()
         if self.settings.sparing:
@@ -179,6 +182,7 @@ class Session:
             for chunk in chunks:
                 if tag == "LARG":
                     yield from groups.frames(source.task_cgroups(chunk))
+                    yield from self._descriptors.frames(source, chunk)
                 yield Frame(tag, chunk)
         stats = source.stats()
         if stats is not None:
@@ -232,6 +236,28 @@ class Session:
 
 def _kernel(counters: dict[int, dict[str, int]]) -> Frame:
     return Frame("KERN", json.dumps(counters).encode())
+
+
+class _Descriptors:
+    """How many descriptors those have who could not accept for want of one, as they stand then."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[int, int], float] = {}
+
+    def frames(self, source: LiveSource, chunk: Chunk) -> Iterator[Frame]:
+        """A frame with the numbers of those not looked at within the last second."""
+        if not source.initial_pids:
+            return
+        now, found = time.monotonic(), []
+        for pid, start in source.out_of_descriptors(chunk):
+            if now - self._told.get((pid, start), 0) < DESCRIPTORS_S:
+                continue
+            self._told[pid, start] = now
+            numbers = descriptors.in_use(pid)
+            if numbers:
+                found.append((pid, start, *numbers))
+        if found:
+            yield Frame("DESC", json.dumps(found).encode())
 
 
 class _Groups:

@@ -94,6 +94,18 @@ tt_inline struct tt_sock *tt_seed_child(struct sock_common *skc, const struct tt
 	return child;
 }
 
+/* Of one that is older than the tracer. */
+tt_inline void tt_open_older_queue(tt_cookie cookie)
+{
+	__u32 zero = 0;
+	struct tt_queue *queue = CFG(listen_stats) ? MAP_GET(tt_new_queue, &zero) : NULL;
+
+	if (!queue)
+		return;
+	__builtin_memset(queue, 0, sizeof(*queue));
+	MAP_PUT(tt_queues, &cookie, queue, BPF_NOEXIST);
+}
+
 /*
  * Every descriptor of every process. The file is held while this runs, so the
  * socket cannot be destroyed in between and an entry made here cannot be left
@@ -167,6 +179,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 		};
 
 		__builtin_memcpy(opened.addr, head.laddr, sizeof(opened.addr));
+		tt_open_older_queue(head.cookie);
 		MAP_PUT(tt_listeners, &head.cookie, &opened, BPF_NOEXIST);
 	}
 	row.cookie = head.cookie;
@@ -181,28 +194,24 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-/* What is kept of a listener, and its queues as they stand. */
-tt_inline void tt_fill_listener(struct tt_listener_row *row, const struct tt_listener *listener)
+/* What was counted of it. */
+tt_inline void tt_fill_queue(struct tt_listener_row *row, const struct tt_queue *queue)
 {
 	tt_mono_ns since_ns, now_ns;
 
-	row->matched = listener->matched;
-	row->pid = listener->owner.pid;
-	row->start = listener->owner.start;
-	row->cgroup_id = listener->owner.cgroup_id;
-	row->finished = listener->finished;
-	row->accepts = listener->accepts;
-	row->reset_in_queue = listener->reset_in_queue;
-	row->never_accepted = listener->never_accepted;
-	row->overflows = listener->overflows;
-	row->cookies_sent = listener->cookies_sent;
-	__builtin_memcpy(row->drops, listener->drops, sizeof(row->drops));
-	row->accept_queue_peak = tt_peak(listener->accept_queue_peaks);
-	row->syn_queue_peak = tt_peak(listener->syn_queue_peaks);
-	row->full_ns = listener->full_ns;
-	row->opened_ns = listener->opened_ns;
+	row->finished = queue->finished;
+	row->accepts = queue->accepts;
+	row->reset_in_queue = queue->reset_in_queue;
+	row->never_accepted = queue->never_accepted;
+	row->overflows = queue->overflows;
+	row->cookies_sent = queue->cookies_sent;
+	__builtin_memcpy(row->drops, queue->drops, sizeof(row->drops));
+	row->accept_queue_peak = tt_peak(queue->accept_queue_peaks);
+	row->syn_queue_peak = tt_peak(queue->syn_queue_peaks);
+	row->full_ns = queue->full_ns;
+	row->opened_ns = queue->opened_ns;
 	/* the span that goes on; read once, as it may end meanwhile */
-	since_ns = *(volatile __u64 *)&listener->full_since_ns;
+	since_ns = *(volatile __u64 *)&queue->full_since_ns;
 	now_ns = bpf_ktime_get_ns();
 	if (since_ns && now_ns > since_ns && row->accept_queue > row->accept_queue_max)
 		row->full_ns += now_ns - since_ns;
@@ -215,6 +224,7 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	struct sock_common *skc = ctx->sk_common;
 	struct tt_listener_row row = {};
 	struct tt_listener *listener;
+	struct tt_queue *queue;
 	struct tt_head head = {};
 	struct tcp_sock *tp;
 	struct net *net;
@@ -236,8 +246,15 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	row.accept_queue = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 	row.accept_queue_max = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	listener = MAP_GET(tt_listeners, &row.cookie);
-	if (listener)
-		tt_fill_listener(&row, listener);
+	if (listener) {
+		row.matched = listener->matched;
+		row.pid = listener->owner.pid;
+		row.start = listener->owner.start;
+		row.cgroup_id = listener->owner.cgroup_id;
+	}
+	queue = tt_find_queue(row.cookie);
+	if (queue)
+		tt_fill_queue(&row, queue);
 	row.syn_queue = tp->inet_conn.icsk_accept_queue.qlen.counter;
 	row.syn_queue_max = row.accept_queue_max; /* inet_csk_reqsk_queue_is_full() */
 	row.defer_accept = tp->inet_conn.icsk_accept_queue.rskq_defer_accept;
@@ -292,6 +309,13 @@ tt_inline bool tt_fill_request(struct tt_sock_row *row, struct sock_common *skc)
 	return listener->matched;
 }
 
+tt_inline bool tt_is_taken(struct sock_common *skc)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(skc);
+
+	return tp && tp->inet_conn.icsk_inet.sk.sk_socket;
+}
+
 /* A mini-socket may stand for FIN_WAIT2, the peer's FIN still to come: as `ss` shows it. */
 tt_inline __u8 tt_read_substate(struct sock_common *skc)
 {
@@ -330,8 +354,10 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 		row.cgroup_id = sock->owner.cgroup_id;
 		row.owner_is = sock->owner_is;
 		row.listener_cookie = sock->listener_cookie;
-		/* one that waited before tracing has done so at least since then */
-		if (sock->is & TT_SOCK_WAITING)
+		/* one that waited before tracing has done so at least since then; what accept() was
+		 * not seen to take waits no longer if it has a struct socket
+		 */
+		if (sock->is & TT_SOCK_WAITING && !tt_is_taken(skc))
 			row.waiting_ns = bpf_ktime_get_ns() - (sock->established_ns
 								       ? sock->established_ns
 								       : tt_control.attached_ns);

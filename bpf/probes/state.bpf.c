@@ -7,10 +7,13 @@
  * Attach: tp_btf. It cannot lose a nested event to another program, as kprobes
  * and classic tracepoints do; what it skips itself is in recursion_misses.
  */
+#include "../accept.h"
 #include "../counts.h"
 #include "../emit.h"
 #include "../handshake.h"
+#include "../hearers.h"
 #include "../listeners.h"
+#include "../mib.h"
 #include "../owner.h"
 #include "../sock.h"
 #include "../socks.h"
@@ -43,33 +46,58 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 	remains->cookie = cookie;
 }
 
+tt_inline void tt_open_queue(const struct sock *sk, tt_cookie cookie, tt_mono_ns now)
+{
+	__u32 zero = 0;
+	struct tt_queue *queue = MAP_GET(tt_new_queue, &zero);
+	struct net *net = NULL;
+
+	if (!queue)
+		return;
+	__builtin_memset(queue, 0, sizeof(*queue));
+	queue->opened_ns = now;
+	queue->accept_queue_max = sk->sk_max_ack_backlog;
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	bpf_core_read(&queue->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
+	MAP_PUT(tt_queues, &cookie, queue, BPF_ANY);
+}
+
+/* SYNs that come for it are looked at from now on. */
+tt_inline void tt_begin_hearing(const struct sock *sk, struct tt_head *head, tt_cookie cookie,
+				tt_netns netns)
+{
+	struct net *net = NULL;
+
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	tt_prime(net);
+	head->netns = netns;
+	tt_add_hearer(head, cookie);
+}
+
 /* A listener is remembered by its cookie. */
 tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netns netns,
 				tt_mono_ns now, const struct tt_owner *owner, bool matched)
 {
 	struct tt_head head = {};
-	__u32 zero = 0;
-	struct tt_listener *listener = MAP_GET(tt_new_listener, &zero);
-	struct net *net = NULL;
+	struct tt_listener listener = {
+		.owner = *owner,
+		.opener_pid = owner->pid,
+		.opener_start = owner->start,
+		.sk = (__u64)sk,
+		.netns = netns,
+		.matched = matched,
+	};
 
-	if (!listener)
-		return;
-	__builtin_memset(listener, 0, sizeof(*listener));
-	listener->owner = *owner;
-	listener->opener_pid = owner->pid;
-	listener->opener_start = owner->start;
-	listener->sk = (__u64)sk;
-	listener->netns = netns;
-	listener->matched = matched;
-	listener->opened_ns = now;
-	listener->accept_queue_max = sk->sk_max_ack_backlog;
-	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
-	bpf_core_read(&listener->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
 	tt_read_tuple(&sk->__sk_common, &head, true);
-	listener->port = head.lport;
-	listener->family = head.family;
-	__builtin_memcpy(listener->addr, head.laddr, sizeof(listener->addr));
-	MAP_PUT(tt_listeners, &cookie, listener, BPF_ANY);
+	listener.port = head.lport;
+	listener.family = head.family;
+	__builtin_memcpy(listener.addr, head.laddr, sizeof(listener.addr));
+	if (CFG(see_drops))
+		tt_begin_hearing(sk, &head, cookie, netns);
+	/* its counters first: who finds a listener counts */
+	if (CFG(listen_stats))
+		tt_open_queue(sk, cookie, now);
+	MAP_PUT(tt_listeners, &cookie, &listener, BPF_ANY);
 }
 
 /* A child before its accept belongs to its listener's owner. */
@@ -120,11 +148,20 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 	}
 }
 
+tt_inline void tt_end_hearing(const struct tt_listener *listener, tt_cookie cookie)
+{
+	struct tt_head head = {.netns = listener->netns, .lport = listener->port};
+
+	__builtin_memcpy(head.laddr, listener->addr, sizeof(head.laddr));
+	tt_remove_hearer(&head, cookie);
+}
+
 tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, struct tt_sock *sock,
 				 struct tt_stats *stats)
 {
 	struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
 	struct tt_owner closer;
+	struct tt_queue *queue;
 
 	if (!listener)
 		return;
@@ -133,13 +170,16 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 	if (tt_closing_owner(ctx, stats, now, &closer))
 		sock->owner = closer;
 	sock->matched = listener->matched;
-	if (!CFG(listen_stats)) {
+	if (CFG(see_drops))
+		tt_end_hearing(listener, cookie);
+	queue = tt_find_queue(cookie);
+	if (!queue) {
 		MAP_DEL(tt_listeners, &cookie);
 		return;
 	}
 	/* its children end after it, and what it counted is read once more */
-	listener->closed_ns = now;
-	tt_end_full(listener, now);
+	queue->closed_ns = now;
+	tt_end_full(queue, now);
 }
 
 /* Count and send one transition, if the filters let it pass. */
@@ -171,8 +211,9 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		stats->lost_map[TT_KIND_STATE]++;
 		return;
 	}
-	if (CFG(count_by_owner))
-		tt_count_transition(stats, event, slot);
+	/* lost once, not from the counts and then from a buffer too */
+	if (CFG(count_by_owner) && !tt_count_transition(stats, event, slot))
+		return;
 	if (CFG(keep_remains) && event->timewait)
 		tt_keep_remains(head->cookie, sock);
 	if (CFG(stream)) {
@@ -314,11 +355,8 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		sock->handshake_us = tp ? tp->srtt_us >> 3 : 0;
 		tt_enqueued(sock, head->mono_ns);
 	}
-	/* one that nobody has accepted ends at once: who closes it in steps has it, however */
-	if (tt_is_closing(old, new))
-		sock->is &= ~TT_SOCK_WAITING;
-	if (new == TT_CLOSE && (sock->is & TT_SOCK_WAITING))
-		tt_ended_waiting(sock);
+	if (sock->is & TT_SOCK_WAITING && (new == TT_CLOSE || tt_is_closing(old, new)))
+		tt_ended_waiting(sk, new, sock);
 
 	if (!tt_is_live())
 		return 0;
@@ -398,6 +436,30 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_NESTED);
 }
 
+/*
+ * One that was accepted unseen. If nobody had closed it when it came to CLOSE, its
+ * last holder does so now; else this is where its last packet is.
+ */
+tt_inline void tt_end_taken(void *ctx, const struct sock *sk, tt_cookie cookie, __u32 slot)
+{
+	struct tt_stats *stats = tt_get_stats(slot);
+	struct tt_bench *bench = MAP_GET(tt_benches, &slot);
+	struct tt_sock *sock = tt_find_sock(cookie);
+	struct tt_owner closer;
+	bool left;
+
+	if (!sock || !(sock->is & TT_SOCK_TAKEN) || !stats || !bench || !tt_is_live())
+		return;
+	left = (sock->is & TT_SOCK_LEFT) == TT_SOCK_LEFT;
+	sock->is &= ~TT_SOCK_LEFT;
+	if (left && tt_closing_owner(ctx, stats, bpf_ktime_get_ns(), &closer)) {
+		sock->owner = closer;
+		sock->owner_is = TT_OWNER_PROCESS;
+		sock->matched = tt_is_target(closer.pid, closer.start);
+	}
+	tt_tell_taken(ctx, sk, sock, &bench->large, stats);
+}
+
 /* The last that is heard of a full socket; its number can be used again from here on. */
 PROBE_BTF("tcp_destroy_sock")
 int BPF_PROG(tt_destroy, const struct sock *sk)
@@ -409,6 +471,8 @@ int BPF_PROG(tt_destroy, const struct sock *sk)
 	turn = MAP_GET(tt_turns, &zero);
 	if (turn)
 		turn->destroyed = (__u64)sk;
+	if (CFG(accept_hook))
+		tt_end_taken(ctx, sk, cookie, TT_SLOT_STATE);
 	tt_forget_sock(cookie);
 	return 0;
 }
@@ -426,6 +490,8 @@ int BPF_PROG(tt_destroy_also, const struct sock *sk)
 		turn->destroyed = 0; /* the next socket may get the same address */
 		return 0;
 	}
+	if (CFG(accept_hook))
+		tt_end_taken(ctx, sk, cookie, TT_SLOT_NESTED);
 	tt_forget_sock(cookie);
 	return 0;
 }

@@ -8,6 +8,8 @@
  * Not drops, as no counter moves: a SYN sent again that has its answer, the bare
  * ACK that TCP_DEFER_ACCEPT waits past, a SYN that another CPU handles as well.
  *
+ * Which listener it went to is known from its listen() on (probes/state.bpf.c).
+ *
  * Attach, first that loads: fexit of the functions that listeners' packets go
  * through, which nothing else does; else raw_tp where the packet is freed: a SYN,
  * dropped or not, as one that was used up, by consume_skb() in
@@ -153,7 +155,7 @@ tt_inline struct tt_listener *tt_tell_listener(struct tt_syn_drop *event, const 
 }
 
 tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, __u64 *moved,
-			     bool matched, struct tt_stats *stats)
+			     bool matched)
 {
 	const struct tt_head *head = &event->head;
 	struct tt_drop_key key = {
@@ -171,10 +173,17 @@ tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, __u
 	if (!value) {
 		MAP_PUT(tt_drops, &key, &first, BPF_NOEXIST);
 		value = MAP_GET(tt_drops, &key);
-		if (!value) {
-			stats->lost_map[TT_KIND_SYN_DROP]++;
+	}
+	if (!value) {
+		/* more listeners than there is room for: the entries without a place are there
+		 * from the start
+		 */
+		key.listener_cookie = 0;
+		key.netns = 0;
+		key.port = 0;
+		value = MAP_GET(tt_drops, &key);
+		if (!value)
 			return;
-		}
 	}
 	value->packets += packets;
 	value->wanted_cookies += moved[TT_MIB_TCPREQQFULLDOCOOKIES];
@@ -208,13 +217,15 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 {
 	struct tt_syn_drop *event = &large->syn_drop;
 	__u32 cause = event->cause;
+	struct tt_queue *queue;
 	bool admitted;
 
 	admitted = tt_admit(stats, TT_KIND_SYN_DROP, &event->head, 1U << TT_LISTEN,
 			    listener && listener->matched);
-	tt_count_drop(event, packets, moved, admitted, stats);
-	if (CFG(listen_stats) && listener && cause < TT_CAUSE_MAX)
-		__sync_fetch_and_add(&listener->drops[cause], packets);
+	tt_count_drop(event, packets, moved, admitted);
+	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;
+	if (queue && cause < TT_CAUSE_MAX)
+		__sync_fetch_and_add(&queue->drops[cause], packets);
 	if (!admitted || !CFG(stream))
 		return;
 	if (!tt_may_send(here, event->head.mono_ns)) {
@@ -223,6 +234,21 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 	}
 	event->count = packets;
 	tt_send(ctx, tt_large, TT_KIND_SYN_DROP, large, stats);
+}
+
+/*
+ * Of what no counter of a listener's tells. The way back is looked for before the
+ * reserve is; a route that was not found on this CPU since the last SYN is taken to
+ * be the packet's own. Memory and a security module's word leave nothing behind.
+ */
+tt_inline tt_cause_t tt_cause_of_rest(const struct net *net, const struct tt_syn_drop *event,
+				      const __u64 *moved, __u64 packets)
+{
+	if (moved[TT_MIB_OUTNOROUTES] >= packets)
+		return TT_CAUSE_ROUTE;
+	if (event->stage == TT_STAGE_SYN && tt_is_reserved(net, event))
+		return TT_CAUSE_SYN_QUEUE_RESERVE;
+	return TT_CAUSE_OTHER;
 }
 
 /*
@@ -251,18 +277,20 @@ tt_inline void tt_tell_moved(void *ctx, const struct net *net, struct tt_large *
 		tt_tell_drop(ctx, large, listener, full, moved, here, stats);
 	}
 	if (drops > overflows + full) {
-		event->cause = event->stage == TT_STAGE_SYN && tt_is_reserved(net, event)
-				       ? TT_CAUSE_SYN_QUEUE_RESERVE
-				       : TT_CAUSE_OTHER;
-		tt_tell_drop(ctx, large, listener, drops - overflows - full, moved, here, stats);
+		drops -= overflows + full;
+		event->cause = tt_cause_of_rest(net, event, moved, drops);
+		tt_tell_drop(ctx, large, listener, drops, moved, here, stats);
 	}
 }
 
-tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const struct sock *sk)
+/* `heard`: one that a listener took up, dropped or not; it may have made its queue deeper. */
+tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const struct sock *sk,
+				const bool heard)
 {
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_DROP);
 	struct tt_listener *listener;
 	const struct net *net;
+	struct tt_queue *queue;
 	__u64 moved[TT_MIB_MAX] = {};
 	struct tt_syn_drop *event;
 	struct tt_large *large;
@@ -281,7 +309,7 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 	if (!tt_take_moved(net, here, moved) || !tt_is_live())
 		return 0;
 	cookies = moved[TT_MIB_SYNCOOKIESSENT];
-	if (!moved[TT_MIB_LISTENDROPS] && !cookies && !CFG(listen_stats))
+	if (!moved[TT_MIB_LISTENDROPS] && !cookies && !(heard && CFG(listen_stats)))
 		return 0;
 	event = &large->syn_drop;
 	__builtin_memset(large, 0, sizeof(*large));
@@ -292,18 +320,18 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 	event->head.netns = BPF_CORE_READ(net, ns.inum);
 	event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	listener = tt_tell_listener(event, sk);
-	if (CFG(listen_stats) && listener) {
-		tt_raise(listener->syn_queue_peaks, event->syn_queue);
-		__sync_fetch_and_add(&listener->overflows, moved[TT_MIB_LISTENOVERFLOWS]);
-		__sync_fetch_and_add(&listener->cookies_sent, cookies);
+	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;
+	if (queue) {
+		tt_raise(queue->syn_queue_peaks, event->syn_queue);
+		__sync_fetch_and_add(&queue->overflows, moved[TT_MIB_LISTENOVERFLOWS]);
+		__sync_fetch_and_add(&queue->cookies_sent, cookies);
 	}
 	if (cookies) {
 		event->cause = TT_CAUSE_SYN_QUEUE_FULL;
 		event->answer = TT_ANSWER_COOKIE;
 		tt_count_drop(event, cookies, moved,
 			      tt_refuses(&event->head, 1U << TT_LISTEN,
-					 listener && listener->matched) == TT_FILTER_NONE,
-			      stats);
+					 listener && listener->matched) == TT_FILTER_NONE);
 		event->answer = TT_ANSWER_NONE;
 	}
 	if (moved[TT_MIB_LISTENDROPS])
@@ -315,27 +343,27 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 PROBE_FEXIT("tcp_conn_request")
 int tt_syn_fexit(__u64 *ctx)
 {
-	return tt_look_at_packet(ctx, (const void *)ctx[3], (const void *)ctx[2]);
+	return tt_look_at_packet(ctx, (const void *)ctx[3], (const void *)ctx[2], true);
 }
 
 /* tcp_check_req(listener, skb, request, …): and of an ACK that answers a SYN-ACK */
 PROBE_FEXIT("tcp_check_req")
 int tt_ack_fexit(__u64 *ctx)
 {
-	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0]);
+	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0], false);
 }
 
 /* cookie_v4_check(listener, skb): the same, where there was no room for the request */
 PROBE_FEXIT("cookie_v4_check")
 int tt_cookie4_fexit(__u64 *ctx)
 {
-	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0]);
+	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0], false);
 }
 
 PROBE_FEXIT("cookie_v6_check")
 int tt_cookie6_fexit(__u64 *ctx)
 {
-	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0]);
+	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0], false);
 }
 
 PROBE_RAW("consume_skb")
@@ -345,7 +373,7 @@ int tt_consumed(struct bpf_raw_tracepoint_args *ctx)
 
 	for (int i = 0; i < TT_SYN_SPANS; i++)
 		if (location >= tt_syn_setup.syn_from[i] && location < tt_syn_setup.syn_to[i])
-			return tt_look_at_packet(ctx, (const void *)ctx->args[0], NULL);
+			return tt_look_at_packet(ctx, (const void *)ctx->args[0], NULL, true);
 	return 0;
 }
 
@@ -356,32 +384,8 @@ int tt_freed(struct bpf_raw_tracepoint_args *ctx)
 
 	for (int i = 0; i < TT_ACK_SPANS; i++)
 		if (location >= tt_syn_setup.ack_from[i] && location < tt_syn_setup.ack_to[i])
-			return tt_look_at_packet(ctx, (const void *)ctx->args[0],
-						 tt_freed_for(ctx));
-	return 0;
-}
-
-/* A socket that begins or ceases to listen: after tt_state, which keeps what is known of it. */
-PROBE_BTF("inet_sock_set_state")
-int BPF_PROG(tt_hearing, const struct sock *sk, int old, int new)
-{
-	struct tt_head head = {};
-	tt_cookie cookie;
-	struct net *net;
-
-	if (sk->sk_protocol != IPPROTO_TCP ||
-	    (new != TT_LISTEN && (old != TT_LISTEN || new != TT_CLOSE)))
-		return 0;
-	cookie = tt_get_cookie(sk);
-	head.netns = tt_read_netns(&sk->__sk_common, true);
-	tt_read_full_tuple(sk, new, &head);
-	if (new != TT_LISTEN) {
-		tt_remove_hearer(&head, cookie);
-		return 0;
-	}
-	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
-	tt_prime(net);
-	tt_add_hearer(&head, cookie);
+			return tt_look_at_packet(ctx, (const void *)ctx->args[0], tt_freed_for(ctx),
+						 false);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import signal
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.kernel
 NEAR_US = 100  # what lies between the end of a handshake and its client's return from connect()
 IN_ACCEPT = ("43", "288", "202", "242")  # accept, accept4: x86-64, arm64
 MEMBERS = [
-    *("ts", "span_us", "kind"),
+    *("ts", "span_us", "kind", "total"),
     *("listener_addr", "listener_port", "listener_pid", "listener_comm", "listener_cookie"),
     *("netns", "pid", "comm", "accepts", "failed", "wait_us"),
     *("reset_in_queue", "never_accepted", "waiting", "oldest_waiting_us"),
@@ -263,6 +264,7 @@ def test_connections_that_end_in_the_queue_are_counted_by_how(
         server.do("close", name="l")
         *blocks, total = tracer.stop()
     assert blocks == [waiting, reset]
+    assert [block["total"] for block in (*blocks, total)] == [False, False, True]
     ends = ("waiting", "reset_in_queue", "never_accepted")
     assert [waiting[name] for name in ends] == [7, 0, 0]
     assert [reset[name] for name in ends] == [4, 3, 0]
@@ -302,6 +304,22 @@ def test_an_accept_that_fails_belongs_to_who_called_it(
         server.pid: 3,
     }
     assert tracer.counts["matched"] == 8
+
+
+def test_who_is_out_of_descriptors_is_told_with_how_many_it_may_have(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "a.rec")
+    with trace(ns, "-w", path, json=False) as tracer:
+        hold(client, 1)
+        said = server.do("accept_without_room", listener="l", count=3, keep=True)
+        wait_until(lambda: b"DESC" in Path(path).read_bytes(), "the descriptors to be looked at")
+        tracer.stop()
+    used = len(os.listdir(f"/proc/{server.pid}/fd"))
+    line = f"{server.comm}[{server.pid}]: {used} of {said['limit']} descriptors in use"
+    assert used == said["limit"]
+    assert line in tracer.stdout.splitlines()
+    assert replay("accepts", "-r", path) == tracer.stdout
 
 
 def test_a_filter_leaves_out_other_listeners_and_their_queues(

@@ -19,8 +19,11 @@ from typing import Any
 import pytest
 
 from tests.harness import Namespace, Record, Tracer, namespace, wait_until
-from tests.programs.driver import Program
+from tests.programs.driver import Process, Program
 from tests.programs.places import inside
+from tracer.kernel import maps
+from tracer.kernel.live import LiveSource, Settings
+from tracer.wire.filters import Filters
 
 pytestmark = pytest.mark.kernel
 
@@ -194,3 +197,43 @@ def test_a_recording_shows_what_the_session_showed(ns: Namespace, tmp_path: Any)
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout == tracer.stdout
     assert of(tracer.records)["accept_queue"] == 2
+
+
+# --- what is counted is kept apart from what user space corrects ----------------------
+
+
+def test_what_is_counted_while_a_listener_finds_an_heir_is_not_overwritten(
+    ns: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner lets go of it; between the look at it and the correction others accept."""
+    before, between, after = 3, 7, 11
+    replaced = []
+    with Program("tt-server", ns.enter) as server, Program("tt-client", ns.enter) as client:
+        server.do("bind", name="l", address="127.0.0.1", port=PORT)
+        server.do("listen", name="l", backlog=100)
+        worker = server.fork()
+        settings = Settings(Filters(netns=frozenset({ns.inode})), stream=False, listen_stats=True)
+        source = LiveSource(settings)
+        real = maps.replace
+
+        def take(process: Process, count: int) -> None:
+            client.do("hold", address="127.0.0.1", port=PORT, count=count)
+            process.do("accept_some", listener="l", count=count)
+
+        def late(fd: int, key: Any, value: Any) -> None:
+            take(worker, between)
+            replaced.append(int(key[0]))
+            real(fd, key, value)
+
+        try:
+            take(server, before)
+            server.do("close", name="l")
+            monkeypatch.setattr(maps, "replace", late)
+            source.reseed()
+            take(worker, after)
+            (row,) = source.listeners()
+        finally:
+            source.close()
+    assert replaced == [row["cookie"]]
+    assert (row["accepts"], row["finished"]) == (before + between + after,) * 2
+    assert row["pid"] == worker.pid

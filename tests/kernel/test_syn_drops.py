@@ -26,7 +26,8 @@ from tests.harness import (
 )
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, SILENT, add_silent_host, build
-from tracer.kernel import mib
+from tracer.kernel import maps, mib
+from tracer.kernel.core import CoreObject
 from tracer.kernel.live import LiveSource, Settings
 from tracer.wire.filters import Filters
 
@@ -196,6 +197,23 @@ def test_the_last_quarter_of_the_syn_backlog_is_told_as_reserved(
     assert counted(ns) == (count - kept, 0, 0, 0, 0)
 
 
+def test_a_syn_that_there_is_no_way_back_for_is_told_as_route(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count = 13
+    for device in ("all", "near"):
+        sysctl(ns, f"conf.{device}.rp_filter", 0)  # or it would not come to the listener
+    server.do("listen", name="l", backlog=100)
+    ns.run("ip", "route", "add", "unreachable", SILENT)
+    with trace(ns) as tracer:
+        send_syns(client, count)
+        records = stop_after(tracer, count)
+    assert causes(records) == {("route", "syn", "none"): count}
+    assert {r["listener_pid"] for r in records} == {server.pid}
+    assert counted(ns)[:3] == (count, 0, 0)
+    assert ns.counters()["IpOutNoRoutes"] == count
+
+
 def quiet_drop(ns: Namespace, server: Program, client: Program) -> None:
     """One drop that is surely told: what is told before it, and was no drop, shows beside it."""
     server.do("bind", name="full", address=HOST, port=PORT + 1)
@@ -348,6 +366,23 @@ def test_drops_in_a_namespace_made_while_tracing_are_exact_from_the_first() -> N
         documents = tracer.stop()
     mine = [d for d in documents if d["netns"] == inode]
     assert summed(mine) == [("accept_queue_full", "syn", count, "tt-server", PORT)]
+
+
+def test_drops_in_a_namespace_that_ended_are_told_and_said_not_to_be_compared() -> None:
+    count = 11
+    with Tracer("drops", "--syn", json=False) as tracer:
+        with (
+            namespace() as ns,
+            Program("tt-server", ns.enter) as server,
+            Program("tt-client", ns.enter) as client,
+        ):
+            server.do("bind", name="l", address=ADDRESS, port=PORT)
+            server.do("listen", name="l", backlog=0)
+            client.do("hold", address=ADDRESS, port=PORT, count=1)
+            client.do("give_up", address=ADDRESS, port=PORT, count=count)
+        tracer.stop()
+    assert re.search(rf"accept_queue_full .* tt-server\b.* {PORT} +{count} ", tracer.stdout)
+    assert "not compared: 1 network namespace that ended meanwhile" in tracer.stdout
 
 
 def test_drops_of_an_earlier_listener_are_not_told_with_those_of_a_later_one(
@@ -538,6 +573,72 @@ def test_a_listener_counts_its_drops_overflows_cookies_and_its_deepest_syn_queue
     assert row["drops"][causes["ACCEPT_QUEUE_FULL"]] == row["drops"].sum() == drops
     assert row["cookies_sent"] == cookies
     assert row["syn_queue_peak"] == backlog + 1
+
+
+def summed_up(source: LiveSource) -> dict[tuple[int, int], int]:
+    """Drops told by the source, by listener's cookie and port."""
+    found: Counter[tuple[int, int]] = Counter()
+    for pair in source.drops():
+        key = pair["key"]
+        found[int(key["listener_cookie"]), int(key["port"])] += int(pair["value"]["packets"])
+    return dict(found)
+
+
+def drop_settings(ns: Namespace) -> Settings:
+    return Settings(
+        Filters(netns=frozenset({ns.inode})), stream=False, kinds=frozenset({"syn_drop"})
+    )
+
+
+def test_what_a_listener_dropped_stays_told_when_the_kernel_keeps_it_no_longer(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    first, second = 13, 17
+    source = LiveSource(drop_settings(ns))
+    drops = source._object.map_fd("tt_drops")
+    try:
+        empty = maps.count_entries(drops, source.layout.dtypes["drop_key"].itemsize)
+        server.do("listen", name="l", backlog=0)
+        fill(client, 1)
+        send_syns(client, first)
+        server.do("close", name="l")
+        looks = [summed_up(source) for _ in range(3)]
+        assert maps.count_entries(drops, source.layout.dtypes["drop_key"].itemsize) == empty
+        server.do("bind", name="l", address=HOST, port=PORT + 1)
+        server.do("listen", name="l", backlog=0)
+        client.do("hold", address=HOST, port=PORT + 1, count=1)
+        client.do("give_up", address=HOST, port=PORT + 1, count=second)
+        both = summed_up(source)
+    finally:
+        source.close()
+    assert [list(look.values()) for look in looks] == [[first]] * 3
+    assert sorted(both.values()) == [first, second]
+    assert {port for _, port in both} == {PORT, PORT + 1}
+    assert counted(ns)[0] == first + second
+
+
+def test_what_there_is_no_room_to_count_by_listener_is_counted_by_cause(
+    ns: Namespace, server: Program, client: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, real = 13, CoreObject.load
+
+    def with_little_room(bpf: CoreObject) -> None:
+        bpf.resize("tt_drops", 84)  # the causes, stages and answers, and no listener
+        real(bpf)
+
+    monkeypatch.setattr(CoreObject, "load", with_little_room)
+    source = LiveSource(drop_settings(ns))
+    try:
+        server.do("listen", name="l", backlog=0)
+        fill(client, 1)
+        send_syns(client, count)
+        assert summed_up(source) == {(0, 0): count}
+        stats = source.stats()
+    finally:
+        source.close()
+    assert stats is not None
+    assert stats["lost_map"].sum() == 0
+    assert counted(ns)[:2] == (count, count)
 
 
 def test_the_index_of_each_counter_is_what_bpftool_reads_from_the_kernels_types() -> None:

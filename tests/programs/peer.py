@@ -397,8 +397,11 @@ class Peer:
             taken.close()
         return {"log": log}
 
-    def accept_without_room(self, listener: str, count: int) -> Facts:
-        """Call accept() so often while no descriptor is free; tells how each call failed."""
+    def accept_without_room(self, listener: str, count: int, keep: bool = False) -> Facts:
+        """Call accept() so often while no descriptor is free; tells how each call failed.
+
+        With `keep` there is no room afterwards either.
+        """
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         free = os.dup(self._input)
         os.close(free)
@@ -406,8 +409,9 @@ class Peer:
         try:
             failed = [self._do("accept", {"name": "a", "listener": listener}) for _ in range(count)]
         finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        return {"failed": [facts["errno"] for facts in failed]}
+            if not keep:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        return {"failed": [facts["errno"] for facts in failed], "limit": free}
 
     def watch_queue(self, listener: str, every_us: int) -> Facts:
         """Look how long the accept queue is until told to stop: its mean over time, and the span.
@@ -479,6 +483,11 @@ class Peer:
         """Close all that hold() and accept_waiting() left open."""
         for name in self._many():
             self.close(name)
+
+    def send_all(self) -> None:
+        """A byte on all that hold() left open."""
+        for name in self._many():
+            self._sockets[name].sendall(b"x")
 
     def half_close_all(self) -> None:
         for name in self._many():

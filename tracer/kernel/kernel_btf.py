@@ -52,11 +52,25 @@ def hook(target: str, attach_type: int) -> int:
     return _find(target, _KIND_FUNC)
 
 
+def told_by(tracepoint: str) -> int:
+    """How many arguments a tracepoint has; 0 where this kernel has none of that name."""
+    found = _find(f"btf_trace_{tracepoint}", _KIND_TYPEDEF)
+    if not found:
+        return 0
+    # a typedef of a pointer to a function, whose first argument is the hook's own
+    for _ in range(2):
+        found = _type(found).type
+    return int(_type(found).info & 0xFFFF) - 1
+
+
+def _type(number: int) -> _BtfType:
+    found: _BtfType = C.cast(lib().btf__type_by_id(_types(), number), C.POINTER(_BtfType)).contents
+    return found
+
+
 def arguments(function: str) -> int:
     """How many arguments a function takes; 0 where this kernel has none of that name."""
     found = _find(function, _KIND_FUNC)
     if not found:
         return 0
-    declared = C.cast(lib().btf__type_by_id(_types(), found), C.POINTER(_BtfType))
-    prototype = C.cast(lib().btf__type_by_id(_types(), declared.contents.type), C.POINTER(_BtfType))
-    return int(prototype.contents.info & 0xFFFF)
+    return int(_type(_type(found).type).info & 0xFFFF)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tracer.errors import UnsupportedError
-from tracer.kernel import ring
+from tracer.kernel import ring, uring
 from tracer.kernel.features import Choice, choose
 from tracer.kernel.settings import Settings
 from tracer.probes import (
@@ -17,6 +17,7 @@ from tracer.probes import (
     SYN_DROP,
     SYNACK,
     TASK,
+    URING,
     Subject,
 )
 
@@ -41,6 +42,11 @@ class Ladder:
     def sees_drops(self) -> bool:
         """Whether what listeners throw away is looked at."""
         return self.rungs.get("syn_drop", "off") != "off"
+
+    @property
+    def sees_accepts(self) -> bool:
+        """Whether accepts are looked at."""
+        return self.rungs.get("accept", "off") != "off"
 
     @property
     def sees_connects(self) -> bool:
@@ -85,7 +91,14 @@ def climb(settings: Settings) -> Ladder:
         # an iterator is run when it is wanted
         ladder.programs += rung.programs if rung.how != "iter" else ()
         if subject is SYN_DROP:
-            ladder.takers = rung.programs[1:]
+            ladder.takers = rung.programs
+    if ladder.rungs["accept"] == "tracepoint" and uring.form():
+        # what accept() grafts is passed by io_uring too; system calls are not
+        choice = _choose(URING, settings.attach)
+        ladder.rungs[URING.name] = choice.rung.how if choice.rung else "off"
+        ladder.programs += choice.rung.programs if choice.rung else ()
+        if not choice.rung:
+            ladder.notices.append(_sentence(choice))
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
     return ladder

@@ -93,23 +93,29 @@ class Listening:
 
     def _take_closed(self, look: int, final: bool) -> Records:
         """Listeners that closed: what they counted, and then nothing is kept of them."""
-        fd = self._object.map_fd("tt_listeners")
+        fd, counted = self._object.map_fd("tt_listeners"), self._object.map_fd("tt_queues")
+        dtypes = self._layout.dtypes
         found = []
         settled_ns = time.monotonic_ns() - CHILDREN_END_NS
-        for cookie in maps.keys(fd, np.dtype(np.uint64)):
+        for cookie in maps.keys(counted, np.dtype(np.uint64)):
             key = cookie.reshape(1).copy()
-            kept = maps.get(fd, key, self._layout.dtypes["listener"])
-            if kept is None or not kept["closed_ns"][0]:
+            queue = maps.get(counted, key, dtypes["queue"])
+            if queue is None or not queue["closed_ns"][0]:
                 continue
-            if not final and kept["closed_ns"][0] > settled_ns:
+            if not final and queue["closed_ns"][0] > settled_ns:
                 continue
-            maps.delete(fd, key)
+            kept = maps.get(fd, key, dtypes["listener"])
+            for entries in (fd, counted):
+                maps.delete(entries, key)
+            if kept is None:
+                continue  # there was no room for it
             row = np.zeros(1, self._row)
-            for name in set(self._row.names or ()) & set(kept.dtype.names or ()):
-                row[name] = kept[name]
+            for part in (kept, queue):
+                for name in set(self._row.names or ()) & set(part.dtype.names or ()):
+                    row[name] = part[name]
             row["cookie"] = cookie
             for peak in ("accept_queue_peak", "syn_queue_peak"):
-                word = int(kept[peak + "s"][0][look % 2])
+                word = int(queue[peak + "s"][0][look % 2])
                 row[peak] = word & 0xFFFFFFFF if word >> 32 == look else 0
             found.append(row)
         rows = np.concatenate([np.zeros(0, self._row), *found])

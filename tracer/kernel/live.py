@@ -7,6 +7,7 @@ opened, and from there on records are counted and sent.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import select
@@ -91,6 +92,8 @@ class LiveSource:
         bpf.resize("tt_places", places)
         if not settings.snapshots:
             bpf.resize("tt_timewaits", 1)
+        if not settings.listen_stats:
+            bpf.resize("tt_queues", 1)
         if settings.count_by_owner:
             make_room(bpf, self.layout)
         else:
@@ -106,6 +109,8 @@ class LiveSource:
         self._control = bpf.variable("tt_control", self.layout.dtypes["control"])
         if settings.count_by_owner:
             self._counts = OwnerCounts(bpf, self.layout, self._control)
+        if self.sees_drops:
+            self._drops = syn_drops.DropCounts(bpf, self.layout)
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
         if "tracepoint" in self._ladder.rungs.values():
@@ -236,6 +241,17 @@ class LiveSource:
         ended = records["event"] == self.layout.enums["task_event"]["EXITED"]
         self.someone_ended |= bool((tasks & ended).any())
 
+    def out_of_descriptors(self, chunk: Chunk) -> set[tuple[int, int]]:
+        """Processes, by tgid and start, whose accept() a run of large samples tells to have failed
+        for want of a descriptor.
+        """
+        records = view(chunk, self.encoding["LARG"], self.layout.dtypes["accept"])
+        failed = records[
+            (records["kind"] == self.layout.enums["kind"]["ACCEPT"])
+            & (records["error"] == errno.EMFILE)
+        ]
+        return set(zip(failed["pid"].tolist(), failed["start"].tolist(), strict=True))
+
     def stats(self) -> Records | None:
         """Counters, summed over the CPUs: shape (1,); None if they stand as they stood."""
         return self._account.stats()
@@ -254,7 +270,7 @@ class LiveSource:
 
     def drops(self) -> Records:
         """What listeners threw away since the session's begin: pairs of key and value."""
-        return syn_drops.read_counts(self._object, self.layout)
+        return self._drops.take()
 
     def netstat(self) -> dict[int, dict[str, int]]:
         """The kernel's own counters of the namespaces asked for, by inode and name."""
@@ -296,6 +312,8 @@ class LiveSource:
             self._listening.collect_closed()
         if self.settings.count_by_owner:
             self._counts.take()  # or the kernel's tables fill up with what has passed
+        if self.sees_drops:
+            self._drops.take()
         for buffers in self._buffers.values():
             buffers.add_cpus()
         return time.monotonic() - began

@@ -1,9 +1,9 @@
-"""Indexes of the counters LINUX_MIB_* in the running kernel, from its BTF.
+"""Indexes of the counters LINUX_MIB_*, IPSTATS_MIB_* in the running kernel, from its BTF.
 
 They differ from kernel to kernel and stand in an enum without a name, which neither CO-RE nor
 libbpf can look up. The kernel's BTF is several MB: a value is found by the offset of its name, not
 by decoding all types. In an enum each value is two words, the name's offset and the number; the
-first is LINUX_MIB_NUM, which is 0, and they rise by one (include/uapi/linux/snmp.h).
+first is LINUX_MIB_NUM or the like, which is 0, and they rise by one (include/uapi/linux/snmp.h).
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from numpy.typing import NDArray
 from tracer.errors import UnsupportedError
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
-_PREFIX = "LINUX_MIB_"
+LINUX = "LINUX_MIB_"
 _HEADER = struct.Struct("<HBBIIIII")  # struct btf_header, Documentation/bpf/btf.rst
 
 
-def indexes(names: Iterable[str], path: Path = VMLINUX) -> dict[str, int]:
-    """Index of each counter, named without LINUX_MIB_. Errors: OSError, UnsupportedError."""
+def indexes(names: Iterable[str], path: Path = VMLINUX, prefix: str = LINUX) -> dict[str, int]:
+    """Index of each counter, named without its prefix. Errors: OSError, UnsupportedError."""
     data = path.read_bytes()
     _, _, _, header, type_off, type_len, str_off, str_len = _HEADER.unpack_from(data)
     strings = memoryview(data)[header + str_off :][:str_len].tobytes()
     words = np.frombuffer(data, np.uint32, type_len // 4, header + type_off)
-    first = _first_value(words, _offset(strings, "NUM"))
+    first = _first_value(words, _offset(strings, prefix + "NUM"))
     names = list(names)
     most = min(first + 2 * 1024, len(words) - 1)
     run = words[first:most]
     offsets, numbers = run[0::2], run[1::2]
     found = {}
     for name in names:
-        at = np.flatnonzero(offsets[: len(numbers)] == _offset(strings, name))
+        at = np.flatnonzero(offsets[: len(numbers)] == _offset(strings, prefix + name))
         if not len(at) or numbers[at[0]] != at[0]:
-            raise UnsupportedError(f"this kernel's BTF does not tell of {_PREFIX}{name}")
+            raise UnsupportedError(f"this kernel's BTF does not tell of {prefix}{name}")
         found[name] = int(at[0])
     return found
 
 
 def _offset(strings: bytes, name: str) -> int:
-    at = strings.find(b"\0" + (_PREFIX + name).encode() + b"\0")
+    at = strings.find(b"\0" + name.encode() + b"\0")
     if at < 0:
-        raise UnsupportedError(f"this kernel's BTF does not tell of {_PREFIX}{name}")
+        raise UnsupportedError(f"this kernel's BTF does not tell of {name}")
     return at + 1
 
 
@@ -54,4 +54,4 @@ def _first_value(words: NDArray[np.uint32], offset: int) -> int:
     for at in np.flatnonzero(words == offset).tolist():
         if at + 3 < len(words) and words[at + 1] == 0 and words[at + 3] == 1:
             return int(at)
-    raise UnsupportedError(f"this kernel's BTF has no enum of {_PREFIX}*")
+    raise UnsupportedError("this kernel's BTF has no enum of counters")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracer.errors import UsageError
-from tracer.kernel import maps
+from tracer.kernel import maps, uring
 from tracer.kernel.core import CoreObject
 from tracer.kernel.features import tells_peers
 from tracer.kernel.ladder import Ladder
@@ -28,6 +28,9 @@ def write_config(
     config["hold_children"] = hold if hold is not None else not tells_peers()
     config["ring"] = ladder.transport == "ring"
     config["listen_stats"] = settings.listen_stats
+    config["see_drops"] = ladder.sees_drops
+    config["accept_hook"] = ladder.sees_accepts
+    config["uring"] = uring.form()
     config["connect_exit"] = ladder.sees_connects
     config["states"] = sum(1 << state for state in filters.states)
     config["stream"] = settings.stream

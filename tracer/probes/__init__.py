@@ -13,10 +13,12 @@ from tracer.probes.snapshot import LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
 from tracer.probes.syn_drop import SYN_DROP
 from tracer.probes.task import TASK
+from tracer.probes.uring import URING
 
 PROBES: tuple[Subject, ...] = (
     STATE,
     ACCEPT,
+    URING,
     HANDSHAKE,
     SYNACK,
     REQUEST,
@@ -41,6 +43,7 @@ __all__ = [
     "SYNACK",
     "SYN_DROP",
     "TASK",
+    "URING",
     "Rung",
     "Subject",
 ]

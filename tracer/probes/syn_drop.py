@@ -13,7 +13,6 @@ SYN_DROP = Subject(
             how="fexit",
             targets=("tcp_conn_request", "tcp_check_req", "cookie_v4_check", "cookie_v6_check"),
             programs=(
-                "tt_hearing",
                 "tt_syn_fexit",
                 "tt_ack_fexit",
                 "tt_cookie4_fexit",
@@ -24,7 +23,7 @@ SYN_DROP = Subject(
         Rung(
             how="raw_tp",
             targets=("consume_skb", "kfree_skb"),
-            programs=("tt_hearing", "tt_consumed", "tt_freed"),
+            programs=("tt_consumed", "tt_freed"),
             costs="about 110 ns on every packet that the machine frees",
             helpers=HELPERS,
         ),

@@ -63,7 +63,7 @@ class Row:
         if by.listener:
             found.append(self.listener.name if self.listener else "-")
         if by.pid:
-            found.append(_process_name(self.process) if self.accepted else "(nobody)")
+            found.append(process_name(self.process) if self.accepted else "(nobody)")
         elif by.comm:
             found.append(escape(self.comm or "-") if self.accepted else "(nobody)")
         if by.peer_bits:
@@ -260,7 +260,8 @@ def _sum_of(told: dict[Place, Queue], places: set[Place]) -> Queue:
     )
 
 
-def _process_name(process: Process | None) -> str:
+def process_name(process: Process | None) -> str:
+    """As rows and the lines under them call it."""
     return f"{escape(process.comm)}[{process.pid or '-'}]" if process else "(unknown)"
 
 

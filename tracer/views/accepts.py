@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from errno import EMFILE
 from itertools import pairwise
 
 from tracer.errors import TracerError
-from tracer.flows.accepting import AcceptTable, Queue, Queues
+from tracer.flows.accepting import AcceptTable, Owner, Queue, Queues
 from tracer.flows.histogram import DECADES, Histogram
 from tracer.flows.tally import Outcome, Tally
-from tracer.views.accept_rows import By, Row, Totals, failures, gather
+from tracer.views.accept_rows import By, Row, Totals, failures, gather, process_name
 from tracer.views.base import View
 from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
@@ -58,6 +59,9 @@ class AcceptsView(View):
         self._knows_failures = head.attached["accept"] != "off"
         # what an interval brought is added to the whole at its end: its extremes are its own
         self._part, self._whole = (AcceptTable(self._by.peer_bits) for _ in range(2))
+        self._total = False
+        self._by_first_io = 0
+        self._descriptors: dict[Owner, tuple[int, int]] = {}
         self._queues = Queues()
         self._counters_before: dict[int, tuple[int, int]] = {}
         self._proofs = Proofs()
@@ -70,7 +74,11 @@ class AcceptsView(View):
         for task in batch.kinds.get("task", ()):
             self._facts.processes.add_event(task)
         if "accept" in batch.kinds:
-            self._part.add(batch.kinds["accept"])
+            records = batch.kinds["accept"]
+            self._part.add(records)
+            first_io = self._facts.layout.enums["precision"]["FIRST_IO"]
+            late = (records["precision"] == first_io) & (records["established_ns"] > 0)
+            self._by_first_io += int(late.sum())
 
     def sockets(self, rows: Records) -> None:
         """Take who waits in the accept queues."""
@@ -79,6 +87,10 @@ class AcceptsView(View):
     def listeners(self, rows: Records) -> None:
         """Take what the listeners counted, from the session's begin."""
         self._queues.set_counters(rows)
+
+    def descriptors(self, found: dict[tuple[int, int], tuple[int, int]]) -> None:
+        """Take how many descriptors those have open who could accept no more."""
+        self._descriptors |= found
 
     def notice(self, text: str) -> None:
         """Something about the session."""
@@ -102,8 +114,14 @@ class AcceptsView(View):
         now, tally = self._began_ns + outcome.span_ns, outcome.tally
         proof = closing(tally, outcome.span_ns)
         headed = "total  " if self._marks else ""
+        self._total = True
         self._show(self._whole, {}, now, outcome.span_ns, proof, headed)
         options = self._head.filters | outcome.filters.describe()
+        if self._by_first_io:
+            self._notices.say(
+                f"{self._by_first_io} accepted unseen are told by their first I/O: they waited at"
+                " most so long"
+            )
         for text in explain_nothing(tally, options) + explain_lost(tally):
             self._notices.say(text)
         if not self._queues.knows_counters:
@@ -137,6 +155,7 @@ class AcceptsView(View):
                 headed + scope("accepts", self._head, self._facts, now_ns, span_ns, how),
                 *self._table(found, {id(row) for row in rows}),
                 *_bars(found.whole),
+                *self._descriptor_lines(counted),
                 *self._queue_lines(found),
                 proof,
             ]
@@ -179,6 +198,17 @@ class AcceptsView(View):
             duration(waits.most) if waits.exact else "-",
         ]
 
+    def _descriptor_lines(self, counted: AcceptTable) -> list[str]:
+        """One line for each process that failed for want of a descriptor."""
+        lines = []
+        failed = (group.acceptor for group in counted.groups() if group.error == EMFILE)
+        for owner in dict.fromkeys(failed):
+            if owner in self._descriptors:
+                used, limit = self._descriptors[owner]
+                name = process_name(self._facts.process(*owner))
+                lines.append(f"{name}: {used} of {limit} descriptors in use")
+        return lines
+
     def _queue_lines(self, found: Totals) -> list[str]:
         """One line a queue; with several, only of those that have something to tell."""
         several = len(found.queues) > 1
@@ -205,6 +235,7 @@ class AcceptsView(View):
             "ts": self._facts.clock.iso(now_ns),
             "span_us": span_ns // 1000,
             "kind": "accept_summary",
+            "total": self._total,
             **row.keys(self._by, self._facts),
             "accepts": row.waits.count,
             "failed": row.failed if self._knows_failures else None,
@@ -219,7 +250,18 @@ class AcceptsView(View):
         keys = ("listener_addr", "listener_port", "listener_pid", "listener_comm")
         peer = ["peer"] if self._by.peer_bits is not None else []
         return [
-            *("ts", "span_us", "kind", *keys, "listener_cookie", "netns", "pid", "comm", *peer),
+            *(
+                "ts",
+                "span_us",
+                "kind",
+                "total",
+                *keys,
+                "listener_cookie",
+                "netns",
+                "pid",
+                "comm",
+                *peer,
+            ),
             "accepts",
             *(f"failed_{name}" for name in ERRORS),
             *(f"wait_us_{name}" for name in WAITS),

@@ -41,6 +41,9 @@ class View:
     def listeners(self, rows: Records) -> None:
         """Listening sockets as they stand, and those closed since the last time."""
 
+    def descriptors(self, found: dict[tuple[int, int], tuple[int, int]]) -> None:
+        """Descriptors in use, and the limit, of processes (tgid, start) that had none left."""
+
     def drops(self, pairs: Records, filtered: bool) -> None:
         """What listeners threw away, from the session's begin.
 

@@ -9,7 +9,7 @@ from tracer.errors import TracerError
 from tracer.flows.drops import DropTable, Place, explained, minus, reconcile
 from tracer.flows.tally import Outcome
 from tracer.views.closing import explain_lost, explain_nothing
-from tracer.views.reconciled import proof_document, proof_lines
+from tracer.views.reconciled import gone_lines, proof_document, proof_lines
 from tracer.views.scope import probes
 from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Heading, limited, table
@@ -36,7 +36,7 @@ MEANINGS = {
     "memory": "no memory for the request",
     "route": "no way back to the peer",
     "lsm": "a security module refused it",
-    "other": "no memory, no route, or a security module; the kernel's counters do not say which",
+    "other": "no memory, or a security module; the kernel's counters do not say which",
 }
 COLUMNS = (
     *("layer", "reason", "stage", "answer", "location", "pid", "comm", "netns", "lport"),
@@ -142,9 +142,11 @@ class DropsView(SummaryView):
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """What the kernel counted in the block, beside what is explained."""
         before, now = self._before(block), self._now()
-        proof = list(reconcile(minus(now.kernel, before.kernel), minus(now.told, before.told)))
+        told = minus(now.told, before.told)
+        proof = list(reconcile(minus(now.kernel, before.kernel), told))
         moment = self.facts.clock.iso(block.now_ns)
-        return proof_lines(proof), [proof_document(one, moment) for one in proof]
+        gone = gone_lines(now.kernel, told, self.head.netns) if now.kernel else []
+        return [*proof_lines(proof), *gone], [proof_document(one, moment) for one in proof]
 
     def columns(self) -> Sequence[str]:
         """The members of a record."""

@@ -52,7 +52,8 @@ def _state(row: Row, facts: Facts) -> str:
 def _accept(row: Row, facts: Facts) -> str:
     if row.error:
         return f"failed: {errorcode.get(row.error, row.error)}"
-    text = f"waited {duration(row.wait_ns)}" if row.established_ns else "waited -"
+    bound = "<=" if facts.precisions[row.precision] == "first_io" else ""
+    text = f"waited {bound}{duration(row.wait_ns)}" if row.established_ns else "waited -"
     if row.accept_queue_max:
         text += f"  queue {row.accept_queue}/{row.accept_queue_max} left"
     if row.listener_pid and row.listener_pid != row.pid:

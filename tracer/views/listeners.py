@@ -60,6 +60,7 @@ class ListenersView(View):
         self._witness = Witness(DROPS)
         self._began_ns = self._mark_ns = head.started_ns
         self._proofs = Proofs()
+        self._total = False
         if self._form == "csv":
             self._output.write([",".join(_CSV)])
 
@@ -94,6 +95,7 @@ class ListenersView(View):
     def end(self, outcome: Outcome) -> None:
         """Show the whole span."""
         headed = "total  " if self._marks else ""
+        self._total = True
         proof = closing(outcome.tally, outcome.span_ns)
         now = self._began_ns + outcome.span_ns
         self._show(self._table.in_all(), now, outcome.span_ns, headed, proof, last=True)
@@ -195,6 +197,7 @@ class ListenersView(View):
             "ts": clock.iso(now_ns),
             "span_us": span_ns // 1000,
             "kind": "listener",
+            "total": self._total,
             "listener_addr": address(bytes(row["addr"])),
             "listener_port": int(row["port"]),
             "listener_pid": process.pid if process else None,
@@ -236,7 +239,8 @@ class ListenersView(View):
 
 
 _CSV = (
-    *("ts", "span_us", "kind", "listener_addr", "listener_port", "listener_pid", "listener_comm"),
+    *("ts", "span_us", "kind", "total", "listener_addr", "listener_port"),
+    *("listener_pid", "listener_comm"),
     *("listener_cookie", "netns", "holders", "reuseport", "defer_accept", "fastopen"),
     *("accept_queue", "accept_queue_peak", "accept_queue_max", "max_set_by", "full_us"),
     *("syn_queue", "syn_queue_peak", "syn_queue_max", "finished", "accepts", "reset_in_queue"),

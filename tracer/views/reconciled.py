@@ -67,6 +67,19 @@ def proof_lines(
     return lines
 
 
+def gone_lines(kernel: Counters, told: Counters, wanted: Sequence[int]) -> list[str]:
+    """Namespaces with something told whose counters went with them; `wanted`: all, if empty."""
+    gone = [
+        netns
+        for netns, values in told.items()
+        if netns and netns not in kernel and any(values.values()) and netns in (wanted or told)
+    ]
+    if not gone:
+        return []
+    many = "1 network namespace" if len(gone) == 1 else f"{len(gone)} network namespaces"
+    return [f"not compared: {many} that ended meanwhile, with the kernel's counters"]
+
+
 def proof_document(one: Explained, moment: str) -> dict[str, object]:
     """A `reconciliation` record."""
     return {

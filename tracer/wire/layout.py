@@ -48,6 +48,7 @@ OTHERS = {
     "cookie_setup": "tt_cookie_setup",
     "sock": "tt_sock",
     "listener": "tt_listener",
+    "queue": "tt_queue",
     "addr_key": "tt_addr_key",
 }
 ENUMS = {
