@@ -7,6 +7,7 @@ PYTHON := /usr/bin/python3
 BIN := .venv/bin
 OBJECT := tracer/_bpf/tcptrace.bpf.o
 ARGS ?=
+KERNELS ?=
 PREFIX ?= /usr/local
 CLANG ?= clang
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
@@ -31,6 +32,10 @@ setup: .venv/.run $(OBJECT) ## Leave a working .venv/bin/tcptrace
 .PHONY: test
 test: .venv/.dev $(OBJECT) ## Run all tests (root: they trace this machine's kernel)
 	@$(BIN)/pytest $(ARGS)
+
+.PHONY: test-kernels
+test-kernels: .venv/.dev .venv/.guests $(OBJECT) ## Test other kernels in guests; KERNELS="6.1 6.12"
+	@$(BIN)/python -m tests.vm $(KERNELS)
 
 .PHONY: lint
 lint: .venv/.dev $(OBJECT) ## ruff, mypy --strict, clang-format
@@ -83,6 +88,9 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
 	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3
 
+GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/depmod \
+	busybox-static=/usr/share/doc/busybox-static
+
 .venv/.tools: Makefile
 	$(call packages,$(RUN_PACKAGES))
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
@@ -95,6 +103,13 @@ DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
 .venv/.dev: .venv/.run
 	$(call packages,$(DEV_PACKAGES))
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# virtme-ng in an environment of its own: what it brings is no business of the tracer's
+.venv/.guests: Makefile | .venv/.tools
+	$(call packages,$(GUEST_PACKAGES))
+	@[ -x tests/build/vm/venv/bin/vng ] || { $(PYTHON) -m venv tests/build/vm/venv && \
+	tests/build/vm/venv/bin/pip install -q --disable-pip-version-check virtme-ng; }
 	@touch $@
 
 $(OBJECT): $(BPF_SOURCES) | .venv/.tools

@@ -18,6 +18,12 @@
 #define PROBE_BTF(tracepoint) SEC("tp_btf/" tracepoint)
 #define PROBE_RAW(tracepoint) SEC("raw_tp/" tracepoint)
 #define PROBE_FEXIT(function) SEC("fexit/" function)
+/* The function that serves a system call: reached through a table, so never inlined. */
+#if defined(__TARGET_ARCH_x86)
+#define PROBE_FEXIT_CALL(name) PROBE_FEXIT("__x64_sys_" name)
+#else
+#define PROBE_FEXIT_CALL(name) PROBE_FEXIT("__arm64_sys_" name)
+#endif
 #define PROBE_TRACEPOINT(name) SEC("tracepoint/" name)
 #define PROBE_ITER(name) SEC("iter/" name)
 
@@ -130,18 +136,6 @@ tt_inline bool tt_closes_itself(const struct task_struct *task)
 	default:
 		return false;
 	}
-}
-
-/*
- * The socket that inet_csk_accept() returned, from an fexit context. Its two
- * last arguments became one struct in v6.10: Linux commit 92ef0fd55ac8
- * ("net: change proto and proto_ops accept type").
- */
-tt_inline struct sock *tt_accepted_sock(__u64 *ctx)
-{
-	if (bpf_core_type_exists(struct proto_accept_arg))
-		return (struct sock *)ctx[2];
-	return (struct sock *)ctx[4];
 }
 
 /* The socket that a packet thrown away was meant for, at kfree_skb; NULL where that is not told. */

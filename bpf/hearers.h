@@ -38,15 +38,17 @@ tt_inline void tt_hearers_key(const struct tt_head *head, struct tt_hearers_key 
 	key->port = head->lport;
 }
 
+/* Not on the stack: a program and what it calls may share 512 bytes. */
+static const struct tt_hearers tt_nobody_hears = {};
+
 /* A socket begins to listen. */
 tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
 {
 	struct tt_hearers_key key = {};
 	struct tt_hearers *hearers;
-	struct tt_hearers fresh = {};
 
 	tt_hearers_key(head, &key);
-	MAP_PUT(tt_hearers, &key, &fresh, BPF_NOEXIST);
+	MAP_PUT(tt_hearers, &key, &tt_nobody_hears, BPF_NOEXIST);
 	hearers = MAP_GET(tt_hearers, &key);
 	if (!hearers)
 		return;

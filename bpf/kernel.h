@@ -331,11 +331,6 @@ struct trace_event_raw_kfree_skb {
 	void *rx_sk;
 };
 
-/* since Linux commit 92ef0fd55ac8 ("net: change proto and proto_ops accept type") (in v6.10) */
-struct proto_accept_arg {
-	int err;
-};
-
 #pragma clang attribute pop
 
 #define SKB_DST_NOREF 1UL   /* include/linux/skbuff.h */

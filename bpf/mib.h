@@ -104,6 +104,8 @@ tt_inline void tt_read_mibs(const struct net *net, __u64 offset, __u64 *values)
 		tt_read_ipstat(BPF_CORE_READ(net, mib.ipv6_statistics), offset);
 }
 
+static const struct tt_mibs tt_no_mibs = {}; /* not on the stack, which is small */
+
 struct tt_priming {
 	const struct net *net;
 	__u64 cookie;
@@ -131,11 +133,10 @@ static long tt_prime_cpu(__u32 cpu, struct tt_priming *priming)
 tt_inline void tt_prime(const struct net *net)
 {
 	struct tt_priming priming = {.net = net};
-	struct tt_mibs nothing = {};
 
 	priming.cookie = BPF_CORE_READ(net, net_cookie);
 	if (MAP_GET(tt_mibs, &priming.cookie) ||
-	    MAP_PUT(tt_mibs, &priming.cookie, &nothing, BPF_NOEXIST))
+	    MAP_PUT(tt_mibs, &priming.cookie, &tt_no_mibs, BPF_NOEXIST))
 		return;
 	bpf_loop(tt_syn_setup.cpus, tt_prime_cpu, &priming, 0);
 }

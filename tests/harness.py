@@ -21,6 +21,8 @@ from tests.schemas import checked
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "tracer"]
+# how much longer than usual to wait for a condition: a guest in emulation is slow
+PATIENCE = float(os.environ.get("TCPTRACE_PATIENCE", "1"))
 Record = dict[str, Any]
 # what becomes of each socket and who has it, without the summing up of its handshake
 TRANSITIONS = ("events", "--kind", "state,accept")
@@ -28,6 +30,7 @@ TRANSITIONS = ("events", "--kind", "state,accept")
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
     """Wait for a condition to hold and return its value; fail saying what never came."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -86,7 +89,7 @@ class Tracer:
         if self.status is None:
             if self.process.poll() is None:
                 self.process.send_signal(number)
-            self.status = self.process.wait(timeout=30)
+            self.status = self.process.wait(timeout=30 * PATIENCE)
             self.stdout, self.stderr = self._text(self._out), self._text(self._err)
             if self._json:
                 self.records = checked(self.stdout.splitlines())

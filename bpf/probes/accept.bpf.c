@@ -2,36 +2,62 @@
 /*
  * accept() took a finished connection: from here on the acceptor owns it.
  *
- * Attach, first that loads: fexit/inet_csk_accept; else the exits of accept4
- * and accept, where the socket is found through the descriptor that was
- * returned. The second costs every system call of the machine 30 to 60 ns.
+ * Attach, first that loads: fexit of security_sock_graft(), which accept() calls
+ * with the socket it has taken, for what is accepted, and of the functions that
+ * serve the two system calls for what fails; else the tracepoints at the exits of
+ * the two, where the socket is found through the descriptor that was returned.
+ * The second costs every system call of the machine 30 to 60 ns.
+ *
+ * Not inet_csk_accept(): a call that waited in it when the program was attached
+ * would return past it. What is grafted has been waited for.
  */
 #include "../accept.h"
 #include "../files.h"
 
-PROBE_FEXIT("inet_csk_accept")
-int tt_accept_fexit(__u64 *ctx)
-{
-	const struct sock *sk = tt_accepted_sock(ctx);
-	__u16 protocol = 0;
-
-	if (!sk)
-		return 0;
-	bpf_core_read(&protocol, sizeof(protocol), &sk->sk_protocol);
-	return protocol == IPPROTO_TCP ? tt_accepted(ctx, sk, TT_PRECISION_EXACT) : 0;
-}
-
-tt_inline int tt_accept_returned(struct trace_event_raw_sys_exit *ctx)
+tt_inline int tt_accept_refused(void *ctx, long returned)
 {
 	const struct task_struct *task = tt_task_btf();
 	const struct sock *sk;
 
-	if (ctx->ret < 0) {
-		if (!tt_is_accept_failure(-ctx->ret) || !task)
-			return 0;
-		sk = tt_sock_of_fd(tt_call_argument(task, 0));
-		return sk ? tt_accept_failed(ctx, sk, -ctx->ret) : 0;
-	}
+	if (!tt_is_accept_failure(-returned) || !task)
+		return 0;
+	sk = tt_sock_of_fd(tt_call_argument(task, 0));
+	return sk ? tt_accept_failed(ctx, sk, -returned) : 0;
+}
+
+/*
+ * Called by sock_graft(), which accept() alone does with a TCP socket
+ * (net/ipv4/af_inet.c: inet_accept(), __inet_accept() since v6.10); where
+ * CONFIG_SECURITY_NETWORK is off it is no function.
+ */
+PROBE_FEXIT("security_sock_graft")
+int tt_accept_graft(__u64 *ctx)
+{
+	const struct sock *sk = (const struct sock *)ctx[0];
+	__u16 protocol = 0;
+
+	bpf_core_read(&protocol, sizeof(protocol), &sk->sk_protocol);
+	return protocol == IPPROTO_TCP ? tt_accepted(ctx, sk, TT_PRECISION_EXACT) : 0;
+}
+
+PROBE_FEXIT_CALL("accept4")
+int tt_accept4_fexit(__u64 *ctx)
+{
+	return tt_accept_refused(ctx, ctx[1]);
+}
+
+PROBE_FEXIT_CALL("accept")
+int tt_accept_fexit(__u64 *ctx)
+{
+	return tt_accept_refused(ctx, ctx[1]);
+}
+
+tt_inline int tt_accept_returned(struct trace_event_raw_sys_exit *ctx)
+{
+	const struct sock *sk;
+
+	if (ctx->ret < 0)
+		return tt_accept_refused(ctx, ctx->ret);
 	sk = tt_sock_of_fd(ctx->ret);
 	return sk ? tt_accepted(ctx, sk, TT_PRECISION_EXACT) : 0;
 }

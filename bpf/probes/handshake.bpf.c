@@ -6,9 +6,10 @@
  * of connect() is looked at. How long a handshake took whose SYN-ACK was sent
  * again, only the request knew.
  *
- * Attach: the exit of connect; on kernels where the accept hook stands on such
- * an exit the price on every system call is paid already. tp_btf, and rarely
- * run, for SYN-ACKs sent again.
+ * Attach, first that loads: fexit of the function that serves connect(); else
+ * the tracepoint at its exit, where the accept hook stands on such an exit and has
+ * paid the price on every system call already. tp_btf, and rarely run, for
+ * SYN-ACKs sent again.
  */
 #include "../emit.h"
 #include "../files.h"
@@ -135,11 +136,10 @@ tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long e
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &large, stats);
 }
 
-PROBE_TRACEPOINT("syscalls/sys_exit_connect")
-int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
+tt_inline int tt_connect_returned(void *ctx, long returned)
 {
 	const struct task_struct *task = tt_task_btf();
-	long error = -ctx->ret;
+	long error = -returned;
 
 	if (!task || !tt_is_live())
 		return 0;
@@ -148,4 +148,16 @@ int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
 	else if (tt_is_connect_end(error))
 		tt_tell_connect(ctx, task, error);
 	return 0;
+}
+
+PROBE_FEXIT_CALL("connect")
+int tt_connect_fexit(__u64 *ctx)
+{
+	return tt_connect_returned(ctx, ctx[1]);
+}
+
+PROBE_TRACEPOINT("syscalls/sys_exit_connect")
+int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	return tt_connect_returned(ctx, ctx->ret);
 }

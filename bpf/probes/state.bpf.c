@@ -17,6 +17,7 @@
 #include "../owner.h"
 #include "../sock.h"
 #include "../socks.h"
+#include "../unborn.h"
 
 /* Transitions that the application makes itself: `current` is who does it. */
 tt_inline bool tt_is_opening(int old, int new)
@@ -100,9 +101,8 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 }
 
 /* A child before its accept belongs to its listener's owner. */
-tt_inline void tt_inherit(const struct sock *sk, struct tt_sock *child)
+tt_inline void tt_inherit(tt_cookie cookie, struct tt_sock *child)
 {
-	tt_cookie cookie = tt_read_listener_cookie(sk);
 	struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
 
 	if (!listener)
@@ -136,7 +136,7 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 			sock->established_ns = now;
 		}
 	} else if (old == TT_LISTEN && new == TT_SYN_RECV) {
-		tt_inherit(sk, sock);
+		tt_inherit(tt_read_listener_cookie(sk), sock);
 	} else if (tt_is_closing(old, new) && bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
 		/* who closes it holds it now, whoever opened it */
 		if (tt_closing_owner(ctx, stats, now, &closer)) {
@@ -257,6 +257,32 @@ tt_inline struct tt_state *tt_take_held(const struct sock *sk, struct tt_sock *s
 	return event;
 }
 
+/* A child comes into its own with this transition, its second: what waited for it is its past. */
+tt_inline void tt_bear(const struct sock *sk, struct tt_sock *sock)
+{
+	struct tt_unborn unborn;
+
+	if (!tt_take_unborn(sk, &unborn))
+		return;
+	tt_inherit(unborn.listener_cookie, sock);
+	sock->since_ns = unborn.since_ns;
+	sock->state = TT_SYN_RECV;
+	if (unborn.live)
+		sock->is |= TT_SOCK_HELD;
+}
+
+/* A birth that is told of later, or not at all for want of room. */
+tt_inline void tt_expect(const struct sock *sk, struct tt_stats *stats)
+{
+	bool live = tt_is_live();
+
+	if (tt_keep_unborn(sk, bpf_ktime_get_ns(), live) || !live)
+		return;
+	stats->seen[TT_KIND_STATE]++;
+	stats->matched[TT_KIND_STATE]++;
+	stats->lost_map[TT_KIND_STATE]++;
+}
+
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 			    struct tt_stats *stats, enum tt_slot slot)
 {
@@ -299,6 +325,8 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		tt_wipe_sock(sock);
 		sock->since_ns = since_ns;
 	}
+	if (CFG(hold_children) && old == TT_SYN_RECV)
+		tt_bear(sk, sock);
 	tt_settle_owner(ctx, sk, old, new, head->mono_ns, sock, stats);
 	if (new == TT_LISTEN && old == TT_CLOSE)
 		tt_open_listener(sk, head->cookie, head->netns, head->mono_ns, &sock->owner,
@@ -360,6 +388,10 @@ int BPF_PROG(tt_state, const struct sock *sk, int old, int new)
 	turn->sk = (__u64)sk;
 	turn->old = old;
 	turn->new = new;
+	if (tt_is_unborn(sk, old, new)) {
+		tt_expect(sk, stats);
+		return 0;
+	}
 	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_STATE);
 }
 
@@ -386,12 +418,19 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	turn = MAP_GET(tt_turns, &zero);
 	if (!turn || (turn->sk == (__u64)sk && turn->old == (__u32)old && turn->new == (__u32) new))
 		return 0;
+	stats = tt_get_stats(TT_SLOT_NESTED);
+	if (!stats)
+		return 0;
+	if (tt_is_unborn(sk, old, new)) {
+		if (tt_knows_unborn(sk))
+			return 0;
+		stats->nested++;
+		tt_expect(sk, stats);
+		return 0;
+	}
 	cookie = tt_get_cookie(sk);
 	sock = tt_find_sock(cookie);
 	if (sock && sock->state == new)
-		return 0;
-	stats = tt_get_stats(TT_SLOT_NESTED);
-	if (!stats)
 		return 0;
 	stats->nested++;
 	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_NESTED);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * SYNs, and the ACKs that would have finished a handshake, that a listener threw
- * away. The kernel has no hook and no reason for them: a SYN that is dropped is
- * freed as one that was used up, by consume_skb() in tcp_rcv_state_process(), a
- * final ACK by kfree_skb() in tcp_v4_rcv(). What became of it is told by the
+ * away. The kernel has no hook and no reason for them, and the functions that
+ * decide it return nothing that says so. What became of a packet is told by the
  * namespace's counters: those of this CPU that moved since the last look.
  *
  * Not drops, as no counter moves: a SYN sent again that has its answer, the bare
@@ -11,9 +10,12 @@
  *
  * Which listener it went to is known from its listen() on (probes/state.bpf.c).
  *
- * Attach: raw_tp. It cannot lose a nested event to another program, and takes
- * arguments that may be NULL. Both hooks are hot: every packet that is freed
- * costs a comparison of addresses.
+ * Attach, first that loads: fexit of the functions that listeners' packets go
+ * through, which nothing else does; else raw_tp where the packet is freed: a SYN,
+ * dropped or not, as one that was used up, by consume_skb() in
+ * tcp_rcv_state_process(), a final ACK by kfree_skb() in tcp_v4_rcv(). Those two
+ * are hot: every packet that is freed costs a comparison of addresses. raw_tp, as
+ * it loses no nested event to another program and takes arguments that may be NULL.
  */
 #include "../emit.h"
 #include "../hearers.h"
@@ -282,12 +284,12 @@ tt_inline void tt_tell_moved(void *ctx, const struct net *net, struct tt_large *
 }
 
 /* `heard`: one that a listener took up, dropped or not; it may have made its queue deeper. */
-tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struct sock *sk,
-			       const bool heard)
+tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const struct sock *sk,
+				const bool heard)
 {
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_DROP);
-	const struct net *net = tt_net_of(skb);
 	struct tt_listener *listener;
+	const struct net *net;
 	struct tt_queue *queue;
 	__u64 moved[TT_MIB_MAX] = {};
 	struct tt_syn_drop *event;
@@ -298,6 +300,7 @@ tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struc
 	__u64 cookies;
 	__u8 flags;
 
+	net = sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net) : tt_net_of(skb);
 	here = MAP_GET(tt_here, &zero);
 	bench = MAP_GET(tt_benches, &slot);
 	if (!stats || !net || !here || !bench)
@@ -336,6 +339,33 @@ tt_inline int tt_look_at_freed(void *ctx, const struct sk_buff *skb, const struc
 	return 0;
 }
 
+/* tcp_conn_request(ops, ops of the family, listener, skb): what became of a SYN */
+PROBE_FEXIT("tcp_conn_request")
+int tt_syn_fexit(__u64 *ctx)
+{
+	return tt_look_at_packet(ctx, (const void *)ctx[3], (const void *)ctx[2], true);
+}
+
+/* tcp_check_req(listener, skb, request, …): and of an ACK that answers a SYN-ACK */
+PROBE_FEXIT("tcp_check_req")
+int tt_ack_fexit(__u64 *ctx)
+{
+	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0], false);
+}
+
+/* cookie_v4_check(listener, skb): the same, where there was no room for the request */
+PROBE_FEXIT("cookie_v4_check")
+int tt_cookie4_fexit(__u64 *ctx)
+{
+	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0], false);
+}
+
+PROBE_FEXIT("cookie_v6_check")
+int tt_cookie6_fexit(__u64 *ctx)
+{
+	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0], false);
+}
+
 PROBE_RAW("consume_skb")
 int tt_consumed(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -343,7 +373,7 @@ int tt_consumed(struct bpf_raw_tracepoint_args *ctx)
 
 	for (int i = 0; i < TT_SYN_SPANS; i++)
 		if (location >= tt_syn_setup.syn_from[i] && location < tt_syn_setup.syn_to[i])
-			return tt_look_at_freed(ctx, (const void *)ctx->args[0], NULL, true);
+			return tt_look_at_packet(ctx, (const void *)ctx->args[0], NULL, true);
 	return 0;
 }
 
@@ -354,8 +384,8 @@ int tt_freed(struct bpf_raw_tracepoint_args *ctx)
 
 	for (int i = 0; i < TT_ACK_SPANS; i++)
 		if (location >= tt_syn_setup.ack_from[i] && location < tt_syn_setup.ack_to[i])
-			return tt_look_at_freed(ctx, (const void *)ctx->args[0], tt_freed_for(ctx),
-						false);
+			return tt_look_at_packet(ctx, (const void *)ctx->args[0], tt_freed_for(ctx),
+						 false);
 	return 0;
 }
 

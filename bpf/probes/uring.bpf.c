@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * Connections accepted through io_uring, which makes no system call that could
- * be watched. Only where accept() itself cannot: where inet_csk_accept() is
- * watched, io_uring comes by there.
+ * be watched. Only where accept() is watched by its system calls: on its other
+ * rung io_uring comes by as well.
  *
  * Attach: raw_tp, on tracepoints of io_uring alone: who does not use it pays
  * nothing. A request may be NULL there, which tp_btf promises it is not.

@@ -125,6 +125,7 @@ def test_threads_that_wait_in_one_accept_are_their_process(
     assert counts(records) == {server.pid: 41}
 
 
+@pytest.mark.guest
 def test_workers_forked_before_are_told_apart_and_add_up(
     ns: Namespace, server: Program, client: Program
 ) -> None:
@@ -163,6 +164,7 @@ def test_reuseport_twins_are_two_listeners(ns: Namespace, tmp_path: Path, client
     assert f"{ADDRESS}:{PORT} (2 of 2)" in table
 
 
+@pytest.mark.guest
 def test_a_call_of_accept_begun_before_tracing_is_seen(
     ns: Namespace, server: Program, client: Program
 ) -> None:
@@ -248,6 +250,7 @@ def test_depth_is_rate_times_wait(ns: Namespace, server: Program, client: Progra
 # --- what did not come to an accept ------------------------------------------------
 
 
+@pytest.mark.guest
 def test_connections_that_end_in_the_queue_are_counted_by_how(
     ns: Namespace, server: Program, client: Program
 ) -> None:

@@ -67,6 +67,7 @@ def each(names: list[str], process: Process | int, count: int) -> Counter[tuple[
 # --- connections that succeed ---------------------------------------------------
 
 
+@pytest.mark.guest
 def test_every_transition_of_211_connections_is_told_once(ns: Namespace) -> None:
     count = 211
     with server_in(ns) as server, Program("tt-client", ns.enter) as client:
@@ -93,6 +94,7 @@ def summed(summaries: list[Record]) -> Counter[tuple[str, int | None]]:
     return told
 
 
+@pytest.mark.guest
 def test_the_table_of_states_counts_what_the_kernel_counts(ns: Namespace) -> None:
     count = 211
     with server_in(ns) as server, Program("tt-client", ns.enter) as client:
@@ -175,6 +177,7 @@ def taken_over(records: list[Record], by: str) -> list[str]:
     return [r["cookie"] for r in states(records, timewait=by)]
 
 
+@pytest.mark.guest
 def test_each_time_wait_told_is_one_that_ss_finds(ns: Namespace) -> None:
     count = 211
     with server_in(ns) as server, Program("tt-client", ns.enter) as client:

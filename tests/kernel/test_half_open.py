@@ -62,6 +62,7 @@ def callers(records: list[Record]) -> set[int]:
     return {r["rport"] for r in records}
 
 
+@pytest.mark.guest("request", "tp_btf")
 @pytest.mark.parametrize("retries", [0, 1])
 def test_a_syn_ack_that_nobody_answers_is_told_as_syn_ack_timeout(
     ns: Namespace, server: Program, caller: Program, retries: int

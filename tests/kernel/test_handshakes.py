@@ -56,6 +56,7 @@ def find_nobody(ns: Namespace) -> None:
 # --- one attempt, one record ------------------------------------------------------
 
 
+@pytest.mark.guest
 @pytest.mark.parametrize("address", [ADDRESS, "::1"])
 def test_a_connection_is_told_once_by_each_side(
     ns: Namespace, client: Program, address: str
@@ -308,6 +309,7 @@ def test_a_host_that_its_link_does_not_find_is_unreachable(ns: Namespace, client
     assert opened(ns) == 1
 
 
+@pytest.mark.guest
 def test_an_attempt_that_gets_no_port_is_told_as_such_and_once(
     ns: Namespace, client: Program
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_child_that_was_kept_back_is_told_in_order_with_its_peer(
     assert held == plain
 
 
+@pytest.mark.guest
 def test_a_child_that_was_kept_back_keeps_the_moment_of_its_transition(tmp_path: Path) -> None:
     records = told(tmp_path / "held", 2, False)
     entered = {r["cookie"]: r["mono_ns"] for r in records if r["old"] == "LISTEN"}

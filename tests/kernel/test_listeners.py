@@ -74,6 +74,7 @@ def ss(space: Namespace) -> dict[int, tuple[int, int]]:
     return {int(row[3].rpartition(":")[2]): (int(row[1]), int(row[2])) for row in rows}
 
 
+@pytest.mark.guest("listeners", "iter")
 def test_queues_and_limits_are_those_of_ss(ns: Namespace) -> None:
     with listen(ns), listen(ns, 9, PORT + 1), traced(ns) as tracer:
         clients = connect(ns, 3) + connect(ns, 2, PORT + 1)

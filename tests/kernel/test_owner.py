@@ -98,6 +98,7 @@ def test_each_side_belongs_to_its_process(bound: str, called: str, family: int, 
     assert {(r["pid"], r["comm"]) for r in records} == {(server.pid, SERVER), (client.pid, CLIENT)}
 
 
+@pytest.mark.guest
 def test_an_accept_names_its_listener() -> None:
     with pair() as (server, client):
         port = server.do("bind", name="l", address="127.0.0.1")["port"]

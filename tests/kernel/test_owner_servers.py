@@ -89,6 +89,7 @@ def test_workers_that_compete_own_what_each_of_them_accepted() -> None:
             assert [r["pid"] for r in mine if step(r) == name] == [pid] * len(peers)
 
 
+@pytest.mark.guest
 @pytest.mark.parametrize("older", [False, True], ids=["new", "older-than-the-tracer"])
 def test_reuseport_workers_own_what_their_own_listener_received(older: bool) -> None:
     count = 61

@@ -60,6 +60,7 @@ def attempts(space: Namespace, count: int, port: int = PORT) -> list[socket.sock
     return made
 
 
+@pytest.mark.guest
 def test_every_open_that_the_kernel_counts_is_explained_by_an_attempt(ns: Namespace) -> None:
     with server(ns), Tracer("handshakes", "--netns", ns.name) as tracer:
         made = attempts(ns, CONNECTIONS) + attempts(ns, 5, CLOSED)

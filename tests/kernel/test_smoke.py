@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import Tracer, wait_until
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.guest]
 
 
 def test_a_connection_is_told_from_its_first_state_to_its_last() -> None:

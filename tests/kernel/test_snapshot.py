@@ -52,6 +52,7 @@ def leak() -> Iterator[tuple[Namespace, Program, Program]]:
         yield ns, server, client
 
 
+@pytest.mark.guest("sockets", "iter")
 def test_every_state_has_as_many_sockets_as_ss_finds(
     leak: tuple[Namespace, Program, Program],
 ) -> None:

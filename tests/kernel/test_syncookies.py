@@ -64,6 +64,7 @@ def test_where_all_are_by_cookie_each_is_marked(
     assert {r["syncookie"] for r in records if r["role"] == "active"} == {False}
 
 
+@pytest.mark.guest("cookies", "iter")
 def test_a_full_syn_queue_makes_a_mixture_and_each_is_marked_for_what_it_is(
     ns: Namespace, client: Program
 ) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.harness import PATIENCE
+
 PEER = Path(__file__).with_name("peer.py")
-PATIENCE_S = 20
+PATIENCE_S = 20 * PATIENCE
 Facts = dict[str, Any]
 
 

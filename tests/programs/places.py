@@ -177,10 +177,13 @@ def answering(ns: Namespace, port: int, *answers: str) -> Iterator[None]:
 
 
 @contextmanager
-def packets_waiting(ns: Namespace) -> Iterator[None]:
-    """Hold back what is sent on the loopback, after one packet; at the end all goes, in order."""
+def packets_waiting(ns: Namespace, longest: int = 70) -> Iterator[None]:
+    """Hold back what is sent on the loopback, after one packet; at the end all goes, in order.
+
+    No packet may be longer than `longest`, and two must be.
+    """
     shape = ["dev", "lo", "root", "tbf", "limit", "1mb"]
-    ns.run("tc", "qdisc", "add", *shape, "rate", "80bit", "burst", "70")
+    ns.run("tc", "qdisc", "add", *shape, "rate", "80bit", "burst", str(longest))
     yield
     ns.run("tc", "qdisc", "change", *shape, "rate", "1gbit", "burst", "1mb")
 

@@ -174,7 +174,7 @@ def test_rows_are_by_what_is_asked_for(
 @pytest.mark.parametrize("form", ["json", "table", "csv"])
 def test_where_failures_cannot_be_seen_they_are_unknown(wire: Layout, out: Path, form: str) -> None:
     session = Session(wire, out, form)
-    head = session.head() | {"attached": {"accept": "fexit"}}
+    head = session.head() | {"attached": {"accept": "off"}}
     session.feed("HEAD", json.dumps(head).encode())
     session.accepts(2)
     text = session.end()

@@ -79,6 +79,11 @@ tracing = _group(
     _option("--transport", metavar="HOW", help="How records come: auto (default), perf, ring."),
     _option("--buffer-pages", metavar="N", help="Pages of each buffer per CPU, a power of two."),
     _option("--sockets", metavar="N", help="Sockets that can be kept track of (131072)."),
+    _option(
+        "--attach",
+        metavar="HOW",
+        help="auto (default); or fexit, raw, tracepoint for all that can be attached so.",
+    ),
     _option("--no-accept-hook", is_flag=True, help="Do without the cost of seeing accept()."),
     _option("--kernel-cost", is_flag=True, help="Measure and tell the programs' own time."),
     _option("--ready-file", metavar="PATH", help="Made once all is attached."),

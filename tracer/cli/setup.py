@@ -21,6 +21,7 @@ from tracer.wire.filters import Filters
 from tracer.wire.recording import Writer
 
 TWICE_S = 0.1
+ATTACH = ("auto", "fexit", "raw", "tracepoint")
 FORMS = ("table", "json", "csv")
 TRANSPORTS = ("auto", "perf", "ring")
 MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
@@ -34,6 +35,7 @@ LIVE_ONLY = (
     "transport",
     "buffer_pages",
     "sockets",
+    "attach",
     "no_accept_hook",
     "kernel_cost",
 )
@@ -66,6 +68,14 @@ def read_form(given: dict[str, Any]) -> str:
     if given.get("as_json") and form == "csv":
         raise UsageError("--json and --format csv ask for two things", "give one of them")
     return "json" if given.get("as_json") else form
+
+
+def read_attach(given: dict[str, Any]) -> str:
+    """How to attach what can be attached in several ways. Errors: UsageError."""
+    how: str = given.get("attach") or "auto"
+    if how not in ATTACH:
+        raise UsageError(f"--attach {how!r} is not known", f"one of: {', '.join(ATTACH)}")
+    return how
 
 
 def read_color(given: dict[str, Any], output: Output) -> bool:
@@ -170,6 +180,7 @@ class Command:
         for name, attribute in (("duration", "seconds"), ("interval", "interval")):
             if given.get(name) is not None:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
+        self.attach = read_attach(given)
         text = given.get("limit")
         self.limit = values.limit(text) if text is not None else None
         self.notices = Notices(bool(given.get("quiet")))
@@ -230,6 +241,7 @@ class Command:
             sparing=self.sparing,
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
+            attach=self.attach,
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,
             transport=self.transport,

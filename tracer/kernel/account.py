@@ -14,13 +14,20 @@ from tracer.wire.layout import Layout, Records
 # interrupt of itself, and there tt_state runs.
 MAKERS = {
     "tt_state",
+    "tt_accept_graft",
+    "tt_accept4_fexit",
     "tt_accept_fexit",
     "tt_accept4_exit",
     "tt_accept_exit",
+    "tt_connect_fexit",
     "tt_uring_complete",
     "tt_uring_overflow",
     "tt_uring_waits",
     "tt_connect_exit",
+    "tt_syn_fexit",
+    "tt_ack_fexit",
+    "tt_cookie4_fexit",
+    "tt_cookie6_fexit",
     "tt_consumed",
     "tt_freed",
 }

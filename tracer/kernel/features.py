@@ -151,13 +151,19 @@ class Choice:
         return "degraded" if self.rung.costs and self.refused else "works"
 
 
+def why_not(rung: Rung) -> str:
+    """Why this kernel refuses a rung; empty if it does not."""
+    reasons = (refusal(rung.how, target) for target in rung.targets)
+    missing = (_missing_helper(name) for name in rung.helpers)
+    return next((reason for reason in (*reasons, *missing) if reason), "")
+
+
 def choose(subject: Subject) -> Choice:
     """Try a subject's rungs, best first."""
     refused: dict[str, str] = {}
     for rung in subject.rungs:
-        reasons = [reason for target in rung.targets if (reason := refusal(rung.how, target))]
-        reasons += [reason for name in rung.helpers if (reason := _missing_helper(name))]
-        if not reasons:
+        reason = why_not(rung)
+        if not reason:
             return Choice(subject, rung, refused)
-        refused[rung.how] = reasons[0]
+        refused[rung.how] = reason
     return Choice(subject, None, refused)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tracer.errors import UnsupportedError
 from tracer.kernel import ring, uring
-from tracer.kernel.features import choose
+from tracer.kernel.features import Choice, choose
 from tracer.kernel.settings import Settings
 from tracer.probes import (
     ACCEPT,
@@ -18,18 +18,24 @@ from tracer.probes import (
     SYNACK,
     TASK,
     URING,
-    Rung,
     Subject,
 )
+
+# what --attach can force -> Rung.how
+ATTACH = {"fexit": "fexit", "raw": "raw_tp", "tracepoint": "tracepoint"}
 
 
 @dataclass
 class Ladder:
-    """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices."""
+    """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices.
+
+    `takers` are those of the programs that take differences of the kernel's counters.
+    """
 
     transport: str
     rungs: dict[str, str] = field(default_factory=dict)
     programs: list[str] = field(default_factory=list)
+    takers: tuple[str, ...] = ()
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -54,7 +60,10 @@ class Ladder:
 
 
 def climb(settings: Settings) -> Ladder:
-    """Choose. Where a subject has several rungs, this kernel is asked by trying."""
+    """Choose. Where a subject has several rungs, this kernel is asked by trying.
+
+    Errors: UnsupportedError where the rung or the transport asked for is refused.
+    """
     ladder = Ladder(_transport(settings.transport))
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
@@ -63,25 +72,53 @@ def climb(settings: Settings) -> Ladder:
         subjects.append(SYN_DROP)
     costs: dict[str, list[str]] = {}
     for subject in subjects:
-        rung: Rung | None = subject.rungs[0]
         if subject in (ACCEPT, HANDSHAKE) and not settings.accept_hook:
-            rung = None
+            ladder.rungs[subject.name] = "off"
             ladder.notices.append(f"off: {subject.name} hook, so {subject.without}")
-        elif subject not in (STATE, TASK):
-            rung = _try(subject, ladder)
-            if rung and rung.costs:
-                costs.setdefault(f"by {rung.how}, {rung.costs}", []).append(subject.name)
-        ladder.rungs[subject.name] = rung.how if rung else "off"
+            continue
+        if subject in (STATE, TASK):
+            rung = subject.rungs[0]  # without them nothing is traced: let the kernel say why
+        else:
+            choice = _choose(subject, settings.attach)
+            if choice.rung is None:
+                ladder.rungs[subject.name] = "off"
+                ladder.notices.append(_sentence(choice))
+                continue
+            rung = choice.rung
+        if rung.costs:
+            costs.setdefault(f"by {rung.how}, {rung.costs}", []).append(subject.name)
+        ladder.rungs[subject.name] = rung.how
         # an iterator is run when it is wanted
-        ladder.programs += rung.programs if rung and rung.how != "iter" else ()
+        ladder.programs += rung.programs if rung.how != "iter" else ()
+        if subject is SYN_DROP:
+            ladder.takers = rung.programs
     if ladder.rungs["accept"] == "tracepoint" and uring.form():
-        # inet_csk_accept() is passed by io_uring too; system calls are not
-        found = _try(URING, ladder)
-        ladder.rungs[URING.name] = found.how if found else "off"
-        ladder.programs += found.programs if found else ()
+        # what accept() grafts is passed by io_uring too; system calls are not
+        choice = _choose(URING, settings.attach)
+        ladder.rungs[URING.name] = choice.rung.how if choice.rung else "off"
+        ladder.programs += choice.rung.programs if choice.rung else ()
+        if not choice.rung:
+            ladder.notices.append(_sentence(choice))
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
     return ladder
+
+
+def _choose(subject: Subject, attach: str) -> Choice:
+    asked_for = tuple(rung for rung in subject.rungs if rung.how == ATTACH.get(attach))
+    choice = choose(replace(subject, rungs=asked_for or subject.rungs))
+    if asked_for and choice.rung is None:
+        (reason,) = choice.refused.values()
+        raise UnsupportedError(
+            f"--attach {attach}: {subject.name} cannot be attached so: {reason}",
+            "leave it out; what can be attached how: tcptrace doctor",
+        )
+    return choice
+
+
+def _sentence(choice: Choice) -> str:
+    reasons = "; ".join(f"{how}: {reason}" for how, reason in choice.refused.items())
+    return f"off: {choice.subject.name}, so {choice.subject.without} ({reasons})"
 
 
 def _transport(asked: str) -> str:
@@ -93,10 +130,3 @@ def _transport(asked: str) -> str:
     if asked == "ring":
         raise UnsupportedError("this kernel has no BPF ring buffers", "leave --transport out")
     return "perf"
-
-
-def _try(subject: Subject, ladder: Ladder) -> Rung | None:
-    choice = choose(subject)
-    if choice.rung is None:
-        ladder.notices.append(f"{subject.name} is impossible here: {choice.refused}")
-    return choice.rung

@@ -30,7 +30,7 @@ from tracer.kernel.ring import RingBuffers
 from tracer.kernel.settings import Settings
 from tracer.kernel.setup import write_config, write_filter_maps
 from tracer.kernel.targets import Processes
-from tracer.probes import COOKIES, LISTENERS, OWNERS, SOCKETS, SYN_DROP
+from tracer.probes import COOKIES, LISTENERS, OWNERS, SOCKETS
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
 from tracer.wire.layout import Layout, Records, derive
@@ -77,7 +77,7 @@ class LiveSource:
         chosen = [*ladder.programs, *(name for look in looks for name in look.rungs[0].programs)]
         if ladder.sees_drops:
             chosen.append("tt_iter_hearing")
-            syn_drops.write_setup(bpf, self.layout)
+            syn_drops.write_setup(bpf, self.layout, ladder.rungs["syn_drop"] == "raw_tp")
         else:
             bpf.resize("tt_drops", 1)
         if ladder.sees_cookies:
@@ -113,7 +113,7 @@ class LiveSource:
             self._drops = syn_drops.DropCounts(bpf, self.layout)
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
-        if self._ladder.rungs["accept"] == "tracepoint":
+        if "tracepoint" in self._ladder.rungs.values():
             tracefs.reach(self._attach)
         else:
             self._attach()
@@ -138,7 +138,7 @@ class LiveSource:
         self._control["live"] = 1
 
     def _attach(self) -> None:
-        hot = SYN_DROP.rungs[0].programs if self.sees_drops else ()
+        hot = self._ladder.takers
         self._object.attach_all(name for name in self._ladder.programs if name not in hot)
         if hot:
             # they take differences: the counters are looked at on all CPUs before

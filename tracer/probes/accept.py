@@ -1,10 +1,10 @@
 """Connections taken by accept() (bpf/probes/accept.bpf.c).
 
-No kretprobe: one that is not armed when accept() begins to wait never fires for that call, so
-every call begun before tracing would be lost, and its pool runs dry with many waiting threads.
+Nothing at the end of inet_csk_accept(): neither fexit nor a kretprobe sees the end of a call that
+was begun before it was attached, and servers wait in accept() for a long time.
 """
 
-from tracer.probes.base import Rung, Subject
+from tracer.probes.base import Rung, Subject, call
 
 ACCEPT = Subject(
     name="accept",
@@ -13,8 +13,8 @@ ACCEPT = Subject(
     rungs=(
         Rung(
             how="fexit",
-            targets=("inet_csk_accept",),
-            programs=("tt_accept_fexit",),
+            targets=("security_sock_graft", call("accept4"), call("accept")),
+            programs=("tt_accept_graft", "tt_accept4_fexit", "tt_accept_fexit"),
         ),
         Rung(
             how="tracepoint",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 
 
@@ -19,6 +20,11 @@ class Rung:
     programs: tuple[str, ...]
     costs: str = ""
     helpers: tuple[str, ...] = ()
+
+
+def call(name: str) -> str:
+    """The kernel's function that serves a system call."""
+    return f"__{'x64' if platform.machine() == 'x86_64' else 'arm64'}_sys_{name}"
 
 
 @dataclass(frozen=True)

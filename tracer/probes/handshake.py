@@ -6,13 +6,18 @@ make no transition: connect() that fails before a SYN is sent, and requests that
 their caller resets, which the kernel counts as EmbryonicRsts.
 """
 
-from tracer.probes.base import Rung, Subject
+from tracer.probes.base import Rung, Subject, call
 
 HANDSHAKE = Subject(
     name="handshake",
     kinds=("handshake",),
     tells="attempts to connect that fail before a SYN is sent: no route, no port, not permitted",
     rungs=(
+        Rung(
+            how="fexit",
+            targets=(call("connect"),),
+            programs=("tt_connect_fexit",),
+        ),
         Rung(
             how="tracepoint",
             targets=("syscalls/sys_exit_connect",),

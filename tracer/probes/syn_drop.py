@@ -1,10 +1,8 @@
-"""SYNs and final ACKs that listeners threw away (bpf/probes/syn_drop.bpf.c).
-
-Better rungs, where a kernel has them, go before this one: the exit of tcp_conn_request() knows
-what became of a SYN without any look at counters, and is no hot hook.
-"""
+"""SYNs and final ACKs that listeners threw away (bpf/probes/syn_drop.bpf.c)."""
 
 from tracer.probes.base import Rung, Subject
+
+HELPERS = ("loop", "map_lookup_percpu_elem")
 
 SYN_DROP = Subject(
     name="syn_drop",
@@ -12,10 +10,22 @@ SYN_DROP = Subject(
     tells="SYNs and final ACKs that a listener threw away, and why",
     rungs=(
         Rung(
+            how="fexit",
+            targets=("tcp_conn_request", "tcp_check_req", "cookie_v4_check", "cookie_v6_check"),
+            programs=(
+                "tt_syn_fexit",
+                "tt_ack_fexit",
+                "tt_cookie4_fexit",
+                "tt_cookie6_fexit",
+            ),
+            helpers=HELPERS,
+        ),
+        Rung(
             how="raw_tp",
             targets=("consume_skb", "kfree_skb"),
             programs=("tt_consumed", "tt_freed"),
             costs="about 110 ns on every packet that the machine frees",
+            helpers=HELPERS,
         ),
     ),
     without="dropped SYNs are seen in the kernel's counters only",

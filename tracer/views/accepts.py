@@ -60,8 +60,7 @@ class AcceptsView(SummaryView):
                 "this recording keeps no accept records",
                 "make one that does: tcptrace record --kind accept FILE",
             )
-        # inet_csk_accept() is not reached by what fails for want of a descriptor
-        self._knows_failures = self.head.attached.get("accept") == "tracepoint"
+        self._knows_failures = self.head.attached["accept"] != "off"
         # what an interval brought is added to the whole at its end: its extremes are its own
         self._part, self._whole = (AcceptTable(self._by.peer_bits) for _ in range(2))
         self._by_first_io = 0

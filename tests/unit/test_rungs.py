@@ -1,0 +1,24 @@
+"""What the declarations of tracer/probes/ promise to the rest."""
+
+from __future__ import annotations
+
+from tracer.cli import setup
+from tracer.kernel.account import MAKERS
+from tracer.kernel.ladder import ATTACH
+from tracer.probes import ACCEPT, HANDSHAKE, SYN_DROP
+
+
+def test_skipped_runs_are_counted_of_every_program_that_makes_records() -> None:
+    programs = {
+        program
+        for subject in (ACCEPT, HANDSHAKE, SYN_DROP)
+        for rung in subject.rungs
+        for program in rung.programs
+    }
+    assert programs <= MAKERS
+
+
+def test_what_attach_takes_is_a_rung_of_something() -> None:
+    assert ("auto", *ATTACH) == setup.ATTACH
+    hows = {rung.how for subject in (ACCEPT, HANDSHAKE, SYN_DROP) for rung in subject.rungs}
+    assert set(ATTACH.values()) == hows

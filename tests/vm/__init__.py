@@ -1,0 +1,1 @@
+"""Guests: the tests marked `guest` under stock kernels of Debian, in software emulation."""

@@ -1,0 +1,35 @@
+"""`python -m tests.vm [KERNEL …] [-- PYTEST-ARGUMENT …]`: boot each kernel, run the tests in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.vm import report
+from tests.vm.guest import VNG, try_kernel
+from tests.vm.packages import known
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    asked, more = arguments[:at], arguments[at + 1 :]
+    kernels = {kernel.line: kernel for kernel in known()}
+    unknown = [line for line in asked if line not in kernels]
+    if unknown:
+        print(f"not in kernels.toml: {', '.join(unknown)}", file=sys.stderr)
+        return 2
+    if not VNG.exists():
+        print("virtme-ng is missing: make test-kernels", file=sys.stderr)
+        return 1
+    # a guest keeps about one CPU busy
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        wanted = [kernels[line] for line in asked or kernels]
+        outcomes = list(workers.map(lambda kernel: try_kernel(kernel, more), wanted))
+    print("\n".join(report.lines(outcomes)))
+    return int(any(map(report.failed, outcomes)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs in the guest: SHARED ROOT PYTHON MODULES FOLDER...; the folders are in SHARED/tree.tar.
+shared=$1 root=$2 python=$3 modules=$4
+shift 4
+exec >"$shared/log" 2>&1
+# the kernel's own: veth is one. Before this tree, which hides where they are
+mount --bind "$modules" /lib/modules || exit 1
+mkdir -p /run/tree && mount -t tmpfs -o size=1500m tree /run/tree || exit 1
+tar -xf "$shared/tree.tar" -C /run/tree || exit 1
+for folder; do
+	mount --bind "/run/tree$folder" "$folder" || exit 1
+done
+cd "$root" || exit 1
+export PYTHONPATH="$root" PYTHONDONTWRITEBYTECODE=1 TCPTRACE_PATIENCE=8 TCPTRACE_GUEST="$shared"
+export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 # those of plugins that stayed behind
+ulimit -n 20000
+# On one CPU: where two work off a handshake's ACK and its first data at once, the kernel makes a
+# second child and throws it away, and exact counts are then one off.
+taskset -c 0 "$python" -m tests.vm.inside && touch "$shared/done"
