@@ -144,7 +144,7 @@ tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, 
 }
 
 tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk, int old, int new,
-				 const struct tt_head *head, struct tt_sock *sock, bool kept,
+				 const struct tt_head *head, struct tt_sock *sock,
 				 struct tt_large *large, struct tt_stats *stats)
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
@@ -166,10 +166,6 @@ tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk, int old, int 
 	if (!ended ||
 	    !tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, 1U << old | 1U << new, sock->matched))
 		return;
-	if (!kept) {
-		stats->lost_map[TT_KIND_HANDSHAKE]++;
-		return;
-	}
 	if (CFG(stream)) {
 		event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, large, stats);

@@ -121,14 +121,6 @@ struct {
 	__type(value, struct tt_turn);
 } tt_turns SEC(".maps");
 
-/* A socket for which there is no room, while it is looked at. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TT_SLOT_MAX);
-	__type(key, __u32);
-	__type(value, struct tt_sock);
-} tt_spares SEC(".maps");
-
 /*
  * Where records are made: a program's stack has no room for them, and the
  * verifier follows every word of a stack, on every road.

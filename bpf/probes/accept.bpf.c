@@ -62,13 +62,8 @@ tt_inline int tt_accept_returned(struct trace_event_raw_sys_exit *ctx)
 	return sk ? tt_accepted(ctx, sk, TT_PRECISION_EXACT) : 0;
 }
 
+/* User space attaches it to sys_exit_accept as well: verified once, it serves both. */
 PROBE_TRACEPOINT("syscalls/sys_exit_accept4")
-int tt_accept4_exit(struct trace_event_raw_sys_exit *ctx)
-{
-	return tt_accept_returned(ctx);
-}
-
-PROBE_TRACEPOINT("syscalls/sys_exit_accept")
 int tt_accept_exit(struct trace_event_raw_sys_exit *ctx)
 {
 	return tt_accept_returned(ctx);

@@ -184,8 +184,8 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 
 /* Count and send one transition, if the filters let it pass. */
 tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
-		       struct tt_sock *sock, bool kept, struct tt_bench *bench,
-		       struct tt_stats *stats, enum tt_slot slot)
+		       struct tt_sock *sock, struct tt_bench *bench, struct tt_stats *stats,
+		       enum tt_slot slot)
 {
 	struct tt_head *head = &event->head;
 	int old = event->old, new = event->new;
@@ -199,18 +199,13 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	if (tt_needs_tuple(sock->matched))
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
-		tt_tell_handshake(ctx, sk, old, new, head, sock, kept, &bench->large, stats);
+		tt_tell_handshake(ctx, sk, old, new, head, sock, &bench->large, stats);
 	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event->timewait,
 		      sock->matched))
 		return;
 	tt_count_seen(stats, old, new);
 	if (event->timewait)
 		stats->timewait[event->timewait == TT_FIN_WAIT2]++;
-	if (!kept) {
-		/* its owner and its past are unknown: told as lost, not sent half known */
-		stats->lost_map[TT_KIND_STATE]++;
-		return;
-	}
 	/* lost once, not from the counts and then from a buffer too */
 	if (CFG(count_by_owner) && !tt_count_transition(stats, event, slot))
 		return;
@@ -220,6 +215,32 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 		tt_send(ctx, tt_small, TT_KIND_STATE, event, stats);
 	}
+}
+
+/*
+ * There was no room to keep it: its owner and its past are unknown. It may be one
+ * that is asked for, and is told as lost, not sent half known.
+ */
+tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struct tt_stats *stats)
+{
+	struct tt_head *head = &event->head;
+	int old = event->old, new = event->new;
+
+	if (new == TT_CLOSE)
+		event->timewait = tt_read_timewait(sk, old);
+	if (tt_needs_tuple(true))
+		tt_read_full_tuple(sk, new, head);
+	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV) &&
+	    (new == TT_ESTABLISHED || new == TT_CLOSE) &&
+	    tt_admit(stats, TT_KIND_HANDSHAKE, head, 1U << old | 1U << new, true))
+		stats->lost_map[TT_KIND_HANDSHAKE]++;
+	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event->timewait,
+		      true))
+		return;
+	tt_count_seen(stats, old, new);
+	if (event->timewait)
+		stats->timewait[event->timewait == TT_FIN_WAIT2]++;
+	stats->lost_map[TT_KIND_STATE]++;
 }
 
 /*
@@ -289,7 +310,6 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	struct tt_sock *sock;
 	struct tt_state *held = NULL;
 	tt_mono_ns entered_ns;
-	bool kept = true;
 	__u32 spare = slot;
 	struct tt_bench *bench = MAP_GET(tt_benches, &spare);
 	struct tt_state *event;
@@ -312,11 +332,9 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		sock = tt_add_sock(head->cookie);
 		if (!sock) {
 			tt_control.map_full = 1;
-			kept = false;
-			sock = MAP_GET(tt_spares, &spare);
-			if (!sock)
-				return 0;
-			__builtin_memset(sock, 0, sizeof(*sock));
+			if (tt_is_live())
+				tt_tell_lost(sk, event, stats);
+			return 0;
 		}
 	} else if (old == TT_CLOSE) {
 		/* its next life */
@@ -361,14 +379,14 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	if (!tt_is_live())
 		return 0;
 	if (CFG(hold_children)) {
-		if (kept && tt_hold(sk, old, new, sock))
+		if (tt_hold(sk, old, new, sock))
 			return 0;
 		held = tt_take_held(sk, sock, entered_ns, bench);
 	}
 	/* a loop, not two calls: what is inlined once takes the stack once */
 #pragma clang loop unroll(disable)
 	for (int left = held ? 2 : 1; left > 0; left--)
-		tt_tell(ctx, sk, left == 2 ? held : event, sock, kept, bench, stats, slot);
+		tt_tell(ctx, sk, left == 2 ? held : event, sock, bench, stats, slot);
 	return 0;
 }
 

@@ -17,7 +17,6 @@ MAKERS = {
     "tt_accept_graft",
     "tt_accept4_fexit",
     "tt_accept_fexit",
-    "tt_accept4_exit",
     "tt_accept_exit",
     "tt_connect_fexit",
     "tt_uring_complete",

@@ -118,6 +118,17 @@ class CoreObject:
         for name in names:
             self.attach(name)
 
+    def attach_also(self, name: str, tracepoint: str) -> None:
+        """Attach a program to another `category/event` besides its own."""
+        category, _, event = tracepoint.partition("/")
+        try:
+            link = self._lib.bpf_program__attach_tracepoint(
+                self._program(name), category.encode(), event.encode()
+            )
+            self._links[f"{name} {tracepoint}"] = check_pointer(link, f"cannot attach {name}")
+        except OSError as error:
+            raise self._explain(error) from error
+
     def open_iterator(self, name: str) -> int:
         """File descriptor of one pass of an iterator program: read it to its end, close it."""
         link = self._links.get(name)

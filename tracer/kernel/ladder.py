@@ -29,13 +29,15 @@ ATTACH = {"fexit": "fexit", "raw": "raw_tp", "tracepoint": "tracepoint"}
 class Ladder:
     """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices.
 
-    `takers` are those of the programs that take differences of the kernel's counters.
+    `takers` are those of the programs that take differences of the kernel's counters; `also` are
+    programs and the tracepoints they are attached to besides their own.
     """
 
     transport: str
     rungs: dict[str, str] = field(default_factory=dict)
     programs: list[str] = field(default_factory=list)
     takers: tuple[str, ...] = ()
+    also: list[tuple[str, str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -90,6 +92,7 @@ def climb(settings: Settings) -> Ladder:
         ladder.rungs[subject.name] = rung.how
         # an iterator is run when it is wanted
         ladder.programs += rung.programs if rung.how != "iter" else ()
+        ladder.also += rung.also if rung.how == "tracepoint" else ()
         if subject is SYN_DROP:
             ladder.takers = rung.programs
     if ladder.rungs["accept"] == "tracepoint" and uring.form():

@@ -108,6 +108,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_program__set_autoload": (C.c_int, [_POINTER, C.c_bool]),
     "bpf_program__fd": (C.c_int, [_POINTER]),
     "bpf_program__attach": (_POINTER, [_POINTER]),
+    "bpf_program__attach_tracepoint": (_POINTER, [_POINTER, C.c_char_p, C.c_char_p]),
     "bpf_program__attach_iter": (_POINTER, [_POINTER, _POINTER]),
     "bpf_link__fd": (C.c_int, [_POINTER]),
     "bpf_link__destroy": (C.c_int, [_POINTER]),

@@ -140,6 +140,8 @@ class LiveSource:
     def _attach(self) -> None:
         hot = self._ladder.takers
         self._object.attach_all(name for name in self._ladder.programs if name not in hot)
+        for name, tracepoint in self._ladder.also:
+            self._object.attach_also(name, tracepoint)
         if hot:
             # they take differences: the counters are looked at on all CPUs before
             self._pass_over(None, "tt_iter_hearing")

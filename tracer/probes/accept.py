@@ -19,7 +19,7 @@ ACCEPT = Subject(
         Rung(
             how="tracepoint",
             targets=("syscalls/sys_exit_accept4", "syscalls/sys_exit_accept"),
-            programs=("tt_accept4_exit", "tt_accept_exit"),
+            programs=("tt_accept_exit",),
             costs="30 to 60 ns on every system call of the machine; --no-accept-hook turns it off",
         ),
     ),

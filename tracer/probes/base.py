@@ -11,7 +11,8 @@ class Rung:
     """One way to attach a subject.
 
     `how` is tp_btf, raw_tp, fexit, tracepoint or iter; `targets` are the hooks, in the kernel's
-    names; `programs` those of the object; `costs` what it takes from the machine, in words;
+    names; `programs` those of the object, of which the last serves the targets that are left over;
+    `costs` what it takes from the machine, in words;
     `helpers` what the programs call that not every kernel has.
     """
 
@@ -20,6 +21,11 @@ class Rung:
     programs: tuple[str, ...]
     costs: str = ""
     helpers: tuple[str, ...] = ()
+
+    @property
+    def also(self) -> tuple[tuple[str, str], ...]:
+        """The last program, and each target beyond its own that it is attached to."""
+        return tuple((self.programs[-1], target) for target in self.targets[len(self.programs) :])
 
 
 def call(name: str) -> str:
