@@ -125,12 +125,15 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         C.c_int,
         [C.c_int, _POINTER, _POINTER, _POINTER, _POINTER, C.POINTER(C.c_uint32), _POINTER],
     ),
+    "bpf_map_update_batch": (
+        C.c_int,
+        [C.c_int, _POINTER, _POINTER, C.POINTER(C.c_uint32), _POINTER],
+    ),
     "bpf_obj_get_info_by_fd": (C.c_int, [C.c_int, _POINTER, C.POINTER(C.c_uint32)]),
     "btf__load_vmlinux_btf": (_POINTER, []),
     "btf__find_by_name_kind": (C.c_int32, [_POINTER, C.c_char_p, C.c_uint32]),
     "btf__type_by_id": (_POINTER, [_POINTER, C.c_uint32]),
     "btf__free": (None, [_POINTER]),
-    "bpf_raw_tracepoint_open": (C.c_int, [C.c_char_p, C.c_int]),
     "bpf_enable_stats": (C.c_int, [C.c_int]),
     "bpf_prog_load": (
         C.c_int,

@@ -13,11 +13,14 @@ import os
 import select
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tracer.errors import TracerError
 from tracer.kernel import cookies, kernel_btf, maps, netstat, preflight, syn_drops, tracefs
 from tracer.kernel.account import Account
+from tracer.kernel.beside import Beside
 from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
@@ -54,6 +57,8 @@ class LiveSource:
         self.settings = settings
         self.layout: Layout = derive(types)
         self._buffers: dict[str, Buffers] = {}
+        self._rings: Beside[dict[str, RingBuffers]] | None = None
+        self._connecting: list[Beside[None]] = []
         self._poll = select.epoll()
         self._polled: set[int] = set()
         self._stats_fd: int | None = None
@@ -100,6 +105,8 @@ class LiveSource:
             bpf.resize("tt_counts", 1)
         write_config(bpf, self.layout, settings, ladder, places)
         kernel_btf.forget()
+        if ladder.transport == "ring":
+            self._rings = Beside(self._make_rings)
         bpf.load()
 
     def _start(self) -> None:
@@ -135,6 +142,8 @@ class LiveSource:
         self._account = Account(bpf, self.layout, self._ladder.programs)
         if settings.reconcile:
             self.netstat_before = self.netstat()
+        while self._connecting:
+            self._connecting.pop().result()
         self._control["live"] = 1
 
     def _attach(self) -> None:
@@ -147,21 +156,41 @@ class LiveSource:
             self._pass_over(None, "tt_iter_hearing")
             self._object.attach_all(hot)
 
-    def _open_buffers(self) -> None:
-        """The large records tell of processes as well, so their buffer is always there."""
+    def _wanted_buffers(self) -> dict[str, tuple[str, int, int]]:
+        """Map, pages and record's size by frame tag.
+
+        The large records tell of processes as well, so their buffer is always there.
+        """
         wanted = {"SMAL": ("tt_small", "state"), "LARG": ("tt_large", "large")}
         pages = self.settings.buffer_pages or _default_pages()
         if not self.settings.stream:
             del wanted["SMAL"]
             pages = min(pages, IDLE_PAGES)
-        for tag, (name, record) in wanted.items():
-            size = self.layout.dtypes[record].itemsize
-            opened: Buffers
-            if self._ladder.transport == "ring":
-                opened = RingBuffers(self._object.map_fd(f"{name}_rings"), pages, size)
-            else:
-                opened = PerfBuffers(self._object.map_fd(name), pages, size)
-            self._buffers[tag] = opened
+        dtypes = self.layout.dtypes
+        return {tag: (name, pages, dtypes[kind].itemsize) for tag, (name, kind) in wanted.items()}
+
+    def _make_rings(self) -> dict[str, RingBuffers]:
+        """Rings that no program knows of yet: making them takes 10 us a page."""
+        made: dict[str, RingBuffers] = {}
+        try:
+            for tag, (_, pages, size) in self._wanted_buffers().items():
+                made[tag] = RingBuffers(pages, size)
+        except BaseException:
+            for rings in made.values():
+                rings.close()
+            raise
+        return made
+
+    def _open_buffers(self) -> None:
+        if self._rings is not None:
+            self._buffers.update(self._rings.result())
+        for tag, (name, pages, size) in self._wanted_buffers().items():
+            opened = self._buffers.get(tag)
+            if isinstance(opened, RingBuffers):
+                connect = partial(opened.connect, self._object.map_fd(f"{name}_rings"))
+                self._connecting.append(Beside(connect))
+                continue
+            opened = self._buffers[tag] = PerfBuffers(self._object.map_fd(name), pages, size)
             if opened.pages < pages:
                 self._tell_once(
                     f"buffers of {opened.pages} pages, not {pages}: the mlock limit without"
@@ -343,6 +372,10 @@ class LiveSource:
         if self._stats_fd is not None:
             os.close(self._stats_fd)
             self._stats_fd = None
+        if self._rings is not None and not self._buffers:
+            with suppress(Exception):  # told already, if it is what ends this
+                self._buffers.update(self._rings.result())
+        self._rings = None
         while self._buffers:
             self._buffers.popitem()[1].close()
         self._poll.close()

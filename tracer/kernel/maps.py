@@ -39,6 +39,15 @@ def put_flags(fd: int, key: NDArray[np.generic], value: NDArray[np.generic], fla
     check(lib().bpf_map_update_elem(fd, key.ctypes.data, value.ctypes.data, flags), "map update")
 
 
+def put_all(fd: int, keys: NDArray[np.generic], values: NDArray[np.generic]) -> None:
+    """Insert or replace several entries in one call, where the kernel can. Errors: OSError."""
+    count = C.c_uint32(len(keys))
+    batch = lib().bpf_map_update_batch
+    if batch(fd, keys.ctypes.data, values.ctypes.data, C.byref(count), None):
+        for i in range(len(keys)):
+            put(fd, keys[i : i + 1].copy(), values[i : i + 1].copy())
+
+
 def get(fd: int, key: NDArray[np.generic], dtype: np.dtype[np.void]) -> Records | None:
     """One entry's value as an array of one; None if there is none."""
     value = np.zeros(1, dtype)

@@ -86,12 +86,13 @@ def is_possible() -> bool:
 
 
 class RingBuffers:
-    """A ring on every CPU that runs, put into the array of rings `map_fd`."""
+    """A ring on every CPU that runs. `connect` puts them where the programs find them."""
 
-    def __init__(self, map_fd: int, pages: int, record: int) -> None:
+    def __init__(self, pages: int, record: int) -> None:
         self.pages = pages
         self.encoding = Encoding(_HEADER, sample_size(record))
-        self._map_fd, self._record = map_fd, record
+        self._record = record
+        self._map_fd: int | None = None
         self._rings: dict[int, RingBuffer] = {}
         try:
             self.add_cpus()
@@ -110,8 +111,19 @@ class RingBuffers:
         """Make rings for CPUs that have come. Errors: OSError."""
         for cpu in online_cpus():
             if cpu not in self._rings:
-                ring = self._rings[cpu] = RingBuffer(self.pages, self._record)
-                maps.put(self._map_fd, np.array([cpu], np.uint32), np.array([ring.fd], np.uint32))
+                self._rings[cpu] = RingBuffer(self.pages, self._record)
+                if self._map_fd is not None:
+                    self._put(self._map_fd, [cpu])
+
+    def connect(self, map_fd: int) -> None:
+        """Put them, and those that will come, into the array of rings `map_fd`. Errors: OSError."""
+        self._map_fd = map_fd
+        self._put(map_fd, list(self._rings))
+
+    def _put(self, map_fd: int, cpus: list[int]) -> None:
+        # all in one call, each of which waits for programs that may use what was there before
+        fds = [self._rings[cpu].fd for cpu in cpus]
+        maps.put_all(map_fd, np.array(cpus, np.uint32), np.array(fds, np.uint32))
 
     @property
     def fds(self) -> list[int]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from elftools.elf.elffile import ELFFile
 
 INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF = 1, 2, 3, 4, 5, 6, 7, 8
@@ -60,14 +61,7 @@ class Btf:
             section = elf.get_section_by_name(".BTF")
             if section is None:
                 raise ValueError(f"{path} has no .BTF section")
-            symbols = {}
-            table: Any = elf.get_section_by_name(".symtab")
-            for symbol in table.iter_symbols() if table else ():
-                index = symbol["st_shndx"]
-                if symbol.name and isinstance(index, int):
-                    name = elf.get_section(index).name
-                    symbols[symbol.name] = (name, symbol["st_value"], symbol["st_size"])
-            return cls(parse(section.data()), symbols)
+            return cls(parse(section.data()), _variables(elf))
 
     @cached_property
     def _named(self) -> dict[tuple[int, str], int]:
@@ -94,6 +88,35 @@ class Btf:
     def enum_values(self, name: str) -> dict[str, int]:
         """Value of every name of an enum."""
         return dict(self.find(ENUM, name).values)
+
+
+# Elf64_Sym, of which thousands are labels: pyelftools makes an object of each
+_SYMBOL = np.dtype(
+    [
+        ("name", "<u4"),
+        ("info", "u1"),
+        ("other", "u1"),
+        ("section", "<u2"),
+        ("value", "<u8"),
+        ("size", "<u8"),
+    ]
+)
+_OBJECT = 1  # STT_OBJECT
+
+
+def _variables(elf: ELFFile) -> dict[str, tuple[str, int, int]]:
+    """Section, offset and size of each variable."""
+    table: Any = elf.get_section_by_name(".symtab")
+    if table is None:
+        return {}
+    names: bytes = elf.get_section(table["sh_link"]).data()
+    symbols = np.frombuffer(table.data(), _SYMBOL)
+    found = {}
+    for symbol in symbols[(symbols["info"] & 0xF) == _OBJECT].tolist():
+        name, _, _, section, value, size = symbol
+        text = names[name : names.index(b"\0", name)].decode()
+        found[text] = (elf.get_section(section).name, value, size)
+    return found
 
 
 def parse(data: bytes) -> list[Type]:
