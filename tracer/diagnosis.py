@@ -31,9 +31,15 @@ def diagnose() -> Report:
         Capability(need.capability, need.purpose, need.capability in have, need.hard)
         for need in preflight.needs()
     ]
+    missing = [c.name for c in capabilities if c.needed and not c.have]
     try:
         libbpf = lib().libbpf_version_string().decode()
-        probes = [_finding(features.choose(subject)) for subject in PROBES]
+        if {"CAP_BPF", "CAP_PERFMON"} & set(missing):
+            # what is refused to us says nothing of what this kernel can do
+            why = f"not permitted to try: this needs {', '.join(dict.fromkeys(missing))}"
+            probes = [Finding(s.name, "-", "unknown", why, "") for s in PROBES]
+        else:
+            probes = [_finding(features.choose(subject)) for subject in PROBES]
     except TracerError as error:
         libbpf = f"not usable: {error.message}"
         probes = [Finding(s.name, "-", "impossible", error.message, s.without) for s in PROBES]

@@ -251,6 +251,14 @@ def test_doctor_works_without_any_and_tells_which_are_missing(place: str) -> Non
     assert not any(told.values())
 
 
+def test_doctor_calls_nothing_impossible_that_it_was_not_permitted_to_try() -> None:
+    done = run("doctor", "-j", prefix=nobody())
+    probes = [r for r in map(json.loads, done.stdout.splitlines()) if r["kind"] == "probe"]
+    assert {r["status"] for r in probes} == {"unknown"}
+    assert all("CAP_BPF" in r["why"] for r in probes)
+    assert "sudo tcptrace doctor" in run("doctor", prefix=nobody()).stdout
+
+
 def test_without_the_accept_hook_two_capabilities_are_enough() -> None:
     prefix = [*NOT_MOUNTED, *nobody("CAP_BPF", "CAP_PERFMON")]
     done = run("events", "--no-accept-hook", "--port", "9", "-d", "100ms", prefix=prefix)

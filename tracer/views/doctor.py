@@ -11,7 +11,10 @@ from tracer.views.tables import Heading, table
 
 @dataclass(frozen=True)
 class Finding:
-    """A subject: where it attaches, whether it works, degraded or impossible, why, its cost."""
+    """A subject: where it attaches, whether it works, degraded or impossible, why, its cost.
+
+    Its status is `unknown` where that could not be tried.
+    """
 
     subject: str
     attach: str
@@ -50,22 +53,33 @@ def lines(report: Report) -> list[str]:
         [Heading(t, words=True) for t in ("SUBJECT", "STATUS", "ATTACH")],
         [(p.subject, p.status, p.attach) for p in report.probes],
     )
+    if all(probe.status == "unknown" for probe in report.probes):
+        found.append(f"{report.probes[0].why}; run it as: sudo tcptrace doctor")
+        return [*found, *_capabilities(report), *_rest(report)]
     for probe in report.probes:
         if probe.why:
             found.append(f"{probe.subject}: {probe.why}")
         if probe.costs:
             found.append(f"{probe.subject}: {probe.costs}")
-    found += table(
+    return [*found, *_capabilities(report), *_rest(report)]
+
+
+def _capabilities(report: Report) -> list[str]:
+    return table(
         [Heading(t, words=True) for t in ("CAPABILITY", "HERE", "NEEDED", "FOR")],
         [
             (c.name, "yes" if c.have else "no", "yes" if c.needed else "for more", c.purpose)
             for c in report.capabilities
         ],
     )
-    for name, there, breaks in report.places:
-        found.append(f"{name}: {'there' if there else f'not there; {breaks}'}")
-    found.append(f"not traced: {report.not_traced}")
-    return found
+
+
+def _rest(report: Report) -> list[str]:
+    found = [
+        f"{name}: {'there' if there else f'not there; {breaks}'}"
+        for name, there, breaks in report.places
+    ]
+    return [*found, f"not traced: {report.not_traced}"]
 
 
 def documents(report: Report) -> list[dict[str, object]]:
