@@ -75,9 +75,9 @@ def columns(command: str) -> str:
     width = max(map(len, meanings))
     lines = ["Columns:"]
     for name, text in meanings.items():
-        first, *rest = _wrapped(text, 77 - width)
+        first, *rest = _wrapped(text, 74 - width)
         lines += [f"  {name:{width}} {first}", *(f"  {'':{width}} {more}" for more in rest)]
-    return "\b\n" + "\n".join([*lines, *_wrapped(LEGEND, 78)])
+    return "\b\n" + "\n".join([*lines, *_wrapped(LEGEND, 76)])
 
 
 def _wrapped(text: str, width: int) -> list[str]:
