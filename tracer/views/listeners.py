@@ -143,12 +143,19 @@ class ListenersView(SummaryView):
             max_set_by(row) or "-",
             f"{full:.0%}",
             queue[1],
-            str(one.syn_queue_peak),
+            "-" if (peak := self._syn_queue_peak(one)) is None else str(peak),
             limit,
             _rate(counted["accepts"] / seconds) if seconds else "-",
             str(counted["overflows"]) + (" !" if counted["overflows"] else ""),
             str(dropped) + (" !" if dropped else ""),
         ]
+
+    def _syn_queue_peak(self, one: Listener) -> int | None:
+        """None where nobody can say: where packets are freed, twins are not told apart."""
+        by_address = self.head.attached.get("syn_drop") == "raw_tp"
+        if by_address and one.row["reuseport"] and not one.syn_queue_peak:
+            return None
+        return one.syn_queue_peak
 
     def _causes(self, one: Listener) -> str:
         counted = one.counted
@@ -184,7 +191,7 @@ class ListenersView(SummaryView):
             "max_set_by": max_set_by(row),
             "full_us": _full_ns(one, span_ns) // 1000,
             "syn_queue": None if closed else int(row["syn_queue"]),
-            "syn_queue_peak": one.syn_queue_peak,
+            "syn_queue_peak": self._syn_queue_peak(one),
             "syn_queue_max": int(row["accept_queue_max"]),
             "finished": one.counted["finished"],
             "accepts": one.counted["accepts"],

@@ -220,7 +220,7 @@ _SUMMARIES: dict[str, Schema] = {
         "max_set_by": _one_of("what sets it", "listen", "somaxconn", None),
         "full_us": _number("time at full"),
         "syn_queue": _count("half-open now", null=True),
-        "syn_queue_peak": _count("the most in the span"),
+        "syn_queue_peak": _count("the most in the span; null: not known which twin's", null=True),
         "syn_queue_max": _count("the limit"),
         "finished": _count("handshakes finished"),
         "accepts": _count("connections taken"),
