@@ -8,16 +8,17 @@
  * and classic tracepoints do; what it skips itself is in recursion_misses.
  */
 #include "../accept.h"
+#include "../children.h"
 #include "../counts.h"
 #include "../emit.h"
 #include "../handshake.h"
 #include "../hearers.h"
 #include "../listeners.h"
+#include "../listening.h"
 #include "../mib.h"
 #include "../owner.h"
 #include "../sock.h"
 #include "../socks.h"
-#include "../unborn.h"
 
 /* Transitions that the application makes itself: `current` is who does it. */
 tt_inline bool tt_is_opening(int old, int new)
@@ -44,73 +45,6 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 	remains->owner_is = sock->owner_is;
 	remains->matched = sock->matched;
 	remains->cookie = cookie;
-}
-
-tt_inline void tt_open_queue(const struct sock *sk, tt_cookie cookie, tt_mono_ns now)
-{
-	__u32 zero = 0;
-	struct tt_queue *queue = MAP_GET(tt_new_queue, &zero);
-	struct net *net = NULL;
-
-	if (!queue)
-		return;
-	__builtin_memset(queue, 0, sizeof(*queue));
-	queue->opened_ns = now;
-	queue->accept_queue_max = sk->sk_max_ack_backlog;
-	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
-	bpf_core_read(&queue->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
-	MAP_PUT(tt_queues, &cookie, queue, BPF_ANY);
-}
-
-/* SYNs that come for it are looked at from now on. */
-tt_inline void tt_begin_hearing(const struct sock *sk, struct tt_head *head, tt_cookie cookie,
-				tt_netns netns)
-{
-	struct net *net = NULL;
-
-	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
-	tt_prime(net);
-	head->netns = netns;
-	tt_add_hearer(head, cookie);
-}
-
-/* A listener is remembered by its cookie. */
-tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netns netns,
-				tt_mono_ns now, const struct tt_owner *owner, bool matched)
-{
-	struct tt_head head = {};
-	struct tt_listener listener = {
-		.owner = *owner,
-		.opener_pid = owner->pid,
-		.opener_start = owner->start,
-		.sk = (__u64)sk,
-		.netns = netns,
-		.matched = matched,
-	};
-
-	tt_read_tuple(&sk->__sk_common, &head, true);
-	listener.port = head.lport;
-	listener.family = head.family;
-	__builtin_memcpy(listener.addr, head.laddr, sizeof(listener.addr));
-	if (CFG(see_drops))
-		tt_begin_hearing(sk, &head, cookie, netns);
-	/* its counters first: who finds a listener counts */
-	if (CFG(listen_stats))
-		tt_open_queue(sk, cookie, now);
-	MAP_PUT(tt_listeners, &cookie, &listener, BPF_ANY);
-}
-
-/* A child before its accept belongs to its listener's owner. */
-tt_inline void tt_inherit(tt_cookie cookie, struct tt_sock *child)
-{
-	struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
-
-	if (!listener)
-		return;
-	child->listener_cookie = cookie;
-	child->owner = listener->owner;
-	child->owner_is = listener->owner.pid ? TT_OWNER_LISTENER : TT_OWNER_KERNEL;
-	child->matched = listener->matched;
 }
 
 tt_inline void tt_count_seen(struct tt_stats *stats, __u64 old, __u64 new)
@@ -146,40 +80,6 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 			sock->seeded = 0;
 		}
 	}
-}
-
-tt_inline void tt_end_hearing(const struct tt_listener *listener, tt_cookie cookie)
-{
-	struct tt_head head = {.netns = listener->netns, .lport = listener->port};
-
-	__builtin_memcpy(head.laddr, listener->addr, sizeof(head.laddr));
-	tt_remove_hearer(&head, cookie);
-}
-
-tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, struct tt_sock *sock,
-				 struct tt_stats *stats)
-{
-	struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
-	struct tt_owner closer;
-	struct tt_queue *queue;
-
-	if (!listener)
-		return;
-	sock->owner = listener->owner;
-	/* the last that held it closes it */
-	if (tt_closing_owner(ctx, stats, now, &closer))
-		sock->owner = closer;
-	sock->matched = listener->matched;
-	if (CFG(see_drops))
-		tt_end_hearing(listener, cookie);
-	queue = tt_find_queue(cookie);
-	if (!queue) {
-		MAP_DEL(tt_listeners, &cookie);
-		return;
-	}
-	/* its children end after it, and what it counted is read once more */
-	queue->closed_ns = now;
-	tt_end_full(queue, now);
 }
 
 /* Count and send one transition, if the filters let it pass. */
@@ -240,67 +140,6 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 	tt_count_seen(stats, old, new);
 	if (event->timewait)
 		stats->timewait[event->timewait == TT_FIN_WAIT2]++;
-	stats->lost_map[TT_KIND_STATE]++;
-}
-
-/*
- * Until Linux 6.15 a child has no addresses and no remote port yet when its
- * LISTEN->SYN_RECV is told: it is kept back until the next transition, which
- * follows in the same softirq.
- */
-tt_inline bool tt_hold(const struct sock *sk, int old, int new, struct tt_sock *sock)
-{
-	if (old != TT_LISTEN || new != TT_SYN_RECV)
-		return false;
-	if (CFG(hold_children) < 2 && sk->__sk_common.skc_dport)
-		return false;
-	sock->is |= TT_SOCK_HELD;
-	return true;
-}
-
-/* The transition that was kept back; NULL: none. */
-tt_inline struct tt_state *tt_take_held(const struct sock *sk, struct tt_sock *sock,
-					tt_mono_ns entered_ns, struct tt_bench *bench)
-{
-	struct tt_state *event = &bench->held;
-
-	if (!(sock->is & TT_SOCK_HELD))
-		return NULL;
-	sock->is &= ~TT_SOCK_HELD;
-	__builtin_memset(event, 0, sizeof(*event));
-	event->head.mono_ns = entered_ns;
-	event->head.cookie = sock->cookie;
-	event->head.netns = tt_read_netns(&sk->__sk_common, true);
-	event->head.kind = TT_KIND_STATE;
-	event->old = TT_LISTEN;
-	event->new = TT_SYN_RECV;
-	event->dwell_is = TT_DWELL_AT_LEAST;
-	return event;
-}
-
-/* A child comes into its own with this transition, its second: what waited for it is its past. */
-tt_inline void tt_bear(const struct sock *sk, struct tt_sock *sock)
-{
-	struct tt_unborn unborn;
-
-	if (!tt_take_unborn(sk, &unborn))
-		return;
-	tt_inherit(unborn.listener_cookie, sock);
-	sock->since_ns = unborn.since_ns;
-	sock->state = TT_SYN_RECV;
-	if (unborn.live)
-		sock->is |= TT_SOCK_HELD;
-}
-
-/* A birth that is told of later, or not at all for want of room. */
-tt_inline void tt_expect(const struct sock *sk, struct tt_stats *stats)
-{
-	bool live = tt_is_live();
-
-	if (tt_keep_unborn(sk, bpf_ktime_get_ns(), live) || !live)
-		return;
-	stats->seen[TT_KIND_STATE]++;
-	stats->matched[TT_KIND_STATE]++;
 	stats->lost_map[TT_KIND_STATE]++;
 }
 

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A socket begins to listen, and ceases to: what is kept of it, and what is counted from then on.
+ */
+#ifndef TT_LISTENING_H
+#define TT_LISTENING_H
+
+#include "hearers.h"
+#include "listeners.h"
+#include "mib.h"
+#include "owner.h"
+
+tt_inline void tt_open_queue(const struct sock *sk, tt_cookie cookie, tt_mono_ns now)
+{
+	__u32 zero = 0;
+	struct tt_queue *queue = MAP_GET(tt_new_queue, &zero);
+	struct net *net = NULL;
+
+	if (!queue)
+		return;
+	__builtin_memset(queue, 0, sizeof(*queue));
+	queue->opened_ns = now;
+	queue->accept_queue_max = sk->sk_max_ack_backlog;
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	bpf_core_read(&queue->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
+	MAP_PUT(tt_queues, &cookie, queue, BPF_ANY);
+}
+
+/* SYNs that come for it are looked at from now on. */
+tt_inline void tt_begin_hearing(const struct sock *sk, struct tt_head *head, tt_cookie cookie,
+				tt_netns netns)
+{
+	struct net *net = NULL;
+
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	tt_prime(net);
+	head->netns = netns;
+	tt_add_hearer(head, cookie);
+}
+
+/* A listener is remembered by its cookie. */
+tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netns netns,
+				tt_mono_ns now, const struct tt_owner *owner, bool matched)
+{
+	struct tt_head head = {};
+	struct tt_listener listener = {
+		.owner = *owner,
+		.opener_pid = owner->pid,
+		.opener_start = owner->start,
+		.sk = (__u64)sk,
+		.netns = netns,
+		.matched = matched,
+	};
+
+	tt_read_tuple(&sk->__sk_common, &head, true);
+	listener.port = head.lport;
+	listener.family = head.family;
+	__builtin_memcpy(listener.addr, head.laddr, sizeof(listener.addr));
+	if (CFG(see_drops))
+		tt_begin_hearing(sk, &head, cookie, netns);
+	/* its counters first: who finds a listener counts */
+	if (CFG(listen_stats))
+		tt_open_queue(sk, cookie, now);
+	MAP_PUT(tt_listeners, &cookie, &listener, BPF_ANY);
+}
+
+tt_inline void tt_end_hearing(const struct tt_listener *listener, tt_cookie cookie)
+{
+	struct tt_head head = {.netns = listener->netns, .lport = listener->port};
+
+	__builtin_memcpy(head.laddr, listener->addr, sizeof(head.laddr));
+	tt_remove_hearer(&head, cookie);
+}
+
+tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, struct tt_sock *sock,
+				 struct tt_stats *stats)
+{
+	struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
+	struct tt_owner closer;
+	struct tt_queue *queue;
+
+	if (!listener)
+		return;
+	sock->owner = listener->owner;
+	/* the last that held it closes it */
+	if (tt_closing_owner(ctx, stats, now, &closer))
+		sock->owner = closer;
+	sock->matched = listener->matched;
+	if (CFG(see_drops))
+		tt_end_hearing(listener, cookie);
+	queue = tt_find_queue(cookie);
+	if (!queue) {
+		MAP_DEL(tt_listeners, &cookie);
+		return;
+	}
+	/* its children end after it, and what it counted is read once more */
+	queue->closed_ns = now;
+	tt_end_full(queue, now);
+}
+
+#endif
