@@ -114,7 +114,7 @@ class HandshakesView(SummaryView):
         told = self._opens.told(self._sockets, self.facts.exact)
         moment = self.facts.clock.iso(block.now_ns)
         documents = [proof_document(one, moment) for one in self._witness.proof(told)]
-        return self._witness.lines(told), documents
+        return self._witness.lines(told, self.head.netns), documents
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each group."""

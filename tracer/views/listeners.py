@@ -93,7 +93,7 @@ class ListenersView(SummaryView):
             return [], []
         moment = self.facts.clock.iso(block.now_ns)
         documents = [proof_document(one, moment) for one in self._witness.proof(self._told)]
-        return self._witness.lines(self._told), documents
+        return self._witness.lines(self._told, self.head.netns), documents
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each."""

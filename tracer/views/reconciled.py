@@ -30,11 +30,15 @@ class Witness:
             return []
         return list(reconcile(minus(self._now, self._first), told, self._names))
 
-    def lines(self, told: Counters) -> list[str]:
-        """The proof in words; none of a recording that has no readings."""
-        if self._first is None:
+    def lines(self, told: Counters, wanted: Sequence[int]) -> list[str]:
+        """The proof in words; none of a recording that has no readings.
+
+        `wanted`: the namespaces asked for, none for all.
+        """
+        if self._first is None or self._now is None:
             return []
-        return proof_lines(self.proof(told), self._names, self._beyond)
+        lines = proof_lines(self.proof(told), self._names, self._beyond)
+        return lines + gone_lines(self._now, told, wanted)
 
 
 def proof_lines(
