@@ -138,14 +138,18 @@ class CoreObject:
         descriptor = self._lib.bpf_iter_create(self._lib.bpf_link__fd(link))
         return check(descriptor, f"cannot start {name}")
 
-    def begin_detach(self) -> None:
-        """Start to take every program off its hook; `detach` waits for the end of that."""
+    def begin_detach(self, only: Iterable[str] | None = None) -> None:
+        """Start to take programs off their hooks, all or `only` these.
+
+        `detach` waits for the end of that.
+        """
+        wanted = None if only is None else set(only)
+        names = [n for n in self._links if wanted is None or n.split()[0] in wanted]
         # each waits for the kernel to have left the program: together, not one after the other
         workers = [
-            threading.Thread(target=self._lib.bpf_link__destroy, args=(link,))
-            for link in self._links.values()
+            threading.Thread(target=self._lib.bpf_link__destroy, args=(self._links.pop(name),))
+            for name in names
         ]
-        self._links.clear()
         for worker in workers:
             worker.start()
         self._detaching += workers

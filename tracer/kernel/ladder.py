@@ -30,7 +30,8 @@ class Ladder:
     """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices.
 
     `takers` are those of the programs that take differences of the kernel's counters; `also` are
-    programs and the tracepoints they are attached to besides their own.
+    programs and the tracepoints they are attached to besides their own. The kernel takes those
+    `on_tracepoints` off one after the other.
     """
 
     transport: str
@@ -38,6 +39,7 @@ class Ladder:
     programs: list[str] = field(default_factory=list)
     takers: tuple[str, ...] = ()
     also: list[tuple[str, str]] = field(default_factory=list)
+    on_tracepoints: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -92,7 +94,9 @@ def climb(settings: Settings) -> Ladder:
         ladder.rungs[subject.name] = rung.how
         # an iterator is run when it is wanted
         ladder.programs += rung.programs if rung.how != "iter" else ()
-        ladder.also += rung.also if rung.how == "tracepoint" else ()
+        if rung.how == "tracepoint":
+            ladder.also += rung.also
+            ladder.on_tracepoints += rung.programs
         if subject is SYN_DROP:
             ladder.takers = rung.programs
     if ladder.rungs["accept"] == "tracepoint" and uring.form():

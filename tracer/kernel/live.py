@@ -356,9 +356,11 @@ class LiveSource:
     # --- end ------------------------------------------------------------------
 
     def stop(self) -> int:
-        """Send and count nothing more; returns the moment. The programs stay attached."""
+        """Send and count nothing more; returns the moment. What keeps owners stays attached."""
         self._control["live"] = 0
         ended = time.monotonic_ns()
+        # what is accepted from here on is no more of this session's; to leave these takes longest
+        self._object.begin_detach(self._ladder.on_tracepoints)
         await_programs()  # those that had passed the gate
         return ended
 

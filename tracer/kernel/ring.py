@@ -1,9 +1,10 @@
 """BPF ring buffers, one per CPU, written without wake-ups and read as mapped pages.
 
 A record is a header of 8 bytes, its length with a bit that says it is still being written, and the
-bytes, rounded up to 8. The data pages are mapped twice, one after the other, so that what wraps
-around is read in one piece. Format: kernel/bpf/ringbuf.c, Documentation/bpf/ringbuf.rst; since
-Linux commit 457f44363a88 ("bpf: Implement BPF ring buffer and verifier support for it") (in v5.8).
+bytes, rounded up to 8. (The kernel would map the data twice, so that what wraps around could be
+read in one piece; that would count twice as our memory.)
+Format: kernel/bpf/ringbuf.c, Documentation/bpf/ringbuf.rst; since Linux commit 457f44363a88 ("bpf:
+Implement BPF ring buffer and verifier support for it") (in v5.8).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class RingBuffer:
             self._consumer = mmap.mmap(self.fd, mmap.PAGESIZE)
             self._producer = mmap.mmap(
                 self.fd,
-                mmap.PAGESIZE + 2 * self._size,
+                mmap.PAGESIZE + self._size,
                 mmap.MAP_SHARED,
                 mmap.PROT_READ,
                 offset=mmap.PAGESIZE,
@@ -45,7 +46,8 @@ class RingBuffer:
             raise
         self._read = np.frombuffer(self._consumer, np.uint64, 1)
         self._written = np.frombuffer(self._producer, np.uint64, 1)
-        self._data = np.frombuffer(self._producer, np.uint8, 2 * self._size, mmap.PAGESIZE)
+        self._data = np.frombuffer(self._producer, np.uint8, self._size, mmap.PAGESIZE)
+        self._headers = self._data.view(np.uint32)
 
     def drain(self) -> list[Chunk]:
         """Copy out what has come, up to the first record that is still being written."""
@@ -53,20 +55,21 @@ class RingBuffer:
         if read == written:
             return []
         barrier()
+        # a header lies in one piece, as all is a multiple of its size
+        places = np.arange(read, written, self._stride) % self._size
+        busy = np.flatnonzero(self._headers[places >> 2] & _BUSY)
+        length = int(busy[0]) * self._stride if len(busy) else written - read
+        barrier()
         begin = read % self._size
-        samples = self._data[begin : begin + written - read].reshape(-1, self._stride)
-        busy = np.flatnonzero(samples[:, :4].copy().view(np.uint32) & _BUSY)
-        if len(busy):
-            samples = samples[: busy[0]]
+        rest = max(0, begin + length - self._size)
+        copied = np.concatenate((self._data[begin : begin + length], self._data[:rest]))
         barrier()
-        copied = samples.copy().ravel()
-        barrier()
-        self._read[0] = read + len(copied)
-        return [copied] if len(copied) else []
+        self._read[0] = read + length
+        return [copied] if length else []
 
     def close(self) -> None:
         """Unmap and close."""
-        del self._read, self._written, self._data
+        del self._read, self._written, self._data, self._headers
         self._consumer.close()
         self._producer.close()
         os.close(self.fd)
