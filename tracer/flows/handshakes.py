@@ -305,8 +305,7 @@ class Opens:
     """What the attempts say of the kernel's counters OPENS, by namespace."""
 
     def __init__(self, layout: Layout) -> None:
-        self._roles, self._from = layout.enums["role"], layout.enums["latency_from"]
-        self._states = layout.enums["tcp_state"]
+        self._roles, self._states = layout.enums["role"], layout.enums["tcp_state"]
         self._ended: dict[int, Counter[str]] = {}
         self._earlier: Counter[int] = Counter()  # sent again before tracing, by namespace
 

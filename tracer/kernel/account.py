@@ -27,6 +27,8 @@ MAKERS = {
     "tt_ack_fexit",
     "tt_cookie4_fexit",
     "tt_cookie6_fexit",
+    "tt_timer_begins",
+    "tt_timer_over",
     "tt_consumed",
     "tt_freed",
 }

@@ -35,11 +35,10 @@ class Glyphs:
 
     rule: str
     curve: str
-    arrow: str
 
 
-UTF8 = Glyphs("─", " ▁▂▃▄▅▆▇█", "→")
-ASCII = Glyphs("-", " .:-=+*#@", "->")
+UTF8 = Glyphs("─", " ▁▂▃▄▅▆▇█")
+ASCII = Glyphs("-", " .:-=+*#@")
 
 
 def head(picture: Picture, width: int) -> str:

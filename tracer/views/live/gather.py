@@ -41,9 +41,11 @@ class LiveView(View):
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._notices: list[str] = []
         self._first: Counters | None = None
-        self._before: Counters | None = None
         self._now: Counters = {}
+        self._moved: dict[str, float] = {}  # a second, between the last two readings
+        self._read_at = self._looked_at = 0.0
         self._listeners: list[Listener] = []
+        self._listened_s = 0.0  # what those cover; 0: one look alone
         self._used = (time.monotonic(), time.process_time())
         self._ticks = 0
 
@@ -71,9 +73,11 @@ class LiveView(View):
         self._keep_last(batch)
 
     def _keep_last(self, batch: Batch) -> None:
-        for kind, i in batch.order()[-TAIL:]:
+        # the last of all are among the last of each kind
+        last = Batch({kind: records[-TAIL:] for kind, records in batch.kinds.items()})
+        for kind, i in last.order()[-TAIL:]:
             if kind != "task":
-                row = rows(batch.kinds[kind][i : i + 1], kind)[0]
+                row = rows(last.kinds[kind][i : i + 1], kind)[0]
                 self._tail.append(lines.line(kind, row, self._facts))
 
     def sockets(self, found: Records) -> None:
@@ -81,14 +85,23 @@ class LiveView(View):
         self._present.set_right(found)
 
     def listeners(self, found: Records) -> None:
-        """Listening sockets as they stand."""
+        """Listening sockets as they stand. Looks may be further apart than pictures."""
+        now = time.monotonic()
         self._table.look(found)
+        self._listeners = self._table.since_last()
+        self._listened_s = now - self._looked_at if self._looked_at else 0.0
+        self._looked_at = now
 
     def kernel(self, counters: Counters) -> None:
         """The kernel's own counters."""
+        now = time.monotonic()
         if self._first is None:
-            self._first = self._before = counters
-        self._now = counters
+            self._first = counters
+        else:
+            moved = _summed(minus(counters, self._now))
+            passed = max(now - self._read_at, 1e-3)
+            self._moved = {name: count / passed for name, count in moved.items()}
+        self._now, self._read_at = counters, now
 
     def notice(self, text: str) -> None:
         """Something about the session: shown in the last lines."""
@@ -99,25 +112,21 @@ class LiveView(View):
         seconds = max((now_ns - self._mark_ns) / 1e9, 1e-3)
         if self._ticks:
             self._pulse.tick(seconds)
-        self._listeners = self._table.since_last()
-        self._show(self._picture(now_ns, seconds, tally))
-        self._before, self._mark_ns = self._now, now_ns
+        self._show(self._picture(now_ns, tally))
+        self._mark_ns = now_ns
         self._ticks += 1
 
     def end(self, outcome: Outcome) -> None:
         """The session is over: one last picture."""
         now_ns = self._head.started_ns + outcome.span_ns
-        seconds = max((now_ns - self._mark_ns) / 1e9, 1e-3)
-        self._listeners = self._table.in_all()
-        self._show(self._picture(now_ns, seconds, outcome.tally, ended=outcome.ended_by or "end"))
+        self._show(self._picture(now_ns, outcome.tally, ended=outcome.ended_by or "end"))
 
     # --- the picture ----------------------------------------------------------
 
-    def _picture(self, now_ns: int, seconds: float, tally: Tally, ended: str = "") -> Picture:
+    def _picture(self, now_ns: int, tally: Tally, ended: str = "") -> Picture:
         head, facts = self._head, self._facts
         states = facts.states
-        listeners = [self._listener(one, seconds) for one in self._listeners]
-        known = self._ticks > 0
+        listeners = [self._listener(one, self._listened_s) for one in self._listeners]
         return Picture(
             now_ns=now_ns,
             clock=facts.clock.date(now_ns),
@@ -129,7 +138,7 @@ class LiveView(View):
             sockets={states[s]: n for s, n in sorted(self._present.by_state().items())},
             rates={name: self._pulse.rate(name) for name in NAMES},
             curves={name: self._pulse.curve(name) for name in NAMES},
-            counters=self._counters(seconds) if known else [],
+            counters=self._counters(),
             processes=self._processes(listeners),
             listeners=listeners,
             tail=list(self._tail),
@@ -142,14 +151,13 @@ class LiveView(View):
             ended=ended,
         )
 
-    def _counters(self, seconds: float) -> list[Counter]:
-        if self._first is None or self._before is None:
+    def _counters(self) -> list[Counter]:
+        if self._first is None:
             return []
         span = _summed(minus(self._now, self._first))
-        last = _summed(minus(self._now, self._before))
         return [
-            Counter(name, last.get(name, 0) / seconds, count, name in TROUBLE)
-            for name, count in sorted(span.items(), key=lambda item: -last.get(item[0], 0))
+            Counter(name, self._moved.get(name, 0.0), count, name in TROUBLE)
+            for name, count in sorted(span.items(), key=lambda item: -self._moved.get(item[0], 0))
             if count
         ]
 
@@ -157,7 +165,6 @@ class LiveView(View):
         row = one.row
         host = bytes(row["addr"])
         name = endpoint("*" if host in ANY else address(host), int(row["port"]))
-        known = self._ticks > 0
         drops = one.counted["overflows"] or sum(one.drops.values())
         return ListenerRow(
             cookie=int(row["cookie"]),
@@ -167,10 +174,10 @@ class LiveView(View):
             peak=one.accept_queue_peak,
             limit=int(row["accept_queue_max"]),
             set_by=max_set_by(row) or "-",
-            full=min(1.0, one.counted["full_ns"] / (seconds * 1e9)),
+            full=min(1.0, one.counted["full_ns"] / (seconds * 1e9)) if seconds else 0.0,
             syn_queue=int(row["syn_queue"]),
-            accepts=one.counted["accepts"] / seconds if known else None,
-            drops=drops / seconds if known else None,
+            accepts=one.counted["accepts"] / seconds if seconds else None,
+            drops=drops / seconds if seconds else None,
         )
 
     def _name(self, pid: int, start: int) -> str:
