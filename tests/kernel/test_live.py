@@ -73,7 +73,7 @@ def test_a_full_queue_is_the_verdict_and_its_listener_is_in_its_pane(
         lazy.do("listen", name="l", backlog=2)
         client.do("hold", address=ADDRESS, port=PORT + 1, count=3)
         shown.wait_for(rf"! {ADDRESS}:{PORT + 1} .*accept queue FULL 3/2", "the verdict")
-        shown.press("2")
+        shown.press("3")
         row = shown.wait_for(rf"{ADDRESS}:{PORT + 1} .* 3/2 ", "the listener's row")
         assert f"tt-server-{PORT + 1}[{lazy.pid}]" in row[0]
         shown.press("q")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tracer.views.live import draw
+from tracer.views.live.browse import Browser
 from tracer.views.live.panes import PANES
 from tracer.views.live.picture import Picture
 from tracer.views.tables import table
@@ -21,7 +22,7 @@ from tracer.views.tables import table
 Trace = Callable[[Callable[[Picture], None]], None]
 HELP = """\
 q quit; a summary stays      space pause the picture, not the gathering
-1-{panes} tab  choose a pane       s sort by the next column   r reverse
+{panes} tab  choose a pane       s sort by the next column   r reverse
 up down j k  move            e events on and off         esc back   ? this help
 
 ! worth a look    - unknown, or none    rates are of the last second
@@ -39,7 +40,9 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """One text."""
-        yield Static(Text(HELP.format(panes=len(PANES))), id="help")
+        yield Static(
+            Text(HELP.format(panes=" ".join(str(pane.number) for pane in PANES))), id="help"
+        )
 
 
 class LiveApp(App[None]):
@@ -67,7 +70,7 @@ class LiveApp(App[None]):
         Binding("pagedown", "move(10)", show=False),
         Binding("pageup", "move(-10)", show=False),
         Binding("escape", "unselect", show=False),
-        *(Binding(str(n), f"pane({n})", show=False) for n in range(1, len(PANES) + 1)),
+        *(Binding(str(pane.number), f"pane({pane.number})", show=False) for pane in PANES),
     ]
 
     def __init__(self, trace: Trace, end: Callable[[], None], glyphs: draw.Glyphs) -> None:
@@ -75,14 +78,10 @@ class LiveApp(App[None]):
         self._trace, self._end, self._glyphs = trace, end, glyphs
         self.picture: Picture | None = None
         self.error: BaseException | None = None
-        self._pane = 0
-        self._sort: dict[int, int] = {}
-        self._reverse: dict[int, bool] = {}
+        self._browsers = {pane.number: Browser(pane) for pane in PANES}
+        self._browser = self._browsers[PANES[0].number]
         self._paused: Picture | None = None
         self._tail = True
-        self._keys: list[str] = []
-        self._selected: str | None = None
-        self._top_row = 0
 
     def compose(self) -> ComposeResult:
         """Lines above, one table, lines below."""
@@ -135,9 +134,9 @@ class LiveApp(App[None]):
             *draw.counters(picture, width),
         ]
         text.append("\n".join([*strips, rule]) + "\n")
-        for number, pane in enumerate(PANES):
-            name = f"{number + 1} {pane.name}"
-            text.append(f"[{name}] " if number == self._pane else f" {name}  ")
+        for pane in PANES:
+            name = f"{pane.number} {pane.name}"
+            text.append(f"[{name}] " if pane is self._browser.pane else f" {name}  ")
         if self._paused and self.picture:
             behind = (self.picture.now_ns - self._paused.now_ns) // 10**9
             text.append(f" PAUSED, {behind} s behind", style="bold")
@@ -145,31 +144,20 @@ class LiveApp(App[None]):
 
     def _rows(self, picture: Picture, width: int, height: int) -> Text:
         """The pane's table: as many rows as there is room for, the selected one among them."""
-        pane = PANES[self._pane]
-        rows = self._sorted(pane.rows(picture))
-        self._keys = [key for key, _ in rows]
-        at = self._keys.index(self._selected) if self._selected in self._keys else -1
-        room = max(1, height - 1)
-        if at >= 0:
-            self._top_row = min(max(self._top_row, at - room + 1), at)
-        self._top_row = max(0, min(self._top_row, len(rows) - room))
-        shown = rows[self._top_row : self._top_row + room]
-        cells = [[column.cell(row) for column in pane.columns] for _, row in shown]
-        head, *lines = table([column.heading for column in pane.columns], cells, width)
+        browser = self._browser
+        source = browser.pane.table(picture)
+        browser.take(source)
+        shown = browser.in_view(max(1, height - 1))
+        selected = browser.place()
+        head, *lines = table(browser.pane.headings, source.cells(shown), width)
         text = Text(head[:width], style="bold", no_wrap=True)
-        for (key, row), line in zip(shown, lines, strict=True):
-            style = "reverse" if key == self._selected else "bold" if pane.is_wrong(row) else ""
+        for place, line in zip(shown, lines, strict=True):
             text.append("\n")
-            text.append(f"{line[:width]:{width}}" if style == "reverse" else line[:width], style)
+            if place == selected:
+                text.append(f"{line[:width]:{width}}", "reverse")
+            else:
+                text.append(line[:width], "bold" if source.wrong(place) else "")
         return text
-
-    def _sorted(self, rows: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-        by = self._sort.get(self._pane, -1)
-        key = PANES[self._pane].columns[by].key if by >= 0 else None
-        if key is not None:
-            by_column = key
-            rows = sorted(rows, key=lambda item: -by_column(item[1]))
-        return rows[::-1] if self._reverse.get(self._pane) else rows
 
     def _events(self, picture: Picture, width: int, height: int) -> Text:
         text = Text(no_wrap=True)
@@ -205,22 +193,22 @@ class LiveApp(App[None]):
 
     def action_pane(self, number: int) -> None:
         """Show a pane: by its number, or the next one."""
-        self._pane = number - 1 if number else (self._pane + 1) % len(PANES)
-        self._selected, self._top_row = None, 0
+        numbers = [pane.number for pane in PANES]
+        if not number:
+            at = numbers.index(self._browser.pane.number) + 1
+            number = numbers[at % len(numbers)]
+        self._browser.let_go()
+        self._browser = self._browsers[number]
         self._draw()
 
     def action_sort(self) -> None:
         """Sort by the next column that can be sorted by; after the last, by trouble."""
-        columns = PANES[self._pane].columns
-        by = self._sort.get(self._pane, -1) + 1
-        while by < len(columns) and columns[by].key is None:
-            by += 1
-        self._sort[self._pane] = by if by < len(columns) else -1
+        self._browser.sort_next()
         self._draw()
 
     def action_reverse(self) -> None:
         """The other way round."""
-        self._reverse[self._pane] = not self._reverse.get(self._pane)
+        self._browser.reverse()
         self._draw()
 
     def action_events(self) -> None:
@@ -230,13 +218,10 @@ class LiveApp(App[None]):
 
     def action_move(self, step: int) -> None:
         """Select the next row, or the one before; the selection follows its row."""
-        if not self._keys:
-            return
-        at = self._keys.index(self._selected) if self._selected in self._keys else -1
-        self._selected = self._keys[max(0, min(len(self._keys) - 1, at + step))]
+        self._browser.move(step)
         self._draw()
 
     def action_unselect(self) -> None:
         """Let go of the row."""
-        self._selected = None
+        self._browser.let_go()
         self._draw()

@@ -170,6 +170,7 @@ class LiveView(View):
             cookie=int(row["cookie"]),
             name=name,
             owner=self._name(int(row["pid"]), int(row["start"])),
+            owner_key=(int(row["pid"]), int(row["start"])),
             queue=int(row["accept_queue"]),
             peak=one.accept_queue_peak,
             limit=int(row["accept_queue_max"]),

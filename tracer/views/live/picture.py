@@ -34,6 +34,7 @@ class ListenerRow:
     cookie: int
     name: str
     owner: str
+    owner_key: Key
     queue: int
     peak: int
     limit: int

@@ -1,0 +1,12 @@
+"""The panes, one a module, by their numbers: the one list of them."""
+
+from __future__ import annotations
+
+from tracer.views.live.panes.base import Pane, Table
+from tracer.views.live.panes.counters import COUNTERS
+from tracer.views.live.panes.listeners import LISTENERS
+from tracer.views.live.panes.processes import PROCESSES
+
+PANES: tuple[Pane, ...] = (PROCESSES, LISTENERS, COUNTERS)
+
+__all__ = ["PANES", "Pane", "Table"]

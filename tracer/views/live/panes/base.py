@@ -1,0 +1,156 @@
+"""What a pane is: a numbered table of the screen, whose rows are made as they come into view.
+
+A pane of few rows lists them (`Listed`); one of tens of thousands keeps columns and makes cells for
+those that are drawn alone. Sorting and searching give arrays either way: nothing here is done once
+a row in Python, but by `Listed`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.views.live.picture import Key, Picture
+from tracer.views.tables import Heading
+
+Row = TypeVar("Row")
+Indices = NDArray[np.intp]
+Name = int | str  # of a row: what lasts from picture to picture
+Keys = NDArray[Any]  # names of rows, of one axis
+
+
+class Table(ABC):
+    """The rows of a pane in one picture, in the order of trouble; told of by their place in it."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    @abstractmethod
+    def keys(self) -> Keys:
+        """What each row is known by from picture to picture."""
+
+    @abstractmethod
+    def places(self, keys: Keys) -> Indices:
+        """Where the rows of these keys are; -1 for those that have gone."""
+
+    @abstractmethod
+    def order(self, column: int) -> Indices | None:
+        """Places by a column, numbers from the biggest, words from A; None: it cannot be sorted."""
+
+    @abstractmethod
+    def cells(self, places: Sequence[int]) -> list[list[str]]:
+        """Texts of these rows, one for each column; safe to show."""
+
+    @abstractmethod
+    def wrong(self, place: int) -> bool:
+        """Whether the row is marked."""
+
+    @abstractmethod
+    def having(self, text: str) -> NDArray[np.bool_]:
+        """Which rows have this text in them; case does not matter."""
+
+    def owner(self, place: int) -> Key | None:
+        """The process that the row belongs to: what `o` narrows the screen to."""
+        return None
+
+    def kept(self, keys: Keys) -> Indices:
+        """Places in the order these keys had; rows that have come since are the last."""
+        found = self.places(keys)
+        found = found[found >= 0]
+        new = np.ones(len(self), np.bool_)
+        new[found] = False
+        return np.concatenate([found, np.flatnonzero(new)])
+
+
+@dataclass(frozen=True)
+class Pane:
+    """One pane. `number` is its key; `attaches` are the subjects it cannot do without.
+
+    Subjects that are attached anyway need not be named. `below` gives lines about a row that is
+    selected, at most so many of this width: they stand under the table.
+    """
+
+    number: int
+    name: str
+    headings: Sequence[Heading]
+    table: Callable[[Picture], Table]
+    attaches: tuple[str, ...] = ()
+    below: Callable[[Picture, Name, int, int], list[str]] | None = None
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """Of a pane that lists its rows: a heading, its cells, and what to sort by."""
+
+    heading: Heading
+    cell: Callable[[Row], str]
+    key: Callable[[Row], float | str] | None = None
+
+
+class Listed(Table, Generic[Row]):
+    """Rows as a list of objects: for some hundreds of them."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column[Row]],
+        rows: Sequence[tuple[Name, Row]],
+        is_wrong: Callable[[Row], bool],
+        owner: Callable[[Row], Key | None] = lambda row: None,
+    ) -> None:
+        self._columns, self._rows = columns, rows
+        self._is_wrong, self._owner = is_wrong, owner
+
+    @cached_property
+    def keys(self) -> Keys:
+        """What each row is known by."""
+        return np.array([key for key, _ in self._rows], object)
+
+    @cached_property
+    def _places(self) -> dict[Name, int]:
+        return {key: place for place, (key, _) in enumerate(self._rows)}
+
+    def places(self, keys: Keys) -> Indices:
+        """Where the rows of these keys are."""
+        return np.array([self._places.get(key, -1) for key in keys], np.intp)
+
+    def order(self, column: int) -> Indices | None:
+        """Places by a column."""
+        key = self._columns[column].key
+        if key is None:
+            return None
+        values: list[Any] = [key(row) for _, row in self._rows]
+        if values and isinstance(values[0], str):
+            return np.array(sorted(range(len(values)), key=values.__getitem__), np.intp)
+        return np.argsort(-np.array(values, np.float64), kind="stable")
+
+    def cells(self, places: Sequence[int]) -> list[list[str]]:
+        """Texts of these rows."""
+        return [[column.cell(self._rows[at][1]) for column in self._columns] for at in places]
+
+    def wrong(self, place: int) -> bool:
+        """Whether the row is marked."""
+        return self._is_wrong(self._rows[place][1])
+
+    def having(self, text: str) -> NDArray[np.bool_]:
+        """Which rows have this text in one of their cells."""
+        text = text.lower()
+        return np.array(
+            [any(text in cell.lower() for cell in cells) for cells in self.cells(range(len(self)))],
+            np.bool_,
+        )
+
+    def owner(self, place: int) -> Key | None:
+        """The process that the row belongs to."""
+        return self._owner(self._rows[place][1])
+
+
+def rate(value: float | None) -> str:
+    """A second; `-` before an interval has passed."""
+    return "-" if value is None else f"{value:.0f}"
