@@ -13,19 +13,21 @@
 #ifndef TT_EVENTS_H
 #define TT_EVENTS_H
 
-typedef __u64 tt_mono_ns;   /* CLOCK_MONOTONIC, ns */
-typedef __u64 tt_ns;	    /* a span, ns */
-typedef __u32 tt_us;	    /* a span, us */
-typedef __u64 tt_cookie;    /* socket cookie, 0: none */
-typedef __u64 tt_cgroup;    /* cgroup v2 id (inode of its directory), 0: none */
-typedef __u32 tt_netns;	    /* inode of the network namespace */
-typedef __u32 tt_pid;	    /* tgid in the initial PID namespace, 0: none */
-typedef __u32 tt_local_pid; /* tgid in the tracer's PID namespace, 0: not visible there */
-typedef __u32 tt_ticks;	    /* start of a process, field 22 of /proc/PID/stat, modulo 2^32 */
-typedef __u16 tt_port;	    /* host byte order, 0: not bound yet */
-typedef __u8 tt_addr[16];   /* network order; IPv4 as ::ffff:a.b.c.d */
-typedef char tt_comm[16];   /* zero-terminated */
-typedef __s32 tt_errno;	    /* positive, 0: none */
+typedef __u64 tt_mono_ns;	/* CLOCK_MONOTONIC, ns */
+typedef __u64 tt_ns;		/* a span, ns */
+typedef __u32 tt_us;		/* a span, us */
+typedef __u64 tt_bytes;		/* payload: neither SYN nor FIN, which take up a number each */
+typedef __u64 tt_cookie;	/* socket cookie, 0: none */
+typedef __u64 tt_cgroup;	/* cgroup v2 id (inode of its directory), 0: none */
+typedef __u32 tt_netns;		/* inode of the network namespace */
+typedef __u32 tt_pid;		/* tgid in the initial PID namespace, 0: none */
+typedef __u32 tt_local_pid;	/* tgid in the tracer's PID namespace, 0: not visible there */
+typedef __u32 tt_ticks;		/* start of a process, field 22 of /proc/PID/stat, modulo 2^32 */
+typedef __u16 tt_port;		/* host byte order, 0: not bound yet */
+typedef __u8 tt_addr[16];	/* network order; IPv4 as ::ffff:a.b.c.d */
+typedef char tt_comm[16];	/* zero-terminated */
+typedef char tt_congestion[16]; /* likewise */
+typedef __s32 tt_errno;		/* positive, 0: none */
 typedef __u32 tt_count;
 
 enum tt_kind {
@@ -263,7 +265,7 @@ struct tt_task_row {
 	tt_comm comm;
 };
 
-/* iter/task_file: one descriptor of a listening socket */
+/* iter/task_file: one descriptor of a listening socket, for a snapshot of any */
 struct tt_holder_row {
 	tt_cookie cookie;
 	tt_cgroup cgroup_id;
@@ -273,7 +275,9 @@ struct tt_holder_row {
 	tt_netns netns;
 	tt_port lport;
 	tt_family family;
-	__u8 reserved;
+	tt_tcp_state_t state;
+	__u32 fd;
+	__u32 reserved;
 };
 
 /* iter/tcp: one socket, mini-sockets too */
@@ -296,6 +300,55 @@ struct tt_sock_row {
 	tt_ns waiting_ns;	  /* finished, and not accepted for so long; 0: not waiting */
 	__u32 matched;		  /* by the filters of this session */
 	tt_count syn_retransmits; /* of an attempt that goes on */
+};
+
+/* what else there is to say of a struct tt_open_row */
+#define TT_OPEN_FULL 1	 /* no mini-socket: it has been measured */
+#define TT_OPEN_TAKEN 2	 /* a descriptor was made for it, by connect()'s caller or accept() */
+#define TT_OPEN_ORPHAN 4 /* and its last one was closed */
+#define TT_OPEN_SENT 8	 /* data */
+#define TT_OPEN_RECEIVED 16
+
+/* iter/tcp: one socket with what the kernel keeps of it; spans are good to a tick of the kernel's
+ */
+struct tt_open_row {
+	struct tt_head head; /* mono_ns: when it was looked at */
+	tt_cookie listener_cookie;
+	tt_ns age_ns;	    /* in this state; 0: not known */
+	tt_ns life_ns;	    /* since ESTABLISHED, of an attempt since its first SYN; 0: not known */
+	tt_ns last_sent_ns; /* since data was, with TT_OPEN_SENT */
+	tt_ns last_received_ns;	 /* likewise */
+	tt_ns last_ack_ns;	 /* since any was received; 0: none */
+	tt_ns busy_ns;		 /* with data to send, */
+	tt_ns rwnd_limited_ns;	 /* of that held up by the peer's window, */
+	tt_ns sndbuf_limited_ns; /* by its own send buffer */
+	tt_bytes tx_bytes;	 /* sent, once or more often */
+	tt_bytes rx_bytes;
+	tt_bytes retransmit_bytes;
+	__u64 inode;
+	tt_congestion congestion;
+	tt_count recv_queue; /* bytes that came and were not read */
+	tt_count send_queue; /* bytes written that were not acknowledged */
+	tt_count segs_out;
+	tt_count segs_in;
+	tt_count retransmits; /* of an attempt its SYNs, or SYN-ACKs */
+	tt_us srtt_us;	      /* 0: not measured */
+	tt_us min_rtt_us;     /* likewise */
+	tt_count cwnd;
+	tt_count mss;
+	__u32 uid;
+	__u32 keepalive_idle_ms; /* 0: off */
+	__u32 keepalive_interval_ms;
+	__u32 fd; /* of its owner, if `holders`; both are found in user space */
+	tt_count holders;
+	__u32 matched; /* by the filters of this session */
+	__u8 keepalive_probes;
+	tt_tcp_state_t state;
+	tt_dwell_is_t age_is;
+	tt_dwell_is_t life_is;
+	tt_role_t role;
+	__u8 is; /* TT_OPEN_ bits */
+	__u8 reserved[6];
 };
 
 /* iter/tcp: one listening socket, and one that has closed since the last look */

@@ -49,6 +49,9 @@ struct netns_ipv4 {
 	 */
 	__u8 sysctl_tcp_migrate_req;
 	int sysctl_max_syn_backlog;
+	int sysctl_tcp_keepalive_time;
+	int sysctl_tcp_keepalive_intvl;
+	__u8 sysctl_tcp_keepalive_probes; /* an int on older kernels */
 };
 
 struct fastopen_queue {
@@ -114,9 +117,14 @@ struct socket {
 	struct sock *sk;
 };
 
+typedef struct {
+	__u32 val;
+} kuid_t;
+
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+	kuid_t sk_uid;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	__u16 sk_protocol;
@@ -129,16 +137,56 @@ struct inet_sock {
 	__be16 inet_sport;
 };
 
+struct tcp_congestion_ops {
+	char name[16];
+};
+
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
+	const struct tcp_congestion_ops *icsk_ca_ops;
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+};
+
+struct minmax_sample {
+	__u32 v;
+};
+
+struct minmax {
+	struct minmax_sample s[3];
 };
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u64 bytes_received;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+	__u64 bytes_acked;
+	__u32 segs_in;
 	__u32 segs_out;
+	__u32 data_segs_out;
+	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 write_seq;
+	__u32 snd_una;
+	__u32 snd_nxt;
+	__u32 snd_cwnd;
+	__u32 mss_cache;
 	__u32 srtt_us;
+	struct minmax rtt_min;
 	__u32 total_retrans;
+	__u32 lsndtime;
+	__u32 rcv_tstamp;
+	__u32 retrans_stamp;
+	__u32 chrono_start;
+	__u32 chrono_stat[3];
+	__u8 chrono_type; /* two bits of a byte on older kernels */
+	__u8 tcp_usec_ts : 1;
+	unsigned int keepalive_time;
+	unsigned int keepalive_intvl;
+	__u8 keepalive_probes;
 	int linger2;
 	struct list_head tsorted_sent_queue;
 };
@@ -217,6 +265,12 @@ struct pid {
 
 struct inode {
 	unsigned short i_mode;
+	unsigned long i_ino;
+};
+
+/* a socket's own inode lies behind it */
+struct socket_alloc {
+	struct inode vfs_inode;
 };
 
 struct file {
@@ -369,8 +423,9 @@ struct trace_event_raw_kfree_skb {
 #define PF_KTHREAD 0x00200000	  /* include/linux/sched.h, unchanged since v2.6 */
 #define NSEC_PER_TICK 10000000ULL /* USER_HZ is 100 on x86 and arm64 */
 
-/* enum sock_flags (include/net/sock.h): the first two values have never moved */
+/* enum sock_flags (include/net/sock.h): the first four values have never moved */
 #define SOCK_DEAD 0
 #define SOCK_DONE 1
+#define SOCK_KEEPOPEN 3
 
 #endif

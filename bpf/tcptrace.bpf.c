@@ -8,6 +8,7 @@
 #include "probes/syn_drop.bpf.c"
 #include "probes/task.bpf.c"
 #include "probes/seed.bpf.c"
+#include "probes/open.bpf.c"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -18,6 +19,7 @@ struct tt_wire {
 	struct tt_task_row task_row;
 	struct tt_holder_row holder_row;
 	struct tt_sock_row sock_row;
+	struct tt_open_row open_row;
 	struct tt_listener_row listener_row;
 	enum tt_kind kind;
 	enum tt_owner_is owner_is;

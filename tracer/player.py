@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tracer.attribution.processes import ProcessTable
 from tracer.errors import TracerError
+from tracer.flows.owners import give_owners
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.base import View
 from tracer.views.columns import Facts
@@ -59,6 +60,7 @@ class Player:
             "STAT": self._stats,
             "CNTS": self._counts,
             "SOCK": self._sockets,
+            "OPEN": self._connections,
             "LSTN": self._listeners,
             "DROP": self._drops,
             "KERN": self._kernel,
@@ -91,7 +93,7 @@ class Player:
         self._started_ns = head.started_ns
         self._offset_ns = clock.offset_ns
         self.facts = Facts(layout, processes, clock, initial_pids=head.initial_pids)
-        self._holders = np.zeros(0, layout.dtypes["holder_row"])
+        self._holders = self._held = np.zeros(0, layout.dtypes["holder_row"])
         if self._filters is not None:
             self._check_kept(self._filters)
             if self._view.kinds and set(head.kinds) - self._view.kinds:
@@ -120,7 +122,10 @@ class Player:
         self.facts.processes.add_rows(self._rows(frame, "task_row"))
 
     def _holds(self, frame: Frame) -> None:
-        self._holders = self.facts.holders = self._rows(frame, "holder_row")
+        rows = self._held = self._rows(frame, "holder_row")
+        if "holders" in self.head.keeps:  # of all sockets
+            rows = rows[rows["state"] == self.facts.layout.enums["tcp_state"]["LISTEN"]]
+        self._holders = self.facts.holders = rows
 
     def _cgroups(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
@@ -223,6 +228,13 @@ class Player:
         rows = self._rows(frame, "sock_row")
         rows = rows[rows["matched"] > 0]
         self._view.sockets(rows[self._asked(rows)])
+
+    def _connections(self, frame: Frame) -> None:
+        rows = self._rows(frame, "open_row")
+        rows = rows[rows["matched"] > 0]
+        if "holders" in self.head.keeps:
+            rows = give_owners(rows, self._held, self.facts.layout)
+        self._view.connections(rows[self._asked(rows)], self._ticks[1])
 
     def _listeners(self, frame: Frame) -> None:
         rows = self._rows(frame, "listener_row")

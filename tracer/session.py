@@ -199,6 +199,9 @@ class Session:
         if self.settings.snapshots and self._is_due("sockets", final):
             with self._priced("sockets"):
                 yield Frame("SOCK", source.sockets())
+        if self.settings.connections and self._is_due("connections", final):
+            with self._priced("connections"):
+                yield Frame("OPEN", source.connections())
         if self.settings.listen_stats and self._is_due("listeners", final):
             with self._priced("listeners"):
                 yield Frame("HOLD", source.look_at_holders())
@@ -283,6 +286,7 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
         "records": settings.stream,
         "counts": settings.count_by_owner,
         "sockets": settings.snapshots,
+        "connections": settings.connections,
         "listeners": settings.listen_stats,
         "drops": source.sees_drops,
         "kernel": settings.reconcile,

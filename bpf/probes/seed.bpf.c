@@ -193,6 +193,8 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	row.lport = head.lport;
 	row.netns = head.netns;
 	row.family = head.family;
+	row.state = state;
+	row.fd = ctx->fd;
 	row.pid = owner.pid;
 	row.start = owner.start;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));

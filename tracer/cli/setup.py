@@ -162,6 +162,7 @@ class Command:
     kinds: frozenset[str] = Settings.kinds
     listen_stats: bool = False
     reconcile: bool = False
+    connections: bool = False
     sparing: bool = False
     limits: Limits = field(default_factory=Limits)
 
@@ -238,6 +239,7 @@ class Command:
             snapshots=self.snapshots,
             kinds=self.kinds,
             listen_stats=self.listen_stats,
+            connections=self.connections,
             sparing=self.sparing,
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),

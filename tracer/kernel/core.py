@@ -43,6 +43,14 @@ class CoreObject:
             self._lib.bpf_program__set_autoload(program, name in names)
             program = self._lib.bpf_object__next_program(self._object, program)
 
+    def leave_out_maps(self) -> None:
+        """Make no map but those of constants and variables: what is chosen uses no other."""
+        found = self._lib.bpf_object__next_map(self._object, None)
+        while found:
+            if not self._lib.bpf_map__is_internal(found):
+                self._lib.bpf_map__set_autocreate(found, False)
+            found = self._lib.bpf_object__next_map(self._object, found)
+
     def resize(self, name: str, entries: int) -> None:
         """Set a map's number of entries, before `load`."""
         check(self._lib.bpf_map__set_max_entries(self._map(name), entries), f"size of {name}")

@@ -33,7 +33,7 @@ from tracer.kernel.ring import RingBuffers
 from tracer.kernel.settings import Settings
 from tracer.kernel.setup import write_config, write_filter_maps
 from tracer.kernel.targets import Processes
-from tracer.probes import COOKIES, LISTENERS, OWNERS, SOCKETS
+from tracer.probes import CONNECTIONS, COOKIES, LISTENERS, OWNERS, SOCKETS
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
 from tracer.wire.layout import Layout, Records, derive
@@ -78,7 +78,7 @@ class LiveSource:
         settings, bpf = self.settings, self._object
         self._ladder = ladder = climb(settings)
         self.notices += ladder.notices
-        looks = (OWNERS, SOCKETS, LISTENERS)
+        looks = (OWNERS, SOCKETS, LISTENERS, *([CONNECTIONS] if settings.connections else []))
         chosen = [*ladder.programs, *(name for look in looks for name in look.rungs[0].programs)]
         if ladder.sees_drops:
             chosen.append("tt_iter_hearing")
@@ -310,6 +310,15 @@ class LiveSource:
     def sockets(self) -> Records:
         """Every TCP socket of every namespace that is asked for, with its owner."""
         return self._pass_over(set(self.settings.filters.netns) or None)
+
+    def connections(self) -> Records:
+        """The same with all that the kernel keeps of each, `open_row`; TIME_WAIT ones left out.
+
+        There if the settings ask for `connections`.
+        """
+        wanted = set(self.settings.filters.netns) or None
+        dtype = self.layout.dtypes["open_row"]
+        return read_sockets(self._object, "tt_iter_open", dtype, wanted, self._tell_once)
 
     def listeners(self, final: bool = False) -> Records:
         """Every listening socket of the namespaces asked for, and those closed since last time.

@@ -80,6 +80,22 @@ def check(accept_hook: bool = True) -> None:
         and need.capability not in have
         and (accept_hook or "accept hook" not in need.purpose)
     ]
+    _refuse(missing)
+
+
+def check_looking() -> None:
+    """The same for a snapshot, which attaches nothing."""
+    have = effective() | _implied()
+    _refuse(
+        [
+            Need(name, purpose, True)
+            for name, purpose in (("CAP_BPF", "load programs"), ("CAP_PERFMON", "run them"))
+            if name not in have
+        ]
+    )
+
+
+def _refuse(missing: list[Need]) -> None:
     if missing:
         names = ", ".join(f"{need.capability} ({need.purpose})" for need in missing)
         raise NotPermittedError(f"not permitted: this needs {names}", _sudo_line())

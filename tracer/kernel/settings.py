@@ -22,6 +22,7 @@ class Settings:
     kernel_cost: bool = False
     tell_forks: bool = False  # of every process, with sockets or without: for a recording
     snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
+    connections: bool = False  # looks at what is open, with all that the kernel keeps of it
     sparing: bool = False  # looks at all sockets are far apart: views keep up from records
     kinds: frozenset[str] = frozenset({"state", "accept", "handshake"})  # unless --kind asks
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours

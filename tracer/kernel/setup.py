@@ -10,6 +10,7 @@ from tracer.kernel.core import CoreObject
 from tracer.kernel.features import tells_peers
 from tracer.kernel.ladder import Ladder
 from tracer.kernel.settings import Settings
+from tracer.kernel.ticks import tick_ns
 from tracer.wire.filters import Filters, mapped, port_bits
 from tracer.wire.layout import Layout
 
@@ -38,6 +39,7 @@ def write_config(
     config["tell_forks"] = settings.tell_forks
     config["last_place"] = places - 1
     config["keep_remains"] = settings.snapshots
+    config["tick_ns"] = tick_ns()
     config["filter_pid"] = bool(filters.pids)
     config["follow"] = filters.follow
     config["filter_netns"] = bool(filters.netns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tracer.probes.accept import ACCEPT
 from tracer.probes.base import Rung, Subject
 from tracer.probes.handshake import COOKIES, HANDSHAKE, REQUEST, SYNACK
-from tracer.probes.snapshot import LISTENERS, OWNERS, SOCKETS
+from tracer.probes.snapshot import CONNECTIONS, HOLDERS, LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
 from tracer.probes.syn_drop import SYN_DROP
 from tracer.probes.task import TASK
@@ -27,13 +27,17 @@ PROBES: tuple[Subject, ...] = (
     TASK,
     OWNERS,
     SOCKETS,
+    CONNECTIONS,
+    HOLDERS,
     LISTENERS,
 )
 
 __all__ = [
     "ACCEPT",
+    "CONNECTIONS",
     "COOKIES",
     "HANDSHAKE",
+    "HOLDERS",
     "LISTENERS",
     "OWNERS",
     "PROBES",

@@ -24,6 +24,26 @@ SOCKETS = Subject(
     without="states has no snapshot",
 )
 
+CONNECTIONS = Subject(
+    name="connections",
+    kinds=(),
+    tells="what is open, with queues, round trips and bytes as the kernel keeps them",
+    rungs=(Rung(how="iter", targets=("tcp",), programs=("tt_iter_open",)),),
+    without="connections cannot be shown",
+)
+
+HOLDERS = Subject(
+    name="holders",
+    kinds=(),
+    tells="who holds the sockets of a snapshot",
+    rungs=(
+        Rung(
+            how="iter", targets=("task", "task_file"), programs=("tt_iter_task", "tt_iter_holders")
+        ),
+    ),
+    without="the sockets of a snapshot have no owner",
+)
+
 LISTENERS = Subject(
     name="listeners",
     kinds=(),

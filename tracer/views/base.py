@@ -38,6 +38,9 @@ class View:
     def sockets(self, rows: Records) -> None:
         """A pass over the sockets."""
 
+    def connections(self, rows: Records, now_ns: int) -> None:
+        """A pass over what is open, `open_row`, that began at this moment (CLOCK_MONOTONIC)."""
+
     def listeners(self, rows: Records) -> None:
         """Listening sockets as they stand, and those closed since the last time."""
 

@@ -30,6 +30,7 @@ ROWS = {
     "task_row": "tt_task_row",
     "holder_row": "tt_holder_row",
     "sock_row": "tt_sock_row",
+    "open_row": "tt_open_row",
     "listener_row": "tt_listener_row",
 }
 OTHERS = {

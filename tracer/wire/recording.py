@@ -5,7 +5,7 @@ recording shows what the session showed. Frames hold what came from the kernel a
 ownership and sums are made from them, live or later, by the same code.
 
     HEAD  JSON: version, layout, clock, host, filters; always first
-    TASK HOLD SOCK  rows of the iterators
+    TASK HOLD SOCK OPEN  rows of the iterators
     CGRP  JSON: path of each control group by id
     SMAL LARG  one CPU's run of samples from one drain
     STAT  counters, summed over the CPUs

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Iterators: what is open now, with all that the kernel keeps of it. They stand
+ * alone, with nothing traced, or beside the probes, which know more of some.
+ */
+#include "../emit.h"
+#include "../measure.h"
+#include "../owner.h"
+#include "../socks.h"
+
+/* Every descriptor of a TCP socket, of every process: who holds what, decided in user space. */
+PROBE_ITER("task_file")
+int tt_iter_holders(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct tt_holder_row row = {};
+	struct tt_head head = {};
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
+		return 0;
+	row.cookie = bpf_get_socket_cookie(sk);
+	row.netns = tt_read_netns(&sk->__sk_common, true);
+	tt_read_tuple(&sk->__sk_common, &head, true);
+	__builtin_memcpy(row.laddr, head.laddr, sizeof(row.laddr));
+	row.lport = head.lport;
+	row.family = head.family;
+	row.state = sk->__sk_common.skc_state;
+	row.fd = ctx->fd;
+	row.pid = task->tgid;
+	row.start = tt_read_start(task);
+	row.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}
+
+/* A handshake that a listener waits for. */
+tt_inline void tt_measure_request(struct tt_open_row *row, struct sock_common *skc)
+{
+	const struct tcp_request_sock *req = (const void *)skc;
+	const struct sock *listener = NULL;
+	__u64 sent_us = 0;
+	__u8 again = 0;
+
+	bpf_core_read(&sent_us, sizeof(sent_us), &req->snt_synack);
+	bpf_core_read(&again, 1, &((struct request_sock *)skc)->num_retrans);
+	bpf_core_read(&listener, sizeof(listener), &skc->skc_listener);
+	row->role = TT_ROLE_PASSIVE;
+	row->retransmits = again;
+	row->listener_cookie = listener ? tt_read_cookie(&listener->__sk_common) : 0;
+	if (sent_us && row->head.mono_ns > sent_us * 1000)
+		row->age_ns = row->life_ns = row->head.mono_ns - sent_us * 1000;
+}
+
+/* What is known from tracing: whose it is, and since when; whether that is asked for. */
+tt_inline bool tt_recall(struct tt_open_row *row)
+{
+	struct tt_sock *sock = tt_find_sock(row->head.cookie);
+	struct tt_listener *listener;
+
+	if (row->state == TT_NEW_SYN_RECV || row->state == TT_LISTEN) {
+		tt_cookie cookie =
+			row->state == TT_LISTEN ? row->head.cookie : row->listener_cookie;
+
+		listener = MAP_GET(tt_listeners, &cookie);
+		if (!listener)
+			return !CFG(filter_pid);
+		row->head.pid = listener->owner.pid;
+		row->head.start = listener->owner.start;
+		row->head.cgroup_id = listener->owner.cgroup_id;
+		row->head.owner_is = row->state == TT_LISTEN ? TT_OWNER_PROCESS : TT_OWNER_LISTENER;
+		return listener->matched;
+	}
+	if (!sock)
+		return !CFG(filter_pid);
+	row->head.pid = sock->owner.pid;
+	row->head.start = sock->owner.start;
+	row->head.cgroup_id = sock->owner.cgroup_id;
+	row->head.owner_is = sock->owner_is;
+	row->listener_cookie = sock->listener_cookie;
+	if (sock->since_ns && row->head.mono_ns > sock->since_ns) {
+		row->age_ns = row->head.mono_ns - sock->since_ns;
+		row->age_is = TT_DWELL_EXACT;
+		if (row->state == TT_ESTABLISHED) {
+			row->life_ns = row->age_ns;
+			row->life_is = TT_DWELL_EXACT;
+		}
+	}
+	return sock->matched;
+}
+
+/* Every TCP socket of the namespace of the thread that made the iterator. */
+PROBE_ITER("tcp")
+int tt_iter_open(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct tt_open_row row = {};
+	const struct tcp_sock *tp;
+	bool matched = true;
+
+	if (!skc)
+		return 0;
+	row.state = skc->skc_state;
+	row.head.mono_ns = bpf_ktime_get_ns();
+	row.head.cookie = bpf_get_socket_cookie(skc);
+	row.head.netns = tt_read_netns(skc, true);
+	tt_read_tuple(skc, &row.head, true);
+	if (row.state == TT_TIME_WAIT) {
+		/* the peer's FIN may still be to come: as `ss` shows it */
+		bpf_core_read(&row.state, 1, &((struct inet_timewait_sock *)skc)->tw_substate);
+		/* beside the probes nobody asks for these, and there may be many */
+		if (!CFG(alone) && row.state == TT_TIME_WAIT)
+			return 0;
+	} else if (row.state == TT_NEW_SYN_RECV) {
+		tt_measure_request(&row, skc);
+	} else {
+		tp = bpf_skc_to_tcp_sock(skc);
+		if (!tp)
+			return 0;
+		tt_measure(&row, skc, tp);
+	}
+	if (!CFG(alone))
+		matched = tt_recall(&row);
+	row.matched = tt_refuses(&row.head, 1U << (row.state & 15), matched) == TT_FILTER_NONE;
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}

@@ -1,0 +1,83 @@
+"""The sockets as they are now: three iterators and nothing attached, so nothing that is traced.
+
+A pass gives processes, descriptors and sockets as rows; who owns what is found from them in
+tracer/flows/owners.py.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracer.errors import TracerError
+from tracer.kernel import preflight
+from tracer.kernel.core import CoreObject
+from tracer.kernel.passes import read_all, read_sockets
+from tracer.kernel.ticks import tick_ns
+from tracer.probes import CONNECTIONS, HOLDERS
+from tracer.wire.btf import Btf
+from tracer.wire.layout import Layout, Records, derive
+
+OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Rows of one pass, and the moment it ended (CLOCK_MONOTONIC)."""
+
+    tasks: Records
+    holders: Records
+    sockets: Records
+    mono_ns: int
+
+
+class SnapshotSource:
+    """The iterators, loaded alone."""
+
+    def __init__(self) -> None:
+        if not OBJECT.exists():
+            raise TracerError(f"{OBJECT} is missing", "build it: make setup")
+        preflight.check_looking()
+        types = Btf.load(OBJECT)
+        self.layout: Layout = derive(types)
+        self.notices: list[str] = []
+        self._object = CoreObject(OBJECT, types, self.layout)
+        try:
+            self._object.choose((*HOLDERS.rungs[0].programs, *CONNECTIONS.rungs[0].programs))
+            self._object.leave_out_maps()
+            config = self._object.setting("tt_config", self.layout.dtypes["config"])
+            config["alone"], config["tick_ns"] = 1, tick_ns()
+            self._object.load()
+            self._control = self._object.variable("tt_control", self.layout.dtypes["control"])
+        except BaseException:
+            self.close()
+            raise
+
+    def look(self, netns: frozenset[int]) -> Looked:
+        """One pass over all processes and descriptors, and the sockets of these namespaces.
+
+        None given: of all that a process is in or that have a name. Descriptors come last: what
+        was accepted meanwhile has its owner then.
+        """
+        dtypes = self.layout.dtypes
+        wanted = set(netns) or None
+        sockets = read_sockets(
+            self._object, "tt_iter_open", dtypes["open_row"], wanted, self._tell_once
+        )
+        holders = read_all(self._object, "tt_iter_holders", dtypes["holder_row"])
+        tasks = read_all(self._object, "tt_iter_task", dtypes["task_row"])
+        return Looked(tasks, holders, sockets, time.monotonic_ns())
+
+    @property
+    def initial_pids(self) -> bool:
+        """Whether PIDs are those of the initial PID namespace; known after the first look."""
+        return int(self._control["pidns_level"][0]) == 0
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self.notices:
+            self.notices.append(text)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._object.close()
