@@ -21,14 +21,15 @@ tt_inline void tt_describe_listener(struct tt_accept *event, const struct tt_lis
 		      &event->accept_queue_max);
 }
 
-tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, const struct tt_sock *sock,
-			      const struct tt_listener *listener, enum tt_precision precision,
-			      struct tt_stats *stats)
+tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, tt_uid uid,
+			      const struct tt_sock *sock, const struct tt_listener *listener,
+			      enum tt_precision precision, struct tt_stats *stats)
 {
 	struct tt_large large = {};
 	struct tt_accept *event = &large.accept;
 
 	event->head = *head;
+	event->uid = uid;
 	event->precision = precision;
 	if (sock) {
 		event->listener_cookie = sock->listener_cookie;
@@ -53,6 +54,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 	struct tt_owner acceptor;
 	struct tt_sock *sock;
 	bool matched;
+	tt_uid uid;
 
 	if (!stats)
 		return 0;
@@ -86,14 +88,15 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 		}
 	}
 	if (tt_is_live()) {
+		uid = tt_read_uid(sk, false);
 		if (tt_needs_tuple(matched)) {
 			head.netns = tt_read_netns(&sk->__sk_common, false);
 			tt_read_tuple(&sk->__sk_common, &head, false);
 		}
-		if (tt_admit(stats, TT_KIND_ACCEPT, &head, sock ? 1U << (sock->state & 15) : 0,
+		if (tt_admit(stats, TT_KIND_ACCEPT, &head, uid, sock ? 1U << (sock->state & 15) : 0,
 			     matched) &&
 		    CFG(stream))
-			tt_send_accept(ctx, &head, sock, listener, precision, stats);
+			tt_send_accept(ctx, &head, uid, sock, listener, precision, stats);
 	}
 	if (listener) {
 		listener->owner = acceptor;
@@ -126,13 +129,15 @@ tt_inline int tt_accept_failed(void *ctx, const struct sock *sk, int error)
 	head->cookie = tt_read_cookie(&sk->__sk_common);
 	head->netns = tt_read_netns(&sk->__sk_common, false);
 	tt_read_tuple(&sk->__sk_common, head, false);
+	event->uid = tt_read_uid(sk, false);
 	event->error = error;
 	event->state = TT_LISTEN;
 	event->listener_cookie = head->cookie;
 	listener = MAP_GET(tt_listeners, &head->cookie);
 	if (listener)
 		tt_describe_listener(event, listener);
-	if (tt_admit(stats, TT_KIND_ACCEPT, head, 1U << TT_LISTEN, matched) && CFG(stream))
+	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << TT_LISTEN, matched) &&
+	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_ACCEPT, &large, stats);
 	return 0;
 }
@@ -175,13 +180,15 @@ tt_inline void tt_tell_taken(void *ctx, const struct sock *sk, const struct tt_s
 	head->owner_is = sock->owner_is;
 	head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	tt_read_full_tuple(sk, TT_CLOSE, head);
+	event->uid = tt_read_uid(sk, true);
 	event->precision = TT_PRECISION_FIRST_IO;
 	event->listener_cookie = sock->listener_cookie;
 	event->handshake_us = sock->handshake_us;
 	event->state = sock->state;
 	if (listener)
 		tt_describe_listener(event, listener);
-	if (tt_admit(stats, TT_KIND_ACCEPT, head, 1U << (sock->state & 15), sock->matched) &&
+	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << (sock->state & 15),
+		     sock->matched) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_ACCEPT, large, stats);
 }

@@ -24,12 +24,34 @@ tt_inline bool tt_in_ports(const volatile struct tt_portset *set, __u16 port)
 	return set->bits[port >> 6] >> (port & 63) & 1;
 }
 
-tt_inline bool tt_in_addrs(const __u8 *addr)
+tt_inline bool tt_in_either(const volatile struct tt_portset *set, const struct tt_head *head)
+{
+	return tt_in_ports(set, head->lport) || tt_in_ports(set, head->rport);
+}
+
+/* What an address is asked for as; an entry has what wider ones that hold it have. */
+tt_inline __u8 tt_ask_addr(const __u8 *addr)
 {
 	struct tt_addr_key key = {.prefixlen = 128};
+	__u8 *asked;
 
 	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
-	return MAP_GET(tt_addrs, &key) != NULL;
+	asked = MAP_GET(tt_addrs, &key);
+	return asked ? *asked : 0;
+}
+
+tt_inline __u8 tt_ask_netns(tt_netns netns)
+{
+	__u8 *asked = MAP_GET(tt_netns_set, &netns);
+
+	return asked ? *asked : 0;
+}
+
+tt_inline __u8 tt_ask_uid(tt_uid uid)
+{
+	__u8 *asked = MAP_GET(tt_uids, &uid);
+
+	return asked ? *asked : 0;
 }
 
 /*
@@ -40,30 +62,68 @@ tt_inline bool tt_needs_tuple(bool matched)
 {
 	if (CFG(filter_pid) && !matched)
 		return false;
-	return CFG(stream) || CFG(family) || CFG(filter_netns) || CFG(filter_port) ||
-	       CFG(filter_lport) || CFG(filter_rport) || CFG(filter_addr);
+	return CFG(needs_tuple);
+}
+
+tt_inline enum tt_filter tt_refuses_addrs(const struct tt_head *head)
+{
+	__u8 local = tt_ask_addr(head->laddr), remote = tt_ask_addr(head->raddr);
+
+	if (CFG(filter_addr) && !((local | remote) & TT_WANTED))
+		return TT_FILTER_ADDR;
+	if (CFG(filter_laddr) && !(local & TT_WANTED_LOCAL))
+		return TT_FILTER_LADDR;
+	if (CFG(filter_raddr) && !(remote & TT_WANTED_REMOTE))
+		return TT_FILTER_RADDR;
+	if ((local | remote) & TT_UNWANTED || local & TT_UNWANTED_LOCAL ||
+	    remote & TT_UNWANTED_REMOTE)
+		return TT_FILTER_EXCLUDE;
+	return TT_FILTER_NONE;
+}
+
+/* Whether --exclude leaves it out, addresses aside. */
+tt_inline bool tt_is_excluded(const struct tt_head *head, tt_uid uid, __u32 states)
+{
+	if (CFG(not_family) && head->family == CFG(not_family))
+		return true;
+	if (CFG(not_netns) && tt_ask_netns(head->netns) & TT_UNWANTED)
+		return true;
+	if (CFG(not_uid) && tt_ask_uid(uid) & TT_UNWANTED)
+		return true;
+	if (CFG(not_port) && tt_in_either(&tt_not_ports, head))
+		return true;
+	if (CFG(not_lport) && tt_in_ports(&tt_not_lports, head->lport))
+		return true;
+	if (CFG(not_rport) && tt_in_ports(&tt_not_rports, head->rport))
+		return true;
+	return CFG(not_states) & states;
 }
 
 /* The first filter that refuses, whatever kinds are wanted; TT_FILTER_NONE if all let it pass. */
-tt_inline enum tt_filter tt_refuses(const struct tt_head *head, __u32 states, bool matched)
+tt_inline enum tt_filter tt_refuses(const struct tt_head *head, tt_uid uid, __u32 states,
+				    bool matched)
 {
 	if (CFG(filter_pid) && !matched)
 		return TT_FILTER_PID;
 	if (CFG(family) && head->family != CFG(family))
 		return TT_FILTER_FAMILY;
-	if (CFG(filter_netns) && !MAP_GET(tt_netns_set, &head->netns))
+	if (CFG(filter_netns) && !(tt_ask_netns(head->netns) & TT_WANTED))
 		return TT_FILTER_NETNS;
-	if (CFG(filter_port) && !tt_in_ports(&tt_ports, head->lport) &&
-	    !tt_in_ports(&tt_ports, head->rport))
+	if (CFG(filter_uid) && !(tt_ask_uid(uid) & TT_WANTED))
+		return TT_FILTER_UID;
+	if (CFG(filter_port) && !tt_in_either(&tt_ports, head))
 		return TT_FILTER_PORT;
 	if (CFG(filter_lport) && !tt_in_ports(&tt_lports, head->lport))
 		return TT_FILTER_LPORT;
 	if (CFG(filter_rport) && !tt_in_ports(&tt_rports, head->rport))
 		return TT_FILTER_RPORT;
-	if (CFG(filter_addr) && !tt_in_addrs(head->laddr) && !tt_in_addrs(head->raddr))
-		return TT_FILTER_ADDR;
 	if (CFG(states) && !(CFG(states) & states))
 		return TT_FILTER_STATE;
+	if (CFG(excludes) && tt_is_excluded(head, uid, states))
+		return TT_FILTER_EXCLUDE;
+	if (CFG(filter_addr) || CFG(filter_laddr) || CFG(filter_raddr) || CFG(not_addr) ||
+	    CFG(not_laddr) || CFG(not_raddr))
+		return tt_refuses_addrs(head);
 	return TT_FILTER_NONE;
 }
 
@@ -72,10 +132,10 @@ tt_inline enum tt_filter tt_refuses(const struct tt_head *head, __u32 states, bo
  * `kind` is a constant where this is inlined: it indexes the counters.
  */
 tt_inline bool tt_admit(struct tt_stats *stats, const enum tt_kind kind, const struct tt_head *head,
-			__u32 states, bool matched)
+			tt_uid uid, __u32 states, bool matched)
 {
 	enum tt_filter refused =
-		CFG(kinds) & 1U << kind ? tt_refuses(head, states, matched) : TT_FILTER_KIND;
+		CFG(kinds) & 1U << kind ? tt_refuses(head, uid, states, matched) : TT_FILTER_KIND;
 
 	stats->seen[kind]++;
 	if (refused != TT_FILTER_NONE) {

@@ -29,6 +29,9 @@ typedef char tt_comm[16];	/* zero-terminated */
 typedef char tt_congestion[16]; /* likewise */
 typedef __s32 tt_errno;		/* positive, 0: none */
 typedef __u32 tt_count;
+typedef __u32 tt_uid; /* of the socket, as `ss -e` shows it */
+
+#define TT_NOBODY 0xffffffff /* a uid that is not known */
 
 enum tt_kind {
 	TT_KIND_STATE = 1,
@@ -172,7 +175,7 @@ struct tt_state {
 	tt_tcp_state_t new;
 	tt_tcp_state_t timewait; /* TIME_WAIT or FIN_WAIT2: what took over at CLOSE */
 	tt_dwell_is_t dwell_is;
-	__u32 reserved;
+	tt_uid uid; /* here and below: kept for a recording alone */
 };
 
 struct tt_accept {
@@ -191,7 +194,8 @@ struct tt_accept {
 	tt_family listener_family;
 	tt_precision_t precision;
 	tt_tcp_state_t state; /* of the socket, as it was taken; of one that failed: LISTEN */
-	__u8 reserved[3];
+	__u8 reserved[7];
+	tt_uid uid;
 };
 
 /* An attempt to connect that has ended, well or not. */
@@ -209,7 +213,8 @@ struct tt_handshake {
 	__u8 syncookie;	    /* 1: by a cookie, which keeps no time; 2: not known */
 	tt_tcp_state_t old; /* the transition that ended it */
 	tt_tcp_state_t new;
-	__u8 reserved[2];
+	__u8 reserved[6];
+	tt_uid uid;
 };
 
 /* A SYN, or the ACK that would have finished a handshake, that a listener threw away. */
@@ -230,6 +235,7 @@ struct tt_syn_drop {
 	tt_stage_t stage;
 	tt_answer_t answer;
 	__u8 reserved[2];
+	tt_uid uid; /* the listener's */
 };
 
 struct tt_task {
@@ -300,6 +306,8 @@ struct tt_sock_row {
 	tt_ns waiting_ns;	  /* finished, and not accepted for so long; 0: not waiting */
 	__u32 matched;		  /* by the filters of this session */
 	tt_count syn_retransmits; /* of an attempt that goes on */
+	tt_uid uid;
+	__u32 reserved;
 };
 
 /* what else there is to say of a struct tt_open_row */
@@ -336,7 +344,7 @@ struct tt_open_row {
 	tt_us min_rtt_us;     /* likewise */
 	tt_count cwnd;
 	tt_count mss;
-	__u32 uid;
+	tt_uid uid;
 	__u32 keepalive_idle_ms; /* 0: off */
 	__u32 keepalive_interval_ms;
 	__u32 fd; /* of its owner, if `holders`; both are found in user space */
@@ -384,7 +392,7 @@ struct tt_listener_row {
 	__u8 reuseport;
 	__u8 defer_accept; /* seconds */
 	__u8 fastopen;
-	__u8 reserved[4];
+	tt_uid uid;
 };
 
 /* --- counters (map reads) ------------------------------------------------ */
@@ -402,7 +410,11 @@ enum tt_filter {
 	TT_FILTER_ADDR = 7,
 	TT_FILTER_STATE = 8,
 	TT_FILTER_PID = 9,
-	TT_FILTER_MAX = 10,
+	TT_FILTER_LADDR = 10,
+	TT_FILTER_RADDR = 11,
+	TT_FILTER_UID = 12,
+	TT_FILTER_EXCLUDE = 13,
+	TT_FILTER_MAX = 14,
 };
 
 /*

@@ -143,11 +143,13 @@ tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, 
 	return true;
 }
 
-tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk, int old, int new,
-				 const struct tt_head *head, struct tt_sock *sock,
+/* What this transition ends. */
+tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk,
+				 const struct tt_state *transition, struct tt_sock *sock,
 				 struct tt_large *large, struct tt_stats *stats)
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+	int old = transition->old, new = transition->new;
 	struct tt_handshake *event;
 	bool ended;
 
@@ -155,16 +157,17 @@ tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk, int old, int 
 		return;
 	__builtin_memset(large, 0, sizeof(*large));
 	event = &large->handshake;
-	event->head = *head;
+	event->head = transition->head;
 	event->head.kind = TT_KIND_HANDSHAKE;
 	event->old = old;
 	event->new = new;
+	event->uid = transition->uid;
 	if (sock->is & TT_SOCK_CONNECTING || old == TT_SYN_SENT)
 		ended = tt_end_active(sk, tp, new, sock, event);
 	else
 		ended = tt_end_passive(sk, tp, new, sock, event);
-	if (!ended ||
-	    !tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, 1U << old | 1U << new, sock->matched))
+	if (!ended || !tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, event->uid,
+				1U << old | 1U << new, sock->matched))
 		return;
 	if (CFG(stream)) {
 		event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;

@@ -49,6 +49,7 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 		.sk = (__u64)sk,
 		.netns = netns,
 		.matched = matched,
+		.uid = sk->sk_uid.val,
 	};
 
 	tt_read_tuple(&sk->__sk_common, &head, true);

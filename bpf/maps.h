@@ -13,17 +13,33 @@
 struct tt_config {
 	__u32 kinds;	     /* bit per enum tt_kind: records wanted */
 	__u32 states;	     /* bit per enum tt_tcp_state, 0: any */
+	__u32 not_states;    /* likewise; what is `not_` is left out */
 	__u8 stream;	     /* send records */
 	__u8 count_by_owner; /* keep tt_counts */
 	__u8 keep_remains;   /* keep tt_timewaits */
 	__u8 filter_pid;
-	__u8 follow; /* children of targets are targets */
+	__u8 follow;	  /* children of targets are targets */
+	__u8 needs_tuple; /* somebody looks at addresses */
+	__u8 family;	  /* 4, 6, 0: both */
 	__u8 filter_netns;
-	__u8 family; /* 4, 6, 0: both */
 	__u8 filter_port;
 	__u8 filter_lport;
 	__u8 filter_rport;
 	__u8 filter_addr;
+	__u8 filter_laddr;
+	__u8 filter_raddr;
+	__u8 filter_uid;
+	__u8 excludes; /* any of those that follow */
+	__u8 not_family;
+	__u8 not_netns;
+	__u8 not_port;
+	__u8 not_lport;
+	__u8 not_rport;
+	__u8 not_addr;
+	__u8 not_laddr;
+	__u8 not_raddr;
+	__u8 not_uid;
+	__u8 keep_uid;	   /* a recording is asked later whose each socket was */
 	__u8 listen_stats; /* count what happens in the queues of each listener */
 	__u8 accept_hook;  /* accepts are seen: one that is not is told as it ends */
 	__u8 connect_exit; /* connect()'s end is seen: what it says need not be guessed */
@@ -35,8 +51,9 @@ struct tt_config {
 	__u8 ring;	    /* send through ring buffers, not perf buffers */
 	__u8 see_drops;	    /* what listeners throw away is looked at */
 	__u8 alone;	    /* a snapshot: nothing is traced, and nothing known from tracing */
-	__u32 last_place;   /* of tt_places: their number, a power of two, less one */
-	__u32 tick_ns;	    /* of the kernel's jiffies */
+	__u8 reserved[2];
+	__u32 last_place; /* of tt_places: their number, a power of two, less one */
+	__u32 tick_ns;	  /* of the kernel's jiffies */
 };
 
 struct tt_portset {
@@ -47,6 +64,9 @@ const volatile struct tt_config tt_config = {};
 const volatile struct tt_portset tt_ports = {};
 const volatile struct tt_portset tt_lports = {};
 const volatile struct tt_portset tt_rports = {};
+const volatile struct tt_portset tt_not_ports = {};
+const volatile struct tt_portset tt_not_lports = {};
+const volatile struct tt_portset tt_not_rports = {};
 
 /* Set by user space when the seed is complete; nothing is counted or sent before. */
 struct tt_control {
@@ -239,6 +259,8 @@ struct tt_listener {
 	tt_port port;
 	tt_family family;
 	__u8 matched; /* a target holds it */
+	tt_uid uid;
+	__u32 reserved;
 };
 
 struct {
@@ -309,6 +331,7 @@ struct {
 struct tt_remains {
 	tt_cookie cookie;
 	struct tt_owner owner;
+	tt_uid uid;
 	tt_owner_is_t owner_is;
 	__u8 matched;
 };
@@ -348,6 +371,16 @@ struct {
 	__type(value, tt_ticks);
 } tt_tasks SEC(".maps");
 
+/* What a namespace, a uid or a network is asked for as: values of the maps below. */
+enum tt_asked {
+	TT_WANTED = 1, /* of networks: at either end */
+	TT_WANTED_LOCAL = 2,
+	TT_WANTED_REMOTE = 4,
+	TT_UNWANTED = 8,
+	TT_UNWANTED_LOCAL = 16,
+	TT_UNWANTED_REMOTE = 32,
+};
+
 /* The processes of --pid and their descendants: tgid -> start. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -363,6 +396,13 @@ struct {
 	__type(value, __u8);
 } tt_netns_set SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, tt_uid);
+	__type(value, __u8);
+} tt_uids SEC(".maps");
+
 struct tt_addr_key {
 	__u32 prefixlen;
 	tt_addr addr;
@@ -370,7 +410,7 @@ struct tt_addr_key {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tt_addr_key);
 	__type(value, __u8);

@@ -5,6 +5,7 @@
 
 #include "compat.h"
 #include "events.h"
+#include "maps.h"
 
 tt_inline bool tt_is_v4mapped(const __u8 *addr)
 {
@@ -82,6 +83,19 @@ tt_inline void tt_read_full_tuple(const struct sock *sk, int new, struct tt_head
 	tp = bpf_skc_to_tcp_sock((void *)sk);
 	if (tp)
 		head->lport = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+}
+
+/*
+ * Whose the socket is, as `ss -e` has it: of who made it and, once it is accepted, of
+ * who did that. 0 where nobody asks.
+ */
+tt_inline tt_uid tt_read_uid(const struct sock *sk, const bool trusted)
+{
+	tt_uid uid = 0;
+
+	if (CFG(filter_uid) || CFG(not_uid) || CFG(keep_uid))
+		READ(trusted, uid, sk, sk_uid.val);
+	return uid;
 }
 
 /* The cookie, given out on first asking: read where it is, as a call costs more. */

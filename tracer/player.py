@@ -16,10 +16,11 @@ from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
 from tracer.wire.batch import Batch, Sorter, split, view
-from tracer.wire.filters import Filters, as_sockets, refuse
+from tracer.wire.filters import Filters
 from tracer.wire.head import Head
 from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
+from tracer.wire.refuse import as_sockets, refuse
 
 CLOCK_STEP_NS = 100_000_000
 # commands that show what a recording keeps, and those that make one which keeps it
@@ -110,6 +111,11 @@ class Player:
                 f"this recording keeps no {', '.join(sorted(never))} records",
                 f"make one that does: tcptrace record --kind {','.join(sorted(never))} FILE",
             )
+        uids = filters.uids | filters.excluded.uids
+        if uids and "uid" not in (self.head.layout.dtypes["state"].names or ()):
+            raise TracerError(
+                "this recording is of a version that kept no uid", "make another one with --uid"
+            )
         needs, keeps = self._view.needs, self.head.keeps
         if needs and not set(needs) & set(keeps):
             shows = next((SHOWN_BY[name] for name in SHOWN_BY if name in keeps), "events")
@@ -184,10 +190,9 @@ class Player:
         self._passed += int(passed.sum())
         return records[passed]
 
-    def _owned(self, records: Records) -> NDArray[np.bool_]:
-        """Records of the processes of --pid, as live: a waiting child also by any holder."""
-        assert self._filters is not None
-        keys = self.facts.processes.descendants(set(self._filters.pids), self._filters.follow)
+    def _owned(self, name: str, filters: Filters, records: Records) -> NDArray[np.bool_]:
+        """Records of the processes asked for, as live: a waiting child also by any holder."""
+        keys = self.facts.processes.descendants(set(filters.pids), filters.follow)
         found: NDArray[np.bool_] = np.isin(_processes(records), _packed(keys))
         held = self._holders[np.isin(_processes(self._holders), _packed(keys))]
         names = self.facts.layout.enums
@@ -245,7 +250,7 @@ class Player:
         """Which rows of sockets the filters of a replay leave."""
         if self._filters is None:
             return np.ones(len(rows), np.bool_)
-        asked = replace(self._filters, kinds=frozenset())
+        asked = self._filters.of_sockets()
         return refuse(asked, rows, self.facts.layout, self._owned)[0]
 
     def _drops(self, frame: Frame) -> None:

@@ -127,12 +127,14 @@ tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long e
 	head->netns = tt_read_netns(&sk->__sk_common, false);
 	tt_read_tuple(&sk->__sk_common, head, false);
 	tt_read_wanted((const void *)tt_call_argument(task, 1), head);
+	event->uid = tt_read_uid(sk, false);
 	event->role = TT_ROLE_ACTIVE;
 	event->old = TT_CLOSE;
 	event->new = TT_CLOSE;
 	event->error = error;
 	event->outcome = tt_outcome_of(error);
-	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, 1U << TT_CLOSE, matched) && CFG(stream))
+	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << TT_CLOSE, matched) &&
+	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &large, stats);
 }
 

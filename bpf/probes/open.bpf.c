@@ -55,6 +55,7 @@ tt_inline void tt_measure_request(struct tt_open_row *row, struct sock_common *s
 	bpf_core_read(&sent_us, sizeof(sent_us), &req->snt_synack);
 	bpf_core_read(&again, 1, &((struct request_sock *)skc)->num_retrans);
 	bpf_core_read(&listener, sizeof(listener), &skc->skc_listener);
+	bpf_core_read(&row->uid, sizeof(row->uid), &listener->sk_uid.val);
 	row->role = TT_ROLE_PASSIVE;
 	row->retransmits = again;
 	row->listener_cookie = listener ? tt_read_cookie(&listener->__sk_common) : 0;
@@ -115,6 +116,7 @@ int tt_iter_open(struct bpf_iter__tcp *ctx)
 	row.head.cookie = bpf_get_socket_cookie(skc);
 	row.head.netns = tt_read_netns(skc, true);
 	tt_read_tuple(skc, &row.head, true);
+	row.uid = TT_NOBODY;
 	if (row.state == TT_TIME_WAIT) {
 		/* the peer's FIN may still be to come: as `ss` shows it */
 		bpf_core_read(&row.state, 1, &((struct inet_timewait_sock *)skc)->tw_substate);
@@ -131,7 +133,8 @@ int tt_iter_open(struct bpf_iter__tcp *ctx)
 	}
 	if (!CFG(alone))
 		matched = tt_recall(&row);
-	row.matched = tt_refuses(&row.head, 1U << (row.state & 15), matched) == TT_FILTER_NONE;
+	row.matched =
+		tt_refuses(&row.head, row.uid, 1U << (row.state & 15), matched) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

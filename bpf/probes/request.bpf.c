@@ -139,6 +139,7 @@ tt_inline bool tt_note_request(const struct request_sock *req, struct tt_due *du
 		head->cgroup_id = listener->owner.cgroup_id;
 		head->owner_is = head->pid ? TT_OWNER_LISTENER : TT_OWNER_KERNEL;
 	}
+	event->uid = tt_read_uid(owner, false);
 	event->role = TT_ROLE_PASSIVE;
 	event->old = TT_NEW_SYN_RECV;
 	event->new = TT_CLOSE;
@@ -188,8 +189,8 @@ int BPF_PROG(tt_timer_over, struct timer_list *timer)
 	event = &due->large.handshake;
 	stats = tt_get_stats(TT_SLOT_TIMER);
 	if (stats &&
-	    tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, 1U << TT_NEW_SYN_RECV | 1U << TT_CLOSE,
-		     due->matched) &&
+	    tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, event->uid,
+		     1U << TT_NEW_SYN_RECV | 1U << TT_CLOSE, due->matched) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &due->large, stats);
 	return 0;

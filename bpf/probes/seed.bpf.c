@@ -177,6 +177,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 			.port = head.lport,
 			.family = head.family,
 			.matched = matched,
+			.uid = sk->sk_uid.val,
 		};
 
 		__builtin_memcpy(opened.addr, head.laddr, sizeof(opened.addr));
@@ -272,7 +273,8 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	bpf_core_read(&row.max_syn_backlog, sizeof(row.max_syn_backlog),
 		      &net->ipv4.sysctl_max_syn_backlog);
 	bpf_core_read(&row.syncookies, 1, &net->ipv4.sysctl_tcp_syncookies);
-	row.matched = tt_refuses(&head, 1U << TT_LISTEN, row.matched) == TT_FILTER_NONE;
+	row.uid = tp->inet_conn.icsk_inet.sk.sk_uid.val;
+	row.matched = tt_refuses(&head, row.uid, 1U << TT_LISTEN, row.matched) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }
@@ -305,6 +307,7 @@ tt_inline bool tt_fill_request(struct tt_sock_row *row, struct sock_common *skc)
 		row->age_is = TT_DWELL_EXACT;
 	}
 	bpf_core_read(&owner, sizeof(owner), &skc->skc_listener);
+	bpf_core_read(&row->uid, sizeof(row->uid), &owner->sk_uid.val);
 	row->listener_cookie = owner ? tt_read_cookie(&owner->__sk_common) : 0;
 	listener = MAP_GET(tt_listeners, &row->listener_cookie);
 	if (!listener)
@@ -321,6 +324,14 @@ tt_inline bool tt_is_taken(struct sock_common *skc)
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(skc);
 
 	return tp && tp->inet_conn.icsk_inet.sk.sk_socket;
+}
+
+/* Mini-sockets have none of their own. */
+tt_inline tt_uid tt_uid_of(struct sock_common *skc)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(skc);
+
+	return tp ? tp->inet_conn.icsk_inet.sk.sk_uid.val : TT_NOBODY;
 }
 
 /* A mini-socket may stand for FIN_WAIT2, the peer's FIN still to come: as `ss` shows it. */
@@ -353,6 +364,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	if (!sock && tt_control.seeding)
 		sock = tt_seed_child(skc, &head);
 	matched = !CFG(filter_pid);
+	row.uid = tt_uid_of(skc);
 	row.age_is = TT_DWELL_AT_LEAST;
 	if (sock) {
 		matched = sock->matched;
@@ -384,6 +396,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 			row.start = remains->owner.start;
 			row.cgroup_id = remains->owner.cgroup_id;
 			row.owner_is = remains->owner_is;
+			row.uid = remains->uid;
 		}
 		state = tt_read_substate(skc);
 	}
@@ -409,7 +422,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	row.family = head.family;
 	row.state = state;
 	row.syn_retransmits = tt_read_retransmits(skc, state);
-	row.matched = tt_refuses(&head, 1U << (state & 15), matched) == TT_FILTER_NONE;
+	row.matched = tt_refuses(&head, row.uid, 1U << (state & 15), matched) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -33,7 +33,7 @@ tt_inline bool tt_is_closing(int old, int new)
 }
 
 /* A mini-socket keeps the cookie of the full one: with it a snapshot finds its owner. */
-tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
+tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock, tt_uid uid)
 {
 	__u32 place = cookie % TT_REMAINS;
 	struct tt_remains *remains = MAP_GET(tt_timewaits, &place);
@@ -43,6 +43,7 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock)
 	remains->cookie = 0; /* nobody's, while the rest is written */
 	remains->owner = sock->owner;
 	remains->owner_is = sock->owner_is;
+	remains->uid = uid;
 	remains->matched = sock->matched;
 	remains->cookie = cookie;
 }
@@ -96,12 +97,13 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	head->owner_is = sock->owner_is;
 	if (new == TT_CLOSE)
 		event->timewait = tt_read_timewait(sk, old);
+	event->uid = tt_read_uid(sk, true);
 	if (tt_needs_tuple(sock->matched))
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
-		tt_tell_handshake(ctx, sk, old, new, head, sock, &bench->large, stats);
-	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event->timewait,
-		      sock->matched))
+		tt_tell_handshake(ctx, sk, event, sock, &bench->large, stats);
+	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
+		      1U << old | 1U << new | 1U << event->timewait, sock->matched))
 		return;
 	tt_count_seen(stats, old, new);
 	if (event->timewait)
@@ -110,7 +112,7 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	if (CFG(count_by_owner) && !tt_count_transition(stats, event, slot))
 		return;
 	if (CFG(keep_remains) && event->timewait)
-		tt_keep_remains(head->cookie, sock);
+		tt_keep_remains(head->cookie, sock, sk->sk_uid.val);
 	if (CFG(stream)) {
 		head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 		tt_send(ctx, tt_small, TT_KIND_STATE, event, stats);
@@ -128,14 +130,15 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 
 	if (new == TT_CLOSE)
 		event->timewait = tt_read_timewait(sk, old);
+	event->uid = tt_read_uid(sk, true);
 	if (tt_needs_tuple(true))
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV) &&
 	    (new == TT_ESTABLISHED || new == TT_CLOSE) &&
-	    tt_admit(stats, TT_KIND_HANDSHAKE, head, 1U << old | 1U << new, true))
+	    tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << old | 1U << new, true))
 		stats->lost_map[TT_KIND_HANDSHAKE]++;
-	if (!tt_admit(stats, TT_KIND_STATE, head, 1U << old | 1U << new | 1U << event->timewait,
-		      true))
+	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
+		      1U << old | 1U << new | 1U << event->timewait, true))
 		return;
 	tt_count_seen(stats, old, new);
 	if (event->timewait)

@@ -139,8 +139,10 @@ tt_inline struct tt_listener *tt_tell_listener(struct tt_syn_drop *event, const 
 	}
 	if (!listener) {
 		event->listener_cookie = 0;
+		event->uid = TT_NOBODY;
 		return NULL;
 	}
+	event->uid = listener->uid;
 	head->pid = listener->owner.pid;
 	head->start = listener->owner.start;
 	head->cgroup_id = listener->owner.cgroup_id;
@@ -220,7 +222,7 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 	struct tt_queue *queue;
 	bool admitted;
 
-	admitted = tt_admit(stats, TT_KIND_SYN_DROP, &event->head, 1U << TT_LISTEN,
+	admitted = tt_admit(stats, TT_KIND_SYN_DROP, &event->head, event->uid, 1U << TT_LISTEN,
 			    listener && listener->matched);
 	tt_count_drop(event, packets, moved, admitted);
 	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;
@@ -330,7 +332,7 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 		event->cause = TT_CAUSE_SYN_QUEUE_FULL;
 		event->answer = TT_ANSWER_COOKIE;
 		tt_count_drop(event, cookies, moved,
-			      tt_refuses(&event->head, 1U << TT_LISTEN,
+			      tt_refuses(&event->head, event->uid, 1U << TT_LISTEN,
 					 listener && listener->matched) == TT_FILTER_NONE);
 		event->answer = TT_ANSWER_NONE;
 	}

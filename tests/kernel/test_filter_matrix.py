@@ -11,6 +11,7 @@ that connections are accepted from, that overflows and is closed, and one that s
 from __future__ import annotations
 
 import json
+import pwd
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ import pytest
 
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Process, Program
+from tracer.cli.asked import KEYS
 
 pytestmark = pytest.mark.kernel
 
@@ -33,6 +35,7 @@ Steps = dict[int, Counter[Step]]  # by PID
 OVER = ("st", "06", "07")  # /proc/net/tcp: its heading, TIME_WAIT, CLOSE
 CLOSE_WAIT, LISTEN = "08", "0A"
 EAST_PORTS, WEST_PORTS = "40000-49999", "50000-59999"  # of those who connect
+NOBODY = pwd.getpwnam("nobody").pw_uid
 DROPPED = 3  # SYNs to each listener, once it is full
 
 
@@ -52,16 +55,16 @@ class Actors:
 
     def play(self) -> None:
         """Make every connection once; all are at their ends when this returns."""
-        for process in (self.apple, self.child):
-            _converse(process)
+        _converse(self.apple, "127.0.0.1")
+        _converse(self.child, "127.0.0.2")
         _be_cut_off(self.pear)
         for room in (self.east, self.west):
             wait_until(partial(_is_quiet, room), "all sockets to be closed")
 
     def crowd(self) -> None:
         """Connect, accept, be refused, overflow; each leaves one listener open: see `leave`."""
-        for process in (self.apple, self.child):
-            _overflow(process, "127.0.0.1", APPLE_PORT)
+        _overflow(self.apple, "127.0.0.1", APPLE_PORT)
+        _overflow(self.child, "127.0.0.2", APPLE_PORT)
         _overflow(self.pear, "::1", PEAR_PORT, self.west)
         for process, address, port in (
             (self.apple, "127.0.0.1", APPLE_PORT),
@@ -79,11 +82,11 @@ class Actors:
             process.do("close", name="standing")
 
 
-def _converse(process: Process) -> None:
+def _converse(process: Process, address: str) -> None:
     """A connection accepted and closed in order: with LAST_ACK, and TIME_WAIT."""
-    process.do("bind", name="listener", address="127.0.0.1", port=APPLE_PORT)
+    process.do("bind", name="listener", address=address, port=APPLE_PORT)
     process.do("listen", name="listener")
-    process.do("connect", name="client", address="127.0.0.1", port=APPLE_PORT)
+    process.do("connect", name="client", address=address, port=APPLE_PORT)
     process.do("accept", name="server", listener="listener")
     process.do("half_close", name="client")
     process.do("receive", name="server")
@@ -173,6 +176,33 @@ FILTERS = (
         lambda _: ["--addr", "127.0.0.0/8"],
         lambda record, _: any(str(record[end]).startswith("127.") for end in ("laddr", "raddr")),
     ),
+    Filter(
+        "--laddr",
+        lambda _: ["--laddr", "127.0.0.2,10.0.0.0/8"],
+        lambda record, _: record["laddr"] == "127.0.0.2",
+        whose=(False, True, False),
+    ),
+    Filter(
+        "--raddr",
+        lambda _: ["--raddr", "127.0.0.2"],
+        lambda record, _: record["raddr"] == "127.0.0.2",
+        whose=(False, True, False),
+    ),
+    Filter(
+        "--uid",
+        lambda _: ["--uid", "nobody,12345"],
+        lambda record, actors: record["pid"] == actors.pear.pid,
+        whose=(False, False, True),
+    ),
+    Filter(
+        "--exclude",
+        lambda actors: ["--exclude", f"laddr=127.0.0.2,raddr=127.0.0.2,netns={actors.west.name}"],
+        lambda record, actors: (
+            record["netns"] != actors.west.inode
+            and "127.0.0.2" not in (record["laddr"], record["raddr"])
+        ),
+        whose=(True, False, False),
+    ),
     Filter("-4", lambda _: ["-4"], lambda record, _: record["family"] == 4),
     Filter(
         "-6",
@@ -237,7 +267,13 @@ OWN_FILTERS = {
     ),
     ("accepts", "--rport"): Filter("--rport", lambda _: ["--rport", EAST_PORTS], _from_the_east),
     ("drops", "--rport"): Filter("--rport", lambda _: ["--rport", EAST_PORTS], _from_the_east),
-    # a listener has no remote port
+    # a listener has no other end
+    ("listeners", "--raddr"): Filter(
+        "--raddr",
+        lambda _: ["--raddr", "127.0.0.2"],
+        lambda record, _: record["raddr"] == "127.0.0.2",
+        whose=(False, False, False),
+    ),
     ("listeners", "--rport"): Filter(
         "--rport",
         lambda _: ["--rport", "8001"],
@@ -245,6 +281,14 @@ OWN_FILTERS = {
         whose=(False, False, False),
     ),
 }
+
+
+for each in ("accepts", "drops"):
+    OWN_FILTERS[each, "--raddr"] = Filter(
+        "--raddr",
+        lambda _: ["--raddr", "127.0.0.1"],
+        lambda record, _: record["raddr"] == "127.0.0.1",
+    )
 
 
 def own_filter(command: str, each: Filter) -> Filter:
@@ -356,6 +400,7 @@ def actors() -> Iterator[Actors]:
         for room, ports in ((east, EAST_PORTS), (west, WEST_PORTS)):
             first, last = ports.split("-")
             room.run("sysctl", "-qw", f"net.ipv4.ip_local_port_range={first} {last}")
+        pear.do("become", uid=NOBODY)
         yield Actors(apple, apple.fork(), pear, east, west)
 
 
@@ -516,8 +561,39 @@ def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -
 
 
 def test_the_matrix_is_whole() -> None:
-    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 66
-    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 88
+    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 90
+    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 120
+
+
+EXCLUDED = [
+    Filter(f"family={family}", each.given, each.leaves)
+    for each in FILTERS
+    for family in ("4", "6")
+    if each.name == f"-{family}"
+] + [each for each in FILTERS if each.name[2:] in KEYS]
+
+
+@pytest.mark.parametrize("command", ["events", "events -r"])
+@pytest.mark.parametrize("each", EXCLUDED, ids=[each.name for each in EXCLUDED])
+def test_what_a_filter_lets_pass_is_what_is_left_out_when_it_is_excluded(
+    actors: Actors, recording: Path, everything: list[Record], command: str, each: Filter
+) -> None:
+    given = each.given(actors)
+    value = each.name if "=" in each.name else f"{given[0][2:]}={given[1]}"
+    if command.endswith(" -r"):
+        records = read("events", "--exclude", value, "-r", str(recording))
+    else:
+        with Tracer("events", "--exclude", value) as tracer:
+            actors.play()
+        records = tracer.records
+    left = [r for r in everything if not each.leaves(r, actors)]
+    assert left
+    assert len(left) < len(everything)
+    assert steps(records, actors) == steps(left, actors)
+
+
+def test_every_key_of_exclude_is_tried() -> None:
+    assert {each.name.split("=")[0].removeprefix("--") for each in EXCLUDED} == set(KEYS)
 
 
 @pytest.mark.parametrize("given", [["--state", "established"], ["--state", "close", "-4"]])

@@ -149,6 +149,10 @@ class Peer:
         thread.join()
         return facts
 
+    def become(self, uid: int) -> None:
+        """Be this user from here on."""
+        os.setuid(uid)
+
     def pin(self, cpu: int) -> None:
         os.sched_setaffinity(0, {cpu})
 

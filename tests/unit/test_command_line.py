@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import platform
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,10 @@ FILTERS: dict[str, list[str]] = {
     "--port": ["--port", "80,8000-8010"],
     "--lport": ["--lport=80"],
     "--rport": ["--rport", "443"],
+    "--uid": ["--uid", "0,12345"],
+    "--laddr": ["--laddr", "10.0.0.0/8"],
+    "--raddr": ["--raddr", "::1"],
+    "--exclude": ["--exclude", "port=22,443,addr=10.0.0.7"],
     "--addr": ["--addr", "10.0.0.0/8,fe80::/10"],
     "-4": ["-4"],
     "-6": ["-6"],
@@ -203,6 +210,22 @@ def test_an_ipv4_address_in_ipv6_clothes_is_ipv4(read: Read) -> None:
     assert read("--addr", "::ffff:10.0.0.7").filters == read("--addr", "10.0.0.7").filters
 
 
+def test_users_are_known_by_name(read: Read) -> None:
+    assert read("--uid", "root,nobody").filters.uids == {0, pwd.getpwnam("nobody").pw_uid}
+
+
+def test_excluded_values_belong_to_the_key_before_them(read: Read) -> None:
+    filters = read("--exclude", "port=ssh,443,addr=::1", "--exclude", "state=close").filters
+    left_out = Filters(
+        ports=((22, 22), (443, 443)),
+        addrs=(ipaddress.ip_network("::1"),),
+        states=frozenset({7}),
+    )
+    assert filters.exclude is not None
+    assert replace(filters.exclude, typed=()) == left_out
+    assert replace(filters, exclude=None) == read().filters
+
+
 def test_names_of_services_are_ports(read: Read) -> None:
     assert read("--port", "https,ssh").filters.ports == ((443, 443), (22, 22))
 
@@ -281,6 +304,16 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("--rport xyzzy", "--rport: no TCP service is called 'xyzzy'", "/etc/services"),
         ("--addr 10.0.0", "--addr '10.0.0' is no address", "10.0.0.0/8"),
         ("--addr 10.0.0.0/33", "--addr '10.0.0.0/33' is no address", "10.0.0.0/8"),
+        ("--laddr x/8", "--laddr 'x/8' is no address", "10.0.0.0/8"),
+        ("--raddr ,", "--raddr '' is no address", "10.0.0.0/8"),
+        ("--uid xyzzy", "--uid: no user is called 'xyzzy'", "getent passwd"),
+        ("--uid 4294967295", "--uid 4294967295 is no uid", "0 to 4294967294"),
+        ("--exclude pord=22", "--exclude 'pord' is no filter with a value", "did you mean port?"),
+        ("--exclude 22", "--exclude '22' is no filter with a value", "as in port=22"),
+        ("--exclude port=x", "--exclude port: no TCP service is called 'x'", "/etc/services"),
+        ("--exclude family=5", "family '5' is not known", "one of: 4, 6"),
+        ("--exclude netns=all", "--exclude netns=all leaves nothing", "leave out"),
+        ("states --exclude kind=state", "--exclude kind= has no use here", "tcptrace events"),
         ("--state open", "--state 'open' is no TCP state", ""),
         ("--state close-wiat", "--state 'close-wiat' is no TCP state", "did you mean close-wait?"),
         ("--kind accepts", "--kind 'accepts' is no kind", "did you mean accept?"),

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer.wire.filters import Filters, mapped, port_bits, refuse
+from tracer.wire.filters import Filters, mapped, port_bits
 from tracer.wire.layout import Layout, Records
+from tracer.wire.refuse import Mask, refuse
 
 
 def _record(wire: Layout, **values: object) -> Records:
@@ -24,6 +25,10 @@ def _record(wire: Layout, **values: object) -> Records:
 
 def _address(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return np.frombuffer(mapped(ipaddress.ip_network(text))[0], np.uint8)
+
+
+def _everybodys(name: str, filters: Filters, records: Records) -> Mask:
+    return np.ones(len(records), np.bool_)
 
 
 MATCHING = [
@@ -53,14 +58,14 @@ def test_each_filter_lets_its_own_pass_and_refuses_the_rest(
     wire: Layout, filters: Filters, good: dict[str, object], bad: dict[str, object]
 ) -> None:
     records = np.concatenate([_record(wire, **good), _record(wire, **bad)])
-    passed, refused = refuse(filters, records, wire, lambda r: np.ones(len(r), np.bool_))
+    passed, refused = refuse(filters, records, wire, _everybodys)
     assert passed.tolist() == [True, False]
     assert sum(refused.values()) == 1
 
 
 def test_the_first_filter_that_refuses_is_the_one_that_counts(wire: Layout) -> None:
     filters = Filters(family=6, ports=((80, 80),))
-    _, refused = refuse(filters, _record(wire, lport=81), wire, lambda r: np.ones(1, np.bool_))
+    _, refused = refuse(filters, _record(wire, lport=81), wire, _everybodys)
     assert refused == {"FAMILY": 1, "PORT": 0}
 
 

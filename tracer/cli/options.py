@@ -35,10 +35,13 @@ filters = _group(
         default=True,
         help="With --pid, descendants too (on).",
     ),
+    _option("--uid", multiple=True, metavar="UID,…", help="Sockets of this user: number or name."),
     _option("--port", multiple=True, metavar="N[-M],…", help="This port, on either side."),
     _option("--lport", multiple=True, metavar="N[-M],…", help="This local port."),
     _option("--rport", multiple=True, metavar="N[-M],…", help="This remote port."),
     _option("--addr", multiple=True, metavar="CIDR,…", help="This address, on either side."),
+    _option("--laddr", multiple=True, metavar="CIDR,…", help="This local address."),
+    _option("--raddr", multiple=True, metavar="CIDR,…", help="This remote address."),
     _option("-4", "ipv4", is_flag=True, help="IPv4 packets only."),
     _option("-6", "ipv6", is_flag=True, help="IPv6 packets only."),
     _option("--state", multiple=True, metavar="STATE,…", help="Left, entered or being in it."),
@@ -47,6 +50,12 @@ filters = _group(
         multiple=True,
         metavar="WHICH,…",
         help="Network namespaces: all (default), self, a PID, name, path or inode.",
+    ),
+    _option(
+        "--exclude",
+        multiple=True,
+        metavar="KEY=VALUE,…",
+        help="Leave out what this filter would let pass: port=22,443.",
     ),
 )
 kind = _option(

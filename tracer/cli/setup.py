@@ -12,12 +12,12 @@ from types import FrameType
 from typing import Any
 
 from tracer.cli import values
+from tracer.cli.asked import read_filters
 from tracer.errors import TracerError, UsageError
 from tracer.player import Player
 from tracer.session import Limits, Session, Settings, replay
 from tracer.views.base import View
 from tracer.views.output import Notices, Output
-from tracer.wire.filters import Filters
 from tracer.wire.recording import Writer
 
 TWICE_S = 0.1
@@ -39,25 +39,6 @@ LIVE_ONLY = (
     "no_accept_hook",
     "kernel_cost",
 )
-
-
-def read_filters(given: dict[str, Any]) -> Filters:
-    """Filters from options. Errors: UsageError, TracerError for what does not exist."""
-    if given.get("ipv4") and given.get("ipv6"):
-        raise UsageError("-4 and -6 together leave nothing", "give one of them, or neither")
-    return Filters(
-        pids=values.pids(given.get("pid", ())),
-        follow=given.get("follow", True),
-        ports=values.ports(given.get("port", ()), "--port"),
-        lports=values.ports(given.get("lport", ()), "--lport"),
-        rports=values.ports(given.get("rport", ()), "--rport"),
-        addrs=values.networks(given.get("addr", ()), "--addr"),
-        family=4 if given.get("ipv4") else 6 if given.get("ipv6") else 0,
-        states=values.states(given.get("state", ())),
-        netns=values.netns(given.get("netns", ())),
-        kinds=values.kinds(given.get("kind", ())),
-        typed=tuple((name, ",".join(given.get(name, ()))) for name in ("netns", "state")),
-    )
 
 
 def read_form(given: dict[str, Any]) -> str:
@@ -243,6 +224,7 @@ class Command:
             sparing=self.sparing,
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
+            keep_uids=bool(given.get("keep")),
             attach=self.attach,
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import pwd
 import re
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from tracer.errors import TracerError, UsageError
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_NO_UID = (1 << 32) - 1
 _LARGEST_PID = 4194304  # PID_MAX_LIMIT, include/linux/threads.h
 
 # include/net/tcp_states.h; ABI
@@ -87,7 +89,7 @@ def keys(text: str, known: tuple[str, ...]) -> tuple[frozenset[str], tuple[int, 
     The bits are (of IPv4, of IPv6), None without `peer`.
     """
     found, bits = set(), None
-    for part in _parts((text,)):
+    for part in split((text,)):
         name, slash, length = part.partition("/")
         if name not in known or (slash and name != "peer"):
             raise UsageError(f"--by {part!r} is no key here", nearest(name, list(known)))
@@ -99,14 +101,43 @@ def keys(text: str, known: tuple[str, ...]) -> tuple[frozenset[str], tuple[int, 
     return frozenset(found), bits
 
 
-def _parts(texts: tuple[str, ...]) -> list[str]:
+def split(texts: tuple[str, ...]) -> list[str]:
+    """The values of comma lists, given once or several times."""
     return [part.strip() for text in texts for part in text.split(",")]
+
+
+def uids(texts: tuple[str, ...]) -> frozenset[int]:
+    """Users by number or name."""
+    return frozenset(_uid(part) for part in split(texts))
+
+
+def _uid(part: str) -> int:
+    if part.isdecimal():
+        if int(part) >= _NO_UID:
+            raise UsageError(f"--uid {part} is no uid", f"uids are 0 to {_NO_UID - 1}")
+        return int(part)
+    try:
+        return pwd.getpwnam(part).pw_uid
+    except (KeyError, ValueError):
+        raise UsageError(
+            f"--uid: no user is called {part!r}", "give a number, or see: getent passwd"
+        ) from None
+
+
+def family(texts: tuple[str, ...]) -> int:
+    """4 or 6; 0 for none."""
+    parts = set(split(texts))
+    if not parts <= {"4", "6"}:
+        raise UsageError(f"family {min(parts - {'4', '6'})!r} is not known", "one of: 4, 6")
+    if len(parts) > 1:
+        raise UsageError("families 4 and 6 together leave nothing", "give one of them, or neither")
+    return int(parts.pop()) if parts else 0
 
 
 def pids(texts: tuple[str, ...]) -> tuple[int, ...]:
     """`1,2,3` and repetition."""
     found = []
-    for part in _parts(texts):
+    for part in split(texts):
         if not part.isdecimal():
             words = part.split()
             if len(words) > 1 and all(word.isdecimal() for word in words):
@@ -125,7 +156,7 @@ def pids(texts: tuple[str, ...]) -> tuple[int, ...]:
 
 def ports(texts: tuple[str, ...], option: str) -> tuple[tuple[int, int], ...]:
     """`80`, `8000-8010`, `https`, in comma lists: ranges, both ends included."""
-    return tuple(_port_range(part, option) for part in _parts(texts))
+    return tuple(_port_range(part, option) for part in split(texts))
 
 
 def _port_range(part: str, option: str) -> tuple[int, int]:
@@ -147,7 +178,7 @@ def _port_range(part: str, option: str) -> tuple[int, int]:
 def networks(texts: tuple[str, ...], option: str) -> tuple[Network, ...]:
     """Addresses and CIDR blocks; an IPv4 one in IPv6's clothes is taken as IPv4."""
     found = []
-    for part in _parts(texts):
+    for part in split(texts):
         try:
             network: Network = ipaddress.ip_network(part.strip("[]"), strict=False)
         except ValueError:
@@ -166,7 +197,7 @@ def networks(texts: tuple[str, ...], option: str) -> tuple[Network, ...]:
 def states(texts: tuple[str, ...]) -> frozenset[int]:
     """States in any spelling: `CLOSE_WAIT`, `close-wait`, `TCP_CLOSE_WAIT`."""
     found = set()
-    for part in _parts(texts):
+    for part in split(texts):
         word = re.sub("[^A-Z0-9]", "", part.upper().removeprefix("TCP"))
         if word not in _SPELLINGS:
             known = [name.lower().replace("_", "-") for name in STATES]
@@ -178,7 +209,7 @@ def states(texts: tuple[str, ...]) -> frozenset[int]:
 def kinds(texts: tuple[str, ...]) -> frozenset[str]:
     """Kinds of records; `all` is every one."""
     found: set[str] = set()
-    for part in _parts(texts):
+    for part in split(texts):
         if part == "all":
             found.update(KINDS)
         elif part in KINDS:
@@ -193,7 +224,7 @@ def kinds(texts: tuple[str, ...]) -> frozenset[str]:
 def netns(texts: tuple[str, ...], proc: Path = Path("/proc")) -> frozenset[int]:
     """`all`, `self`, a PID, a name of `ip netns`, a path or an inode: inodes, empty for all."""
     found: set[int] = set()
-    for part in _parts(texts):
+    for part in split(texts):
         if part == "all":
             return frozenset()
         found.add(_one_netns(part, proc))

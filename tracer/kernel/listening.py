@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from tracer.kernel import maps
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import await_programs
 from tracer.kernel.passes import read_all, read_sockets
-from tracer.wire.filters import Filters, as_sockets, refuse
+from tracer.wire.filters import Filters
 from tracer.wire.layout import Layout, Records
+from tracer.wire.refuse import as_sockets, refuse
 
 CHILDREN_END_NS = 1_000_000_000  # by then what waited in a closed listener's queue has ended
 
@@ -120,8 +120,8 @@ class Listening:
             found.append(row)
         rows = np.concatenate([np.zeros(0, self._row), *found])
         sockets, held = as_sockets(rows, self._layout), rows["matched"] > 0
-        asked = replace(self._filters, kinds=frozenset())
-        rows["matched"] = refuse(asked, sockets, self._layout, lambda _: held)[0]
+        asked = self._filters.of_sockets()
+        rows["matched"] = refuse(asked, sockets, self._layout, lambda *_: held)[0]
         return rows
 
 

@@ -21,6 +21,7 @@ class Settings:
     sockets: int = 131072
     kernel_cost: bool = False
     tell_forks: bool = False  # of every process, with sockets or without: for a recording
+    keep_uids: bool = False  # of every socket, though nobody asks for some: for a recording
     snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
     connections: bool = False  # looks at what is open, with all that the kernel keeps of it
     sparing: bool = False  # looks at all sockets are far apart: views keep up from records
@@ -32,4 +33,4 @@ class Settings:
     @property
     def wanted(self) -> frozenset[str]:
         """Kinds of records to make."""
-        return self.filters.kinds or self.kinds
+        return (self.filters.kinds or self.kinds) - self.filters.excluded.kinds

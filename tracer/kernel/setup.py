@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tracer.errors import UsageError
@@ -14,7 +16,9 @@ from tracer.kernel.ticks import tick_ns
 from tracer.wire.filters import Filters, mapped, port_bits
 from tracer.wire.layout import Layout
 
-MOST_FILTERS = 1024  # bpf/maps.h: tt_addrs, tt_netns_set
+MOST_FILTERS = 1024  # bpf/maps.h: tt_addrs, tt_netns_set, tt_uids
+ENDS = ("addr", "laddr", "raddr")  # either, local, remote: as enum tt_asked has them
+SIMPLE = ("netns", "port", "lport", "rport", *ENDS, "uid")
 
 
 def write_config(
@@ -42,32 +46,78 @@ def write_config(
     config["tick_ns"] = tick_ns()
     config["filter_pid"] = bool(filters.pids)
     config["follow"] = filters.follow
-    config["filter_netns"] = bool(filters.netns)
+    config["keep_uid"] = settings.keep_uids
     config["family"] = filters.family
-    config["filter_addr"] = bool(filters.addrs)
-    for name, ranges in (
-        ("port", filters.ports),
-        ("lport", filters.lports),
-        ("rport", filters.rports),
-    ):
-        config[f"filter_{name}"] = bool(ranges)
+    unwanted = filters.excluded
+    config["not_states"] = sum(1 << state for state in unwanted.states)
+    config["not_family"] = unwanted.family
+    config["excludes"] = unwanted != Filters()
+    for name in SIMPLE:
+        config[f"filter_{name}"] = bool(_asked(filters, name))
+        config[f"not_{name}"] = bool(_asked(unwanted, name))
+    looks = {"family", "netns", "port", "lport", "rport", *ENDS}
+    config["needs_tuple"] = settings.stream or bool(
+        looks & (filters.values().keys() | unwanted.values().keys())
+    )
+    _write_ports(bpf, layout, filters, "tt_")
+    _write_ports(bpf, layout, unwanted, "tt_not_")
+
+
+def _asked(filters: Filters, name: str) -> Any:
+    """The member of the filters that an option fills."""
+    return getattr(filters, name if name == "netns" else name + "s")
+
+
+def _write_ports(bpf: CoreObject, layout: Layout, filters: Filters, prefix: str) -> None:
+    for name in ("port", "lport", "rport"):
+        ranges = _asked(filters, name)
         if ranges:
-            ports = bpf.setting(f"tt_{name}s", layout.dtypes["portset"])
+            ports = bpf.setting(f"{prefix}{name}s", layout.dtypes["portset"])
             ports["bits"][0] = port_bits(ranges)
 
 
 def write_filter_maps(bpf: CoreObject, layout: Layout, filters: Filters) -> None:
-    """After `load`: the namespaces and networks of the filters. Errors: UsageError."""
-    one = np.ones(1, np.uint8)
-    for name, wanted in (("--netns", filters.netns), ("--addr", filters.addrs)):
-        if len(wanted) > MOST_FILTERS:
-            raise UsageError(f"{name} takes at most {MOST_FILTERS}", "give blocks that hold more")
-    netns = bpf.map_fd("tt_netns_set")
-    for inode in filters.netns:
-        maps.put(netns, np.array([inode], np.uint32), one)
-    addrs = bpf.map_fd("tt_addrs")
-    for network in filters.addrs:
-        key = np.zeros(1, layout.dtypes["addr_key"])
-        prefix, length = mapped(network)
-        key["addr"], key["prefixlen"] = np.frombuffer(prefix, np.uint8), length
-        maps.put(addrs, key, one)
+    """After `load`: what of the filters is in maps. Errors: UsageError."""
+    for name in ("netns", "uid", *ENDS):
+        for part in (filters, filters.excluded):
+            if len(_asked(part, name)) > MOST_FILTERS:
+                raise UsageError(f"--{name} takes at most {MOST_FILTERS}", "give fewer, or wider")
+    for name, table in (("netns", "tt_netns_set"), ("uid", "tt_uids")):
+        asked: dict[int, int] = {}
+        for value, bit in _with_bits(filters, name, 0):
+            asked[value] = asked.get(value, 0) | bit
+        for value, bits in asked.items():
+            maps.put(bpf.map_fd(table), np.array([value], np.uint32), np.array([bits], np.uint8))
+    key = np.zeros(1, layout.dtypes["addr_key"])
+    for (address, length), bits in address_bits(filters).items():
+        key["addr"], key["prefixlen"] = np.frombuffer(address, np.uint8), length
+        maps.put(bpf.map_fd("tt_addrs"), key, np.array([bits], np.uint8))
+
+
+def _with_bits(filters: Filters, name: str, end: int) -> list[tuple[Any, int]]:
+    """What is wanted and what is not, each with its bit of enum tt_asked."""
+    wanted = [(value, 1 << end) for value in _asked(filters, name)]
+    return wanted + [(value, 8 << end) for value in _asked(filters.excluded, name)]
+
+
+def address_bits(filters: Filters) -> dict[tuple[bytes, int], int]:
+    """What each network is asked for as, by address and prefix length, as enum tt_asked has it.
+
+    The kernel finds the longest prefix alone: that has the bits of all that hold it.
+    """
+    asked = [
+        (*mapped(network), bit)
+        for end, name in enumerate(ENDS)
+        for network, bit in _with_bits(filters, name, end)
+    ]
+    found: dict[tuple[bytes, int], int] = {}
+    for address, length, _ in asked:
+        found[address, length] = sum(
+            {bit for wide, short, bit in asked if short <= length and _holds(wide, short, address)}
+        )
+    return found
+
+
+def _holds(wide: bytes, length: int, address: bytes) -> bool:
+    shift = 128 - length
+    return int.from_bytes(wide, "big") >> shift == int.from_bytes(address, "big") >> shift

@@ -1,0 +1,128 @@
+"""Which records the filters leave, of a batch at a time: what bpf/emit.h does in the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.wire.filters import Filters, Network, PortRange, mapped
+from tracer.wire.layout import Layout, Records
+
+Mask = NDArray[np.bool_]
+# which records belong to the processes that the filter of this name asks for: PID
+Owned = Callable[[str, Filters, Records], Mask]
+Test = Callable[[], Mask]
+
+
+def refuse(
+    filters: Filters, records: Records, layout: Layout, owned: Owned
+) -> tuple[Mask, dict[str, int]]:
+    """Which records pass, and how many each filter was the first to refuse."""
+    passed = np.ones(len(records), np.bool_)
+    refused: dict[str, int] = {}
+    tests = list(_tests(filters, records, layout, owned))
+    left_out = list(_tests(filters.excluded, records, layout, owned))
+    if left_out:
+        tests.append(("EXCLUDE", lambda: ~np.any([test() for _, test in left_out], axis=0)))
+    for name, test in tests:
+        good = test()
+        refused[name] = int((passed & ~good).sum())
+        passed &= good
+    return passed, refused
+
+
+def _tests(
+    filters: Filters, records: Records, layout: Layout, owned: Owned
+) -> Iterator[tuple[str, Test]]:
+    """What is asked of the records, by the filter's name, in the order of the kernel."""
+    kinds = layout.enums["kind"]
+    if filters.kinds:
+        wanted_kinds = [kinds[kind.upper()] for kind in filters.kinds]
+        yield "KIND", lambda: np.isin(records["kind"], wanted_kinds)
+    if filters.pids:
+        yield "PID", lambda: owned("PID", filters, records)
+    if filters.family:
+        yield "FAMILY", lambda: records["family"] == filters.family
+    if filters.netns:
+        yield "NETNS", lambda: np.isin(records["netns"], list(filters.netns))
+    if filters.uids:
+        yield "UID", lambda: np.isin(records["uid"], list(filters.uids))
+    if filters.ports:
+        yield "PORT", lambda: _in_ports(filters.ports, records["lport"], records["rport"])
+    if filters.lports:
+        yield "LPORT", lambda: _in_ports(filters.lports, records["lport"])
+    if filters.rports:
+        yield "RPORT", lambda: _in_ports(filters.rports, records["rport"])
+    if filters.states:
+        yield "STATE", lambda: _in_states(filters.states, records, layout)
+    if filters.addrs:
+        yield "ADDR", lambda: _in_networks(filters.addrs, records["laddr"], records["raddr"])
+    if filters.laddrs:
+        yield "LADDR", lambda: _in_networks(filters.laddrs, records["laddr"])
+    if filters.raddrs:
+        yield "RADDR", lambda: _in_networks(filters.raddrs, records["raddr"])
+
+
+def _in_ports(ranges: tuple[PortRange, ...], *sides: NDArray[np.uint16]) -> Mask:
+    allowed = np.zeros(65536, np.bool_)
+    for first, last in ranges:
+        allowed[first : last + 1] = True
+    found: Mask = np.any([allowed[ports] for ports in sides], axis=0)
+    return found
+
+
+def _in_networks(networks: tuple[Network, ...], *sides: NDArray[np.uint8]) -> Mask:
+    found = np.zeros(len(sides[0]), np.bool_)
+    for network in networks:
+        prefix, length = mapped(network)
+        mask = np.frombuffer(((1 << 128) - (1 << (128 - length))).to_bytes(16, "big"), np.uint8)
+        for addresses in sides:
+            found |= ((addresses & mask) == (np.frombuffer(prefix, np.uint8) & mask)).all(axis=1)
+    return found
+
+
+def as_sockets(listeners: Records, layout: Layout) -> Records:
+    """Rows of listeners as rows of sockets, which `refuse` can read."""
+    rows = np.zeros(len(listeners), layout.dtypes["sock_row"])
+    names = set(rows.dtype.names or ()) & set(listeners.dtype.names or ())
+    for name in names & {"cookie", "netns", "pid", "start", "family", "uid"}:
+        rows[name] = listeners[name]
+    rows["laddr"], rows["lport"] = listeners["addr"], listeners["port"]
+    rows["raddr"] = _nowhere(rows["family"])
+    rows["state"] = layout.enums["tcp_state"]["LISTEN"]
+    return rows
+
+
+def _nowhere(families: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The address of no peer, as the kernel side writes it in each family."""
+    found = np.zeros((len(families), 16), np.uint8)
+    found[families == 4, 10:12] = 0xFF
+    return found
+
+
+def _in_states(states: frozenset[int], records: Records, layout: Layout) -> Mask:
+    names = records.dtype.names or ()
+    wanted = list(states)
+    found = np.zeros(len(records), np.bool_)
+    for column in ("old", "new", "timewait", "state"):
+        if column in names:
+            found |= np.isin(records[column], wanted)
+    if "cause" in names:  # dropped at a listener
+        found |= layout.enums["tcp_state"]["LISTEN"] in states
+    if "outcome" in names:
+        for ends in _ends(records, layout):
+            found |= np.isin(ends, wanted)
+    return found
+
+
+def _ends(handshakes: Records, layout: Layout) -> tuple[Records, Records]:
+    """The states that attempts left and entered as they ended; they do not carry them."""
+    states, enums = layout.enums["tcp_state"], layout.enums
+    well = handshakes["outcome"] == enums["outcome"]["OK"]
+    new = np.where(well, states["ESTABLISHED"], states["CLOSE"])
+    active = handshakes["role"] == enums["role"]["ACTIVE"]
+    old = np.where(active, states["SYN_SENT"], states["SYN_RECV"])
+    # connect() failed before it came to that
+    return np.where(handshakes["syn_sent"] == 0, states["CLOSE"], old), new
