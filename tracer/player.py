@@ -17,7 +17,7 @@ from tracer.views.columns import Facts
 from tracer.views.text import Clock
 from tracer.wire.batch import Batch, Sorter, split, view
 from tracer.wire.filters import Filters
-from tracer.wire.head import Head
+from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
 from tracer.wire.refuse import as_sockets, refuse
@@ -64,6 +64,7 @@ class Player:
             "OPEN": self._connections,
             "LSTN": self._listeners,
             "DROP": self._drops,
+            "ATCH": self._attached,
             "KERN": self._kernel,
             "DESC": self._descriptors,
             "MISS": self._missed,
@@ -259,6 +260,11 @@ class Player:
         narrowed = self._filters is not None and bool(self._filters.describe())
         self._pass_on(None)
         self._view.drops(np.frombuffer(frame.data, pair), filtered=not narrowed)
+
+    def _attached(self, frame: Frame) -> None:
+        change = Attachment.from_bytes(bytes(frame.data))
+        self.head.attached[change.subject] = change.how
+        self._view.attached(change)
 
     def _kernel(self, frame: Frame) -> None:
         found = {int(inode): counters for inode, counters in json.loads(bytes(frame.data)).items()}

@@ -43,13 +43,18 @@ RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
 
 @dataclass
 class Limits:
-    """When to stop, and how often to close a block; signals set `stop` and `interim`."""
+    """When to stop, and how often to close a block; signals set `stop` and `interim`.
+
+    `wanted` are subjects to attach, of those that Settings.later names, for as long as they stand
+    here.
+    """
 
     seconds: float | None = None
     interval: float | None = None
     most_bytes: int | None = None
     stop: str = ""
     interim: bool = False
+    wanted: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -144,7 +149,8 @@ class Session:
             for frame in self._drain(source, groups):
                 came = came or frame.tag in ("SMAL", "LARG")
                 yield frame
-            quiet = 0 if came else quiet + 1
+            yield from self._change(source)
+            quiet = 0 if came or source.later.is_busy else quiet + 1
             now = time.monotonic()
             if now >= look or (source.someone_ended and now >= soon):
                 spent = source.reseed()
@@ -167,6 +173,18 @@ class Session:
     def _look(self, source: LiveSource) -> Iterator[Frame]:
         yield from self._snapshot(source)
         yield Frame("MARK", np.array([time.monotonic_ns()], np.int64))
+
+    def _change(self, source: LiveSource) -> Iterator[Frame]:
+        """What was attached or detached meanwhile: its counts begin, or end, with that."""
+        source.later.want(self.limits.wanted)
+        change = source.later.step()
+        if change is None:
+            return
+        if source.sees_drops:
+            yield Frame("DROP", source.drops())
+        if change.how == "off":
+            source.later.let_go()
+        yield Frame("ATCH", change.to_bytes())
 
     def _pause(self, quiet: int, end: float | None, mark: float | None) -> float:
         pause = FAST_S if quiet < QUIET_TICKS else SLOW_S

@@ -45,6 +45,12 @@ class Screen:
         found: re.Match[str] = wait_until(lambda: re.search(pattern, self.text()), what)
         return found
 
+    def tracer_pid(self) -> int:
+        """The process that draws it: a child of the terminal's shell."""
+        shell = int(self._tmux("display-message", "-p", "#{pane_pid}"))
+        (found,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        return int(found)
+
     def exit_status(self) -> int:
         """Of tcptrace, once it has ended."""
         wait_until(lambda: self.status.exists() and self.status.read_text(), "it to end")

@@ -34,7 +34,13 @@ def show(given: dict[str, Any]) -> None:
     from tracer.views.live.gather import LiveView
 
     command = Command(
-        given, stream=True, snapshots=True, listen_stats=True, reconcile=True, sparing=True
+        given,
+        stream=True,
+        snapshots=True,
+        listen_stats=True,
+        reconcile=True,
+        sparing=True,
+        later=frozenset({"syn_drop"}),
     )
     command.limits.interval = EVERY_S
 
@@ -48,7 +54,8 @@ def show(given: dict[str, Any]) -> None:
 
     command.take_signals()
     utf8 = codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"
-    app = LiveApp(trace, lambda: command.stop("quit"), draw.UTF8 if utf8 else draw.ASCII)
+    glyphs = draw.UTF8 if utf8 else draw.ASCII
+    app = LiveApp(trace, lambda: command.stop("quit"), glyphs, command.want)
     app.run()
     if app.error is not None:
         raise app.error

@@ -145,6 +145,7 @@ class Command:
     reconcile: bool = False
     connections: bool = False
     sparing: bool = False
+    later: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -179,6 +180,12 @@ class Command:
     def stop(self, why: str) -> None:
         """End the session, from whatever thread."""
         self.limits.stop = self.limits.stop or why
+        if self._signals is not None:
+            self._signals.wake()
+
+    def want(self, subjects: frozenset[str]) -> None:
+        """Attach these, of those that `later` names, and let go of others; from whatever thread."""
+        self.limits.wanted = subjects
         if self._signals is not None:
             self._signals.wake()
 
@@ -219,6 +226,7 @@ class Command:
             count_by_owner=self.count_by_owner,
             snapshots=self.snapshots,
             kinds=self.kinds,
+            later=self.later,
             listen_stats=self.listen_stats,
             connections=self.connections,
             sparing=self.sparing,

@@ -25,6 +25,11 @@ class Beside(Generic[Result]):
         except BaseException as error:
             self._error = error
 
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` comes at once."""
+        return not self._thread.is_alive()
+
     def result(self) -> Result:
         """What it made, once it is done. Errors: those of `work`."""
         self._thread.join()

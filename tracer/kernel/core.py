@@ -20,8 +20,10 @@ from tracer.wire.layout import Layout, Records
 class CoreObject:
     """One BPF object: opened, set up, loaded, attached; `close` takes all of it away again."""
 
-    def __init__(self, path: Path, types: Btf, layout: Layout) -> None:
-        self.messages = Messages()
+    def __init__(
+        self, path: Path, types: Btf, layout: Layout, messages: Messages | None = None
+    ) -> None:
+        self.messages = messages or Messages()
         self._types = types
         self._layout = layout
         self._lib = lib()
@@ -49,6 +51,19 @@ class CoreObject:
         while found:
             if not self._lib.bpf_map__is_internal(found):
                 self._lib.bpf_map__set_autocreate(found, False)
+            found = self._lib.bpf_object__next_map(self._object, found)
+
+    def share(self, other: CoreObject, apart: Iterable[str]) -> None:
+        """Before `load`: take the maps of an object that is loaded, all but constants and `apart`.
+
+        Its variables too: what is set in one is set in both.
+        """
+        kept = set(apart)
+        found = self._lib.bpf_object__next_map(self._object, None)
+        while found:
+            name = self._lib.bpf_map__name(found).decode()
+            if name not in kept and "rodata" not in name:
+                check(self._lib.bpf_map__reuse_fd(found, other.map_fd(name)), f"map {name}")
             found = self._lib.bpf_object__next_map(self._object, found)
 
     def resize(self, name: str, entries: int) -> None:

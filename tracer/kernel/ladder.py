@@ -18,6 +18,7 @@ from tracer.probes import (
     SYNACK,
     TASK,
     URING,
+    Rung,
     Subject,
 )
 
@@ -31,7 +32,8 @@ class Ladder:
 
     `takers` are those of the programs that take differences of the kernel's counters; `also` are
     programs and the tracepoints they are attached to besides their own. The kernel takes those
-    `on_tracepoints` off one after the other.
+    `on_tracepoints` off one after the other. `later` are the rungs of subjects that are off until
+    they are asked for.
     """
 
     transport: str
@@ -41,11 +43,17 @@ class Ladder:
     also: list[tuple[str, str]] = field(default_factory=list)
     on_tracepoints: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    later: dict[str, Rung] = field(default_factory=dict)
 
     @property
     def sees_drops(self) -> bool:
         """Whether what listeners throw away is looked at."""
         return self.rungs.get("syn_drop", "off") != "off"
+
+    @property
+    def may_see_drops(self) -> bool:
+        """Whether it will be looked at once that is asked for."""
+        return "syn_drop" in self.later
 
     @property
     def sees_accepts(self) -> bool:
@@ -105,6 +113,13 @@ def climb(settings: Settings) -> Ladder:
         ladder.rungs[URING.name] = choice.rung.how if choice.rung else "off"
         ladder.programs += choice.rung.programs if choice.rung else ()
         if not choice.rung:
+            ladder.notices.append(_sentence(choice))
+    if "syn_drop" in settings.later - settings.wanted:
+        choice = _choose(SYN_DROP, settings.attach)
+        ladder.rungs[SYN_DROP.name] = "off"
+        if choice.rung:
+            ladder.later[SYN_DROP.name] = choice.rung
+        else:
             ladder.notices.append(_sentence(choice))
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]

@@ -104,6 +104,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_map__is_internal": (C.c_bool, [_POINTER]),
     "bpf_map__set_autocreate": (C.c_int, [_POINTER, C.c_bool]),
     "bpf_map__fd": (C.c_int, [_POINTER]),
+    "bpf_map__name": (C.c_char_p, [_POINTER]),
+    "bpf_map__reuse_fd": (C.c_int, [_POINTER, C.c_int]),
     "bpf_map__max_entries": (C.c_uint32, [_POINTER]),
     "bpf_map__set_max_entries": (C.c_int, [_POINTER, C.c_uint32]),
     "bpf_map__initial_value": (_POINTER, [_POINTER, C.POINTER(C.c_size_t)]),

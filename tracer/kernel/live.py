@@ -24,7 +24,9 @@ from tracer.kernel.beside import Beside
 from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
+from tracer.kernel.drops_beside import DropsBeside
 from tracer.kernel.ladder import climb
+from tracer.kernel.later import Later
 from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib
 from tracer.kernel.listening import Listening
 from tracer.kernel.passes import read_sockets
@@ -53,7 +55,7 @@ class LiveSource:
         if not OBJECT.exists():
             raise TracerError(f"{OBJECT} is missing", "build it: make setup")
         preflight.check(settings.accept_hook)
-        types = Btf.load(OBJECT)
+        self._types = types = Btf.load(OBJECT)
         self.settings = settings
         self.layout: Layout = derive(types)
         self._buffers: dict[str, Buffers] = {}
@@ -77,6 +79,7 @@ class LiveSource:
     def _load(self) -> None:
         settings, bpf = self.settings, self._object
         self._ladder = ladder = climb(settings)
+        self.later = Later(ladder.later, self._attach_drops, syn_drops.find_code)
         self.notices += ladder.notices
         looks = (OWNERS, SOCKETS, LISTENERS, *([CONNECTIONS] if settings.connections else []))
         chosen = [*ladder.programs, *(name for look in looks for name in look.rungs[0].programs)]
@@ -85,6 +88,8 @@ class LiveSource:
             syn_drops.write_setup(bpf, self.layout, ladder.rungs["syn_drop"] == "raw_tp")
         else:
             bpf.resize("tt_drops", 1)
+            if ladder.may_see_drops:
+                syn_drops.write_setup(bpf, self.layout, by_address=False)
         if ladder.sees_cookies:
             chosen += COOKIES.rungs[0].programs
             cookies.write_setup(bpf, self.layout)
@@ -116,7 +121,7 @@ class LiveSource:
         self._control = bpf.variable("tt_control", self.layout.dtypes["control"])
         if settings.count_by_owner:
             self._counts = OwnerCounts(bpf, self.layout, self._control)
-        if self.sees_drops:
+        if self._ladder.sees_drops:
             self._drops = syn_drops.DropCounts(bpf, self.layout)
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
@@ -145,6 +150,10 @@ class LiveSource:
         while self._connecting:
             self._connecting.pop().result()
         self._control["live"] = 1
+
+    def _attach_drops(self) -> DropsBeside:
+        arguments = (self._types, self.layout, self.settings, self._ladder, self._tell_once)
+        return DropsBeside(self._object, OBJECT, *arguments)
 
     def _attach(self) -> None:
         hot = self._ladder.takers
@@ -207,7 +216,7 @@ class LiveSource:
     @property
     def sees_drops(self) -> bool:
         """Whether what listeners throw away is looked at."""
-        return self._ladder.sees_drops
+        return self._ladder.sees_drops or self.later.drops is not None
 
     @property
     def initial_pids(self) -> bool:
@@ -289,7 +298,7 @@ class LiveSource:
 
     def missed(self) -> dict[str, int]:
         """Records that were not made because the kernel skipped a run, by program."""
-        return self._account.missed()
+        return self._account.missed() | self.later.missed()
 
     def costs(self) -> list[str]:
         """With kernel_cost: what each program's runs took, by the kernel's own clock."""
@@ -300,8 +309,9 @@ class LiveSource:
         return self._counts.take()
 
     def drops(self) -> Records:
-        """What listeners threw away since the session's begin: pairs of key and value."""
-        return self._drops.take()
+        """What listeners threw away since that was attached: pairs of key and value."""
+        beside = self.later.drops
+        return (beside.counts if beside is not None else self._drops).take()
 
     def netstat(self) -> dict[int, dict[str, int]]:
         """The kernel's own counters of the namespaces asked for, by inode and name."""
@@ -353,7 +363,7 @@ class LiveSource:
         if self.settings.count_by_owner:
             self._counts.take()  # or the kernel's tables fill up with what has passed
         if self.sees_drops:
-            self._drops.take()
+            self.drops()
         for buffers in self._buffers.values():
             buffers.add_cpus()
         return time.monotonic() - began
@@ -376,9 +386,12 @@ class LiveSource:
     def begin_detach(self) -> None:
         """After the last look: leave the hooks, while what was gathered is still being shown."""
         self._object.begin_detach()
+        self.later.begin_detach()
 
     def close(self) -> None:
         """Leave nothing behind."""
+        if hasattr(self, "later"):
+            self.later.close()
         self._object.detach()
         if self._stats_fd is not None:
             os.close(self._stats_fd)

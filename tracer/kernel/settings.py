@@ -28,6 +28,7 @@ class Settings:
     kinds: frozenset[str] = frozenset({"state", "accept", "handshake"})  # unless --kind asks
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
     listen_stats: bool = False  # count what happens in the queues of each listener
+    later: frozenset[str] = frozenset()  # kinds that may be asked for while it runs
     hold_children: int | None = None  # 0, 1, 2 as bpf/maps.h has it; None: by this kernel
 
     @property

@@ -33,7 +33,7 @@ def write_config(
     config["hold_children"] = hold if hold is not None else not tells_peers()
     config["ring"] = ladder.transport == "ring"
     config["listen_stats"] = settings.listen_stats
-    config["see_drops"] = ladder.sees_drops
+    config["see_drops"] = ladder.sees_drops or ladder.may_see_drops
     config["accept_hook"] = ladder.sees_accepts
     config["uring"] = uring.form()
     config["connect_exit"] = ladder.sees_connects

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from tracer.errors import UnsupportedError
@@ -15,6 +16,12 @@ KALLSYMS = Path("/proc/kallsyms")
 _CHUNK = 1 << 20
 
 Range = tuple[int, int]
+
+
+@cache
+def of_kernel(names: tuple[str, ...]) -> dict[str, list[Range]]:
+    """`ranges` of the running kernel: what is built in stays where it is, and the file is long."""
+    return ranges(names)
 
 
 def ranges(names: Iterable[str], path: Path = KALLSYMS) -> dict[str, list[Range]]:

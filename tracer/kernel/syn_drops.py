@@ -24,13 +24,18 @@ ACK_ENDS = (
 )
 
 
+def find_code() -> dict[str, list[symbols.Range]]:
+    """Where the functions lie: it takes longest, and may be done beforehand."""
+    return symbols.of_kernel((*SYN_ENDS, *ACK_ENDS))
+
+
 def write_setup(bpf: CoreObject, layout: Layout, by_address: bool) -> None:
     """Before `load`: indexes of counters, the number of CPUs; `by_address`: ranges of functions.
 
     Errors: OSError, UnsupportedError where the kernel does not tell them.
     """
     setup = bpf.setting("tt_syn_setup", layout.dtypes["syn_setup"])
-    found = symbols.ranges((*SYN_ENDS, *ACK_ENDS)) if by_address else {}
+    found = find_code() if by_address else {}
     for names, prefix in ((SYN_ENDS, "syn"), (ACK_ENDS, "ack")):
         spans = [span for name in names for span in found.get(name, ())]
         for i, (start, end) in enumerate(spans):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
-from tracer.wire.head import Head
+from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
 
 
@@ -52,6 +52,12 @@ class View:
 
         `filtered`: whether `matched` says what the filters say; a recording's counts cannot be
         narrowed further, its records can.
+        """
+
+    def attached(self, change: Attachment) -> None:
+        """A subject was attached, or detached, meanwhile; what is counted of it begins with that.
+
+        Its last counts come before it is told to be off.
         """
 
     def kernel(self, counters: dict[int, dict[str, int]]) -> None:

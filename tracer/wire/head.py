@@ -60,3 +60,27 @@ class Head:
             attached=dict(values["attached"]),
             netns=tuple(values["netns"]),
         )
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A subject that was attached, or detached, while the session went on.
+
+    `how` is the rung, `attaching` or `off`, since `mono_ns`; it took `took_us`; `why` says what was
+    in the way.
+    """
+
+    subject: str
+    how: str
+    mono_ns: int
+    took_us: int
+    why: str = ""
+
+    def to_bytes(self) -> bytes:
+        """As a frame carries it."""
+        return json.dumps(self.__dict__).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Attachment:
+        """Undo `to_bytes`. Errors: TypeError, ValueError for what it did not write."""
+        return cls(**json.loads(data))

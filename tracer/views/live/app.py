@@ -46,7 +46,10 @@ class Help(ModalScreen[None]):
 
 
 class LiveApp(App[None]):
-    """Shows pictures. `trace` runs in a thread of its own and calls back with each."""
+    """Shows pictures. `trace` runs in a thread of its own and calls back with each.
+
+    `want` is told which subjects the pane needs that is shown.
+    """
 
     ENABLE_COMMAND_PALETTE = False
     CSS = """
@@ -73,8 +76,15 @@ class LiveApp(App[None]):
         *(Binding(str(pane.number), f"pane({pane.number})", show=False) for pane in PANES),
     ]
 
-    def __init__(self, trace: Trace, end: Callable[[], None], glyphs: draw.Glyphs) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        end: Callable[[], None],
+        glyphs: draw.Glyphs,
+        want: Callable[[frozenset[str]], None] = lambda subjects: None,
+    ) -> None:
         super().__init__(ansi_color=True)
+        self._want = want
         self._trace, self._end, self._glyphs = trace, end, glyphs
         self.picture: Picture | None = None
         self.error: BaseException | None = None
@@ -199,6 +209,7 @@ class LiveApp(App[None]):
             number = numbers[at % len(numbers)]
         self._browser.let_go()
         self._browser = self._browsers[number]
+        self._want(frozenset(self._browser.pane.attaches))
         self._draw()
 
     def action_sort(self) -> None:

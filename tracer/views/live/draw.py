@@ -103,6 +103,8 @@ def foot(picture: Picture, width: int) -> list[str]:
         f"{'-' if rate is None else f'{rate:.0f}'} events/s  lost {picture.lost}"
         f"{' !' if picture.lost else ''}  cost: {cost} of a CPU, {picture.memory_mb:.0f} MB"
     )
+    if picture.parts.change:
+        first += f"  {picture.parts.change}"
     on = " ".join(name for name, how in picture.attached.items() if how != "off")
     off = " ".join(name for name, how in picture.attached.items() if how == "off")
     second = f"on: {on}" + (f"  off: {off}" if off else "")

@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tracer.attribution.cgroups import container_of
@@ -18,10 +19,11 @@ from tracer.views import lines
 from tracer.views.base import View
 from tracer.views.columns import Facts, rows
 from tracer.views.listeners import ANY, max_set_by
+from tracer.views.live.gathered import Gathered
 from tracer.views.live.picture import Counter, ListenerRow, Picture, ProcessRow
 from tracer.views.text import address, endpoint, escape
 from tracer.wire.batch import Batch
-from tracer.wire.head import Head
+from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
 
 TAIL = 50
@@ -46,6 +48,7 @@ class LiveView(View):
         self._read_at = self._looked_at = 0.0
         self._listeners: list[Listener] = []
         self._listened_s = 0.0  # what those cover; 0: one look alone
+        self._last: Picture | None = None
         self._used = (time.monotonic(), time.process_time())
         self._ticks = 0
 
@@ -54,6 +57,7 @@ class LiveView(View):
         self._facts, self._head = facts, head
         self._present, self._pulse = Present(facts.layout), Pulse(facts.layout)
         self._table = ListenerTable(facts.layout)
+        self._gathered = Gathered(facts)
         self._mark_ns = head.started_ns
 
     def batch(self, batch: Batch) -> None:
@@ -70,6 +74,7 @@ class LiveView(View):
                 self._pulse.add_accepts(records)
             elif kind != "task":
                 self._pulse.add_others(len(records))
+        self._gathered.add(kinds)
         self._keep_last(batch)
 
     def _keep_last(self, batch: Batch) -> None:
@@ -92,6 +97,19 @@ class LiveView(View):
         self._listened_s = now - self._looked_at if self._looked_at else 0.0
         self._looked_at = now
 
+    def drops(self, pairs: Records, filtered: bool) -> None:
+        """What listeners threw away since that is attached."""
+        self._gathered.dropped.counts(pairs)
+
+    def attached(self, change: Attachment) -> None:
+        """A pane has what it needs, or was left: said at once."""
+        self._gathered.attached(change)
+        if self._last is not None:
+            parts = self._gathered.parts(self._last.now_ns, {})
+            attached = dict(self._head.attached)
+            self._last = replace(self._last, attached=attached, parts=parts)
+            self._show(self._last)
+
     def kernel(self, counters: Counters) -> None:
         """The kernel's own counters."""
         now = time.monotonic()
@@ -112,7 +130,9 @@ class LiveView(View):
         seconds = max((now_ns - self._mark_ns) / 1e9, 1e-3)
         if self._ticks:
             self._pulse.tick(seconds)
-        self._show(self._picture(now_ns, tally))
+        self._gathered.tick(now_ns)
+        self._last = self._picture(now_ns, tally)
+        self._show(self._last)
         self._mark_ns = now_ns
         self._ticks += 1
 
@@ -127,6 +147,7 @@ class LiveView(View):
         head, facts = self._head, self._facts
         states = facts.states
         listeners = [self._listener(one, self._listened_s) for one in self._listeners]
+        parts = self._gathered.parts(now_ns, {row.cookie: row.name for row in listeners})
         return Picture(
             now_ns=now_ns,
             clock=facts.clock.date(now_ns),
@@ -146,6 +167,7 @@ class LiveView(View):
             lost=tally.lost,
             notices=list(self._notices),
             attached=dict(head.attached),
+            parts=parts,
             cpu=self._share(),
             memory_mb=_resident_mb(),
             ended=ended,
@@ -165,7 +187,6 @@ class LiveView(View):
         row = one.row
         host = bytes(row["addr"])
         name = endpoint("*" if host in ANY else address(host), int(row["port"]))
-        drops = one.counted["overflows"] or sum(one.drops.values())
         return ListenerRow(
             cookie=int(row["cookie"]),
             name=name,
@@ -178,7 +199,7 @@ class LiveView(View):
             full=min(1.0, one.counted["full_ns"] / (seconds * 1e9)) if seconds else 0.0,
             syn_queue=int(row["syn_queue"]),
             accepts=one.counted["accepts"] / seconds if seconds else None,
-            drops=drops / seconds if seconds else None,
+            drops=self._gathered.dropped.rate_of(int(row["cookie"])),
         )
 
     def _name(self, pid: int, start: int) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-Key = tuple[int, int]  # tgid, start time
+from tracer.views.live.parts import Key, Parts
+
+__all__ = ["Counter", "Key", "ListenerRow", "Picture", "ProcessRow"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,4 @@ class Picture:
     cpu: float | None = None
     memory_mb: float = 0.0
     ended: str = ""
+    parts: Parts = field(default_factory=Parts)

@@ -37,4 +37,6 @@ def _table(picture: Picture) -> Table:
     )
 
 
-LISTENERS = Pane(3, "Listeners", [column.heading for column in COLUMNS], _table)
+LISTENERS = Pane(
+    3, "Listeners", [column.heading for column in COLUMNS], _table, attaches=("syn_drop",)
+)

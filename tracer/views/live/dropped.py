@@ -1,0 +1,139 @@
+"""What listeners threw away since that is attached: by place and cause, and the last of them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from tracer.flows.drops import DropTable, Place
+from tracer.views import lines
+from tracer.views.columns import Facts, rows
+from tracer.views.drops import MEANINGS
+from tracer.views.live.parts import DropRow, DropsPicture, Key, ListenerDrops
+from tracer.views.text import address, endpoint, escape
+from tracer.wire.layout import Records
+
+RECENT = 20
+
+
+class Dropped:
+    """Counts are the kernel's, exact however fast they come; peers and lines are of records."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.since_ns: int | None = None  # None: not attached
+        self._table, self._before = DropTable(), DropTable()
+        self._began_ns = self._marked_ns = 0
+        self._rates: dict[Place, float] | None = None
+        self._peers: dict[Place, str] = {}
+        self._recent: deque[tuple[Key, str]] = deque(maxlen=RECENT)
+
+    def begin(self, now_ns: int) -> None:
+        """It is attached: everything is counted from here."""
+        self.since_ns = self._began_ns = now_ns
+        self._before = DropTable()
+        self._rates = None
+
+    def end(self) -> None:
+        """It is attached no more: nothing is known of what comes."""
+        self.since_ns = self._rates = None
+        self._table = DropTable()
+        self._peers.clear()
+        self._recent.clear()
+
+    def counts(self, pairs: Records) -> None:
+        """Take the kernel's counts as they stand."""
+        self._table.set_counts(pairs[pairs["key"]["matched"] > 0])
+
+    def add(self, records: Records) -> None:
+        """Take a batch of records: who sent the last of each place, and the last lines."""
+        columns = ("netns", "lport", "listener_cookie", "cause", "stage", "answer")
+        keys = np.stack([records[name].astype(np.uint64) for name in columns], axis=1)
+        # the last of each: unique() finds the first of those turned round
+        found, at = np.unique(keys[::-1], axis=0, return_index=True)
+        for key, i in zip(found.tolist(), at.tolist(), strict=True):
+            record = records[len(records) - 1 - i]
+            self._peers[Place(*key)] = address(record["raddr"].tobytes())
+        last = records[-RECENT:]
+        for record, row in zip(last, rows(last, "syn_drop"), strict=True):
+            owner = int(record["pid"]), int(record["start"])
+            self._recent.append((owner, lines.line("syn_drop", row, self._facts)))
+
+    def tick(self, now_ns: int) -> None:
+        """An interval is over: rates are of it, or of what of it was looked at."""
+        if self.since_ns is None:
+            return
+        seconds = (now_ns - max(self._marked_ns, self._began_ns)) / 1e9
+        if seconds > 0:
+            new = self._table.since(self._before).packets
+            self._rates = {place: count / seconds for place, count in new.items()}
+        self._before, self._marked_ns = self._table.copy(), now_ns
+
+    # --- what is shown --------------------------------------------------------
+
+    def rate_of(self, cookie: int) -> float | None:
+        """What a listener drops a second; None where nothing looks at it, or not yet."""
+        if self._rates is None:
+            return None
+        answers = self._facts.answers
+        return sum(
+            rate
+            for place, rate in self._rates.items()
+            if place.listener == cookie and answers[place.answer] != "cookie"
+        )
+
+    def by_listener(self) -> dict[int, ListenerDrops]:
+        """All that dropped something, or sent cookies."""
+        found: dict[int, ListenerDrops] = {}
+        facts, rates = self._facts, self._rates or {}
+        for place, count in self._table.packets.items():
+            before = found.get(place.listener, ListenerDrops())
+            rate = rates.get(place, 0.0)
+            if facts.answers[place.answer] == "cookie":
+                found[place.listener] = ListenerDrops(
+                    before.counts,
+                    before.rates,
+                    before.cookies + count,
+                    before.cookies_rate + rate,
+                )
+                continue
+            key = facts.causes[place.cause], facts.stages[place.stage]
+            found[place.listener] = ListenerDrops(
+                before.counts | {key: before.counts.get(key, 0) + count},
+                before.rates | {key: before.rates.get(key, 0.0) + rate},
+                before.cookies,
+                before.cookies_rate,
+            )
+        return found
+
+    def picture(self, now_ns: int, names: dict[int, str]) -> DropsPicture | None:
+        """As it stands; `names` are those of listeners by cookie. None: it is not attached."""
+        if self.since_ns is None:
+            return None
+        found = [
+            self._row(place, count, names)
+            for place, count in self._table.packets.items()
+            if self._facts.answers[place.answer] != "cookie"
+        ]
+        found.sort(key=lambda row: (-(row.rate or 0), -row.count, str(row.place)))
+        span_ns = now_ns - self.since_ns
+        return DropsPicture(span_ns, found, list(self._recent), self.by_listener())
+
+    def _row(self, place: Place, count: int, names: dict[int, str]) -> DropRow:
+        facts = self._facts
+        key = self._table.owners.get(place, (0, 0))
+        process = facts.process(*key)
+        return DropRow(
+            place=place,
+            listener=names.get(place.listener, endpoint("*", place.port)),
+            owner=f"{escape(process.comm)}[{process.pid or '-'}]" if process else "-",
+            owner_key=key,
+            cause=facts.causes[place.cause],
+            stage=facts.stages[place.stage],
+            answer=facts.answers[place.answer],
+            count=count,
+            rate=None if self._rates is None else self._rates.get(place, 0.0),
+            peer=self._peers.get(place, "-"),
+            meaning=MEANINGS[facts.causes[place.cause]],
+        )
