@@ -17,7 +17,7 @@ tt_inline void tt_describe_listener(struct tt_accept *event, const struct tt_lis
 	event->listener_port = listener->port;
 	event->listener_family = listener->family;
 	__builtin_memcpy(event->listener_addr, listener->addr, sizeof(event->listener_addr));
-	tt_read_queue(listener, event->listener_cookie, &event->accept_queue,
+	tt_read_queue(listener->sk, event->listener_cookie, &event->accept_queue,
 		      &event->accept_queue_max);
 }
 

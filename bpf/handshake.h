@@ -82,6 +82,8 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, i
 	event->error = error;
 	event->outcome = tt_outcome_of(error);
 	sock->told_error = error;
+	if (!tt_control.told_errors)
+		tt_control.told_errors = 1;
 	return true;
 }
 

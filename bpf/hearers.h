@@ -21,6 +21,7 @@ struct tt_hearers_key {
 struct tt_hearers {
 	tt_cookie cookies[TT_TWINS];
 	__u32 drops[TT_TWINS];
+	__u64 hearing; /* how many of the cookies are not 0 */
 };
 
 /* The least recently used makes room: an entry outlives its listeners. */
@@ -59,6 +60,7 @@ tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
 		if (!hearers->cookies[i] &&
 		    !__sync_val_compare_and_swap(&hearers->cookies[i], 0, cookie)) {
 			hearers->drops[i] = 0;
+			__sync_fetch_and_add(&hearers->hearing, 1);
 			return;
 		}
 	}
@@ -74,25 +76,25 @@ tt_inline void tt_remove_hearer(const struct tt_head *head, tt_cookie cookie)
 	if (!hearers)
 		return;
 	for (int i = 0; i < TT_TWINS; i++)
-		if (hearers->cookies[i] == cookie)
+		if (hearers->cookies[i] == cookie) {
 			hearers->cookies[i] = 0;
+			__sync_fetch_and_add(&hearers->hearing, -1);
+		}
 }
 
 struct tt_search {
 	struct tt_hearers *hearers;
 	tt_cookie only;	 /* of those that hear there */
 	tt_cookie moved; /* of those whose sk_drops has moved since the last look */
-	__u32 hearing;
 	__u32 moving;
 };
 
-static long tt_count_twin(__u32 i, struct tt_search *search)
+static long tt_find_twin(__u32 i, struct tt_search *search)
 {
-	if (i < TT_TWINS && search->hearers->cookies[i]) {
-		search->only = search->hearers->cookies[i];
-		search->hearing++;
-	}
-	return 0;
+	if (i >= TT_TWINS)
+		return 1;
+	search->only = search->hearers->cookies[i];
+	return search->only != 0;
 }
 
 static long tt_look_at_twin(__u32 i, struct tt_search *search)
@@ -120,39 +122,38 @@ static long tt_look_at_twin(__u32 i, struct tt_search *search)
 	return 0;
 }
 
-/* How many hear there; `cookie` is which of them, 0: not to be told. */
-tt_inline int tt_hearers_at(const struct tt_hearers_key *key, tt_cookie *cookie)
+/* Whether anybody hears there; `cookie` is which of them, 0: not to be told. */
+tt_inline bool tt_hearers_at(const struct tt_hearers_key *key, tt_cookie *cookie)
 {
 	struct tt_search search = {.hearers = MAP_GET(tt_hearers, key)};
 
-	if (!search.hearers)
-		return 0;
-	bpf_loop(TT_TWINS, tt_count_twin, &search, 0);
-	if (search.hearing > 1) {
+	if (!search.hearers || !search.hearers->hearing)
+		return false;
+	if (search.hearers->hearing > 1) {
 		bpf_loop(TT_TWINS, tt_look_at_twin, &search, 0);
 		*cookie = search.moving == 1 ? search.moved : 0;
 	} else {
+		/* most often the first */
+		bpf_loop(TT_TWINS, tt_find_twin, &search, 0);
 		*cookie = search.only;
 	}
-	return search.hearing;
+	return true;
 }
 
 /* By the local address of a packet: as the kernel looks, the more exact address first. */
-tt_inline tt_cookie tt_find_hearer(const struct tt_head *head)
+tt_inline tt_cookie tt_find_hearer(struct tt_hearers_key *key, tt_family family)
 {
-	struct tt_hearers_key key = {};
 	tt_cookie cookie = 0;
 
-	tt_hearers_key(head, &key);
-	if (tt_hearers_at(&key, &cookie))
+	if (tt_hearers_at(key, &cookie))
 		return cookie;
-	if (head->family == 4) {
-		tt_map_v4(key.addr, 0);
-		if (tt_hearers_at(&key, &cookie))
+	if (family == 4) {
+		tt_map_v4(key->addr, 0);
+		if (tt_hearers_at(key, &cookie))
 			return cookie;
 	}
-	__builtin_memset(key.addr, 0, sizeof(key.addr));
-	tt_hearers_at(&key, &cookie);
+	__builtin_memset(key->addr, 0, sizeof(key->addr));
+	tt_hearers_at(key, &cookie);
 	return cookie;
 }
 

@@ -63,10 +63,9 @@ tt_inline void tt_note_depth(struct tt_queue *queue, tt_count depth, tt_count ma
 }
 
 /* The queue as it stands; false if the pointer is another socket's by now. */
-tt_inline bool tt_read_queue(const struct tt_listener *listener, tt_cookie cookie, tt_count *depth,
-			     tt_count *max)
+tt_inline bool tt_read_queue(__u64 listener, tt_cookie cookie, tt_count *depth, tt_count *max)
 {
-	const struct sock *sk = (const struct sock *)listener->sk;
+	const struct sock *sk = (const struct sock *)listener;
 
 	if (!sk || tt_read_cookie(&sk->__sk_common) != cookie)
 		return false;
@@ -77,10 +76,9 @@ tt_inline bool tt_read_queue(const struct tt_listener *listener, tt_cookie cooki
 
 tt_inline void tt_look_at_queue(struct tt_queue *queue, tt_cookie cookie, tt_mono_ns now)
 {
-	const struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
 	tt_count depth = 0, max = 0;
 
-	if (listener && tt_read_queue(listener, cookie, &depth, &max))
+	if (tt_read_queue(queue->sk, cookie, &depth, &max))
 		tt_note_depth(queue, depth, max, now);
 }
 

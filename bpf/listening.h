@@ -18,6 +18,7 @@ tt_inline void tt_open_queue(const struct sock *sk, tt_cookie cookie, tt_mono_ns
 	if (!queue)
 		return;
 	__builtin_memset(queue, 0, sizeof(*queue));
+	queue->sk = (__u64)sk;
 	queue->opened_ns = now;
 	queue->accept_queue_max = sk->sk_max_ack_backlog;
 	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);

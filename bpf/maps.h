@@ -75,6 +75,7 @@ struct tt_control {
 	__u64 map_full;		/* since then an unknown socket need not be an old one */
 	__u64 seeding;		/* what was there before is being looked at */
 	__u64 turn;		/* which of the two turns counts now */
+	__u64 told_errors;	/* a socket has a told_error, or had */
 	__u64 look;		/* how often listeners were looked at: peaks are those since */
 	__u32 pidns;		/* inode of the tracer's PID namespace, */
 	__u32 pidns_level;	/* and its depth: the task iterator, run by it, finds both */
@@ -275,6 +276,7 @@ struct {
  * that user space corrects, as a whole; this it only reads.
  */
 struct tt_queue {
+	__u64 sk;	      /* the listener, as tt_listener has it */
 	tt_mono_ns opened_ns; /* 0: before tracing */
 	tt_mono_ns closed_ns; /* 0: it listens; else user space forgets it at its next look */
 	tt_mono_ns full_since_ns;

@@ -29,6 +29,9 @@ const volatile struct tt_syn_setup tt_syn_setup = {};
 struct tt_mibs {
 	__u64 at[TT_MIB_MAX];
 	__u64 known;
+	/* where this CPU's counters lie, as long as the namespace is there; 0: it has none such */
+	__u64 linux_mibs, ipv4_mibs, ipv6_mibs;
+	__u64 netns;
 };
 
 /* By namespace (its cookie, which is never used again), the values at the last look. */
@@ -78,30 +81,36 @@ tt_inline __u64 tt_percpu_offset(const struct tt_here *here)
 	return pointer ? tt_as_number(here) - pointer : 0;
 }
 
-/* 0 where a family is not there. */
-tt_inline __u64 tt_read_ipstat(const void *counters, __u64 offset)
+tt_inline __u64 tt_read_long(__u64 address)
 {
 	__u64 value = 0;
 
-	if (!counters)
-		return 0;
-	counters += offset + bpf_core_field_offset(struct ipstats_mib, mibs);
-	bpf_probe_read_kernel(&value, sizeof(value),
-			      counters + tt_syn_setup.mib[TT_MIB_OUTNOROUTES] * sizeof(value));
+	bpf_probe_read_kernel(&value, sizeof(value), (const void *)address);
 	return value;
 }
 
-tt_inline void tt_read_mibs(const struct net *net, __u64 offset, __u64 *values)
+tt_inline void tt_find_mibs(const struct net *net, __u64 offset, struct tt_mibs *mibs)
 {
-	const void *counters = BPF_CORE_READ(net, mib.net_statistics);
+	const __u64 ip = bpf_core_field_offset(struct ipstats_mib, mibs) +
+			 tt_syn_setup.mib[TT_MIB_OUTNOROUTES] * sizeof(long);
+	__u64 ipv4 = (__u64)BPF_CORE_READ(net, mib.ip_statistics);
+	__u64 ipv6 = (__u64)BPF_CORE_READ(net, mib.ipv6_statistics);
 
-	counters += offset + bpf_core_field_offset(struct linux_mib, mibs);
-	for (int i = 0; i < TT_MIB_OUTNOROUTES; i++)
-		bpf_probe_read_kernel(&values[i], sizeof(values[i]),
-				      counters + tt_syn_setup.mib[i] * sizeof(long));
-	values[TT_MIB_OUTNOROUTES] =
-		tt_read_ipstat(BPF_CORE_READ(net, mib.ip_statistics), offset) +
-		tt_read_ipstat(BPF_CORE_READ(net, mib.ipv6_statistics), offset);
+	mibs->linux_mibs = (__u64)BPF_CORE_READ(net, mib.net_statistics) + offset +
+			   bpf_core_field_offset(struct linux_mib, mibs);
+	mibs->ipv4_mibs = ipv4 ? ipv4 + offset + ip : 0;
+	mibs->ipv6_mibs = ipv6 ? ipv6 + offset + ip : 0;
+	mibs->netns = BPF_CORE_READ(net, ns.inum);
+}
+
+tt_inline __u64 tt_read_mib(const struct tt_mibs *mibs, const enum tt_mib mib)
+{
+	__u64 value;
+
+	if (mib != TT_MIB_OUTNOROUTES)
+		return tt_read_long(mibs->linux_mibs + tt_syn_setup.mib[mib] * sizeof(long));
+	value = mibs->ipv4_mibs ? tt_read_long(mibs->ipv4_mibs) : 0;
+	return mibs->ipv6_mibs ? value + tt_read_long(mibs->ipv6_mibs) : value;
 }
 
 static const struct tt_mibs tt_no_mibs = {}; /* not on the stack, which is small */
@@ -121,7 +130,9 @@ static long tt_prime_cpu(__u32 cpu, struct tt_priming *priming)
 	mibs = bpf_map_lookup_percpu_elem(&tt_mibs, &priming->cookie, cpu);
 	if (!here || !mibs)
 		return 0;
-	tt_read_mibs(priming->net, tt_percpu_offset(here), mibs->at);
+	tt_find_mibs(priming->net, tt_percpu_offset(here), mibs);
+	for (int i = 0; i < TT_MIB_MAX; i++)
+		mibs->at[i] = tt_read_mib(mibs, i);
 	mibs->known = 1;
 	return 0;
 }
@@ -141,32 +152,46 @@ tt_inline void tt_prime(const struct net *net)
 	bpf_loop(tt_syn_setup.cpus, tt_prime_cpu, &priming, 0);
 }
 
-/* What moved on this CPU since the last look; false if this is the first one. */
-tt_inline bool tt_take_moved(const struct net *net, struct tt_here *here, __u64 *moved)
+/* What this CPU keeps of a namespace; NULL if this is the first look at it. */
+tt_inline struct tt_mibs *tt_get_mibs(const struct net *net)
 {
 	__u64 cookie = BPF_CORE_READ(net, net_cookie);
 	struct tt_mibs *mibs = MAP_GET(tt_mibs, &cookie);
-	__u64 now[TT_MIB_MAX] = {};
-	bool known;
 
-	if (!mibs) {
+	if (!mibs)
 		tt_prime(net);
+	return mibs && mibs->known ? mibs : NULL;
+}
+
+tt_inline __u64 tt_take_mib(struct tt_mibs *mibs, const enum tt_mib mib)
+{
+	__u64 now = tt_read_mib(mibs, mib), before = mibs->at[mib];
+
+	/* a run on top of this one may have looked later */
+	if (now <= before)
+		return 0;
+	mibs->at[mib] = now;
+	return now - before;
+}
+
+/*
+ * What moved on this CPU since the last look; false if nothing did that tells of a
+ * listener. Of most packets none does, and then two of them say so for all: drops
+ * are in ListenDrops whatever other counter they are in. A route that was not
+ * found may be another packet's, so that one's last look must be the packet before.
+ */
+tt_inline bool tt_take_moved(struct tt_mibs *mibs, __u64 *moved)
+{
+	moved[TT_MIB_OUTNOROUTES] = tt_take_mib(mibs, TT_MIB_OUTNOROUTES);
+	moved[TT_MIB_LISTENDROPS] = tt_take_mib(mibs, TT_MIB_LISTENDROPS);
+	moved[TT_MIB_SYNCOOKIESSENT] = tt_take_mib(mibs, TT_MIB_SYNCOOKIESSENT);
+	if (!moved[TT_MIB_LISTENDROPS] && !moved[TT_MIB_SYNCOOKIESSENT])
 		return false;
-	}
-	if (!here->offset)
-		here->offset = tt_percpu_offset(here);
-	if (!here->offset)
-		return false;
-	known = mibs->known;
-	tt_read_mibs(net, here->offset, now);
-	for (int i = 0; i < TT_MIB_MAX; i++) {
-		/* a run on top of this one may have looked later */
-		moved[i] = now[i] > mibs->at[i] ? now[i] - mibs->at[i] : 0;
-		if (moved[i])
-			mibs->at[i] = now[i];
-	}
-	mibs->known = 1;
-	return known;
+	moved[TT_MIB_LISTENOVERFLOWS] = tt_take_mib(mibs, TT_MIB_LISTENOVERFLOWS);
+	moved[TT_MIB_TCPREQQFULLDROP] = tt_take_mib(mibs, TT_MIB_TCPREQQFULLDROP);
+	moved[TT_MIB_TCPREQQFULLDOCOOKIES] = tt_take_mib(mibs, TT_MIB_TCPREQQFULLDOCOOKIES);
+	moved[TT_MIB_EMBRYONICRSTS] = tt_take_mib(mibs, TT_MIB_EMBRYONICRSTS);
+	return true;
 }
 
 #endif

@@ -95,7 +95,7 @@ tt_inline struct tt_sock *tt_seed_child(struct sock_common *skc, const struct tt
 }
 
 /* Of one that is older than the tracer. */
-tt_inline void tt_open_older_queue(tt_cookie cookie)
+tt_inline void tt_open_older_queue(const struct sock *sk, tt_cookie cookie)
 {
 	__u32 zero = 0;
 	struct tt_queue *queue = CFG(listen_stats) ? MAP_GET(tt_new_queue, &zero) : NULL;
@@ -103,6 +103,7 @@ tt_inline void tt_open_older_queue(tt_cookie cookie)
 	if (!queue)
 		return;
 	__builtin_memset(queue, 0, sizeof(*queue));
+	queue->sk = (__u64)sk;
 	MAP_PUT(tt_queues, &cookie, queue, BPF_NOEXIST);
 }
 
@@ -181,7 +182,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 		};
 
 		__builtin_memcpy(opened.addr, head.laddr, sizeof(opened.addr));
-		tt_open_older_queue(head.cookie);
+		tt_open_older_queue(sk, head.cookie);
 		MAP_PUT(tt_listeners, &head.cookie, &opened, BPF_NOEXIST);
 		/* one that is full already has been so from the begin of what is told */
 		queue = tt_find_queue(head.cookie);

@@ -45,7 +45,7 @@ struct tt_ipv4_header {
 };
 
 struct tt_ipv6_header {
-	__u8 before[8];
+	__u8 before[8]; /* version first */
 	__u8 source[16];
 	__u8 destination[16];
 };
@@ -103,7 +103,7 @@ tt_inline bool tt_read_queues(const struct tt_listener *listener, struct tt_syn_
 {
 	const struct inet_connection_sock *icsk = (const void *)listener->sk;
 
-	if (!tt_read_queue(listener, event->listener_cookie, &event->accept_queue,
+	if (!tt_read_queue(listener->sk, event->listener_cookie, &event->accept_queue,
 			   &event->accept_queue_max))
 		return false;
 	bpf_core_read(&event->syn_queue, sizeof(event->syn_queue),
@@ -128,13 +128,15 @@ tt_inline bool tt_is_reserved(const struct net *net, const struct tt_syn_drop *e
 tt_inline struct tt_listener *tt_tell_listener(struct tt_syn_drop *event, const struct sock *sk)
 {
 	struct tt_head *head = &event->head;
+	struct tt_hearers_key called = {};
 	struct tt_listener *listener;
 
 	if (sk)
 		event->listener_cookie = tt_read_cookie(&sk->__sk_common);
 	listener = MAP_GET(tt_listeners, &event->listener_cookie);
 	if (!listener) {
-		event->listener_cookie = tt_find_hearer(head);
+		tt_hearers_key(head, &called);
+		event->listener_cookie = tt_find_hearer(&called, head->family);
 		listener = MAP_GET(tt_listeners, &event->listener_cookie);
 	}
 	if (!listener) {
@@ -285,12 +287,60 @@ tt_inline void tt_tell_moved(void *ctx, const struct net *net, struct tt_large *
 	}
 }
 
+/* Where a packet was to go; the family of its addresses. */
+tt_inline tt_family tt_read_called(const struct sk_buff *skb, struct tt_hearers_key *called)
+{
+	const unsigned char *start = BPF_CORE_READ(skb, head);
+	const void *network = start + BPF_CORE_READ(skb, network_header);
+	const struct tt_tcp_header *tcp =
+		(const void *)start + BPF_CORE_READ(skb, transport_header);
+	struct tt_ipv6_header ip = {}; /* longer than IPv4's, but not than that and TCP's */
+	__be16 port = 0;
+
+	bpf_probe_read_kernel(&ip, sizeof(ip), network);
+	bpf_probe_read_kernel(&port, sizeof(port), &tcp->destination);
+	called->port = bpf_ntohs(port);
+	if (ip.before[0] >> 4 == 6) {
+		__builtin_memcpy(called->addr, ip.destination, sizeof(called->addr));
+		return 6;
+	}
+	tt_map_v4(called->addr, ((const struct tt_ipv4_header *)&ip)->destination);
+	return 4;
+}
+
+/* A SYN that was taken up: its listener's queue of them may be deeper than it ever was. */
+tt_inline void tt_note_syn(const struct sk_buff *skb, const struct sock *sk, tt_netns netns)
+{
+	struct tt_hearers_key called = {};
+	const struct inet_connection_sock *icsk;
+	struct tt_queue *queue;
+	tt_cookie cookie;
+	tt_count depth = 0;
+	tt_family family;
+
+	if (sk) {
+		cookie = tt_read_cookie(&sk->__sk_common);
+	} else {
+		called.netns = netns;
+		family = tt_read_called(skb, &called);
+		cookie = tt_find_hearer(&called, family);
+	}
+	queue = cookie ? tt_find_queue(cookie) : NULL;
+	if (!queue)
+		return;
+	icsk = (const void *)queue->sk;
+	bpf_core_read(&depth, sizeof(depth), &icsk->icsk_accept_queue.qlen.counter);
+	/* the pointer may be another socket's by now */
+	if (tt_read_cookie((const void *)icsk) == cookie)
+		tt_raise(queue->syn_queue_peaks, depth);
+}
+
 /* `heard`: one that a listener took up, dropped or not; it may have made its queue deeper. */
 tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const struct sock *sk,
 				const bool heard)
 {
-	struct tt_stats *stats = tt_get_stats(TT_SLOT_DROP);
 	struct tt_listener *listener;
+	struct tt_stats *stats;
 	const struct net *net;
 	struct tt_queue *queue;
 	__u64 moved[TT_MIB_MAX] = {};
@@ -298,28 +348,34 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 	struct tt_large *large;
 	struct tt_bench *bench;
 	__u32 zero = 0, slot = TT_SLOT_DROP;
+	struct tt_mibs *mibs;
 	struct tt_here *here;
 	__u64 cookies;
 	__u8 flags;
 
 	net = sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net) : tt_net_of(skb);
+	mibs = net ? tt_get_mibs(net) : NULL;
+	if (!mibs)
+		return 0;
+	if (!tt_take_moved(mibs, moved)) {
+		if (heard && CFG(listen_stats))
+			tt_note_syn(skb, sk, mibs->netns);
+		return 0;
+	}
+	stats = tt_get_stats(TT_SLOT_DROP);
 	here = MAP_GET(tt_here, &zero);
 	bench = MAP_GET(tt_benches, &slot);
-	if (!stats || !net || !here || !bench)
+	if (!stats || !here || !bench || !tt_is_live())
 		return 0;
 	large = &bench->large;
-	if (!tt_take_moved(net, here, moved) || !tt_is_live())
-		return 0;
 	cookies = moved[TT_MIB_SYNCOOKIESSENT];
-	if (!moved[TT_MIB_LISTENDROPS] && !cookies && !(heard && CFG(listen_stats)))
-		return 0;
 	event = &large->syn_drop;
 	__builtin_memset(large, 0, sizeof(*large));
 	flags = tt_read_packet(skb, &event->head);
 	event->stage = (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN ? TT_STAGE_SYN : TT_STAGE_ACK;
 	event->head.mono_ns = bpf_ktime_get_ns();
 	event->head.kind = TT_KIND_SYN_DROP;
-	event->head.netns = BPF_CORE_READ(net, ns.inum);
+	event->head.netns = mibs->netns;
 	event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	listener = tt_tell_listener(event, sk);
 	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;

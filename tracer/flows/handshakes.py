@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.drops import Counters
+from tracer.flows.rows import sort
 from tracer.flows.transitions import Spread, bucket
 from tracer.wire.layout import Layout, Records
 
@@ -56,15 +57,15 @@ class Grouping:
 
     def place(self, records: Records, active: NDArray[np.bool_]) -> Keys:
         """The PLACE columns of records: shape (n, len(PLACE))."""
-        found = np.zeros((len(records), len(PLACE)), np.int64)
+        found = np.zeros((len(PLACE), len(records)), np.int64)
         for i, name in enumerate(PLACE):
             if name in self.columns and name not in ("high", "low"):
-                found[:, i] = records[name]
+                found[i] = records[name]
         if "high" in self.columns:
-            found[:, 1:3] = mask_addresses(records["raddr"], self.bits)
+            found[1:3] = mask_addresses(records["raddr"], self.bits).T
         if self.port_of_active:
-            found[~active, PLACE.index("rport")] = 0
-        return found
+            found[PLACE.index("rport"), ~active] = 0
+        return found.T
 
 
 @dataclass
@@ -186,31 +187,30 @@ class HandshakeTable:
         """Count a batch of handshake records."""
         if not len(records):
             return
+        self._parts.append(_add_up(self._keys_of(records), _values_of(records)))
+        if sum(len(part) for part, _ in self._parts) > max(FEW, len(self._keys)):
+            self.rows()
+
+    def _keys_of(self, records: Records) -> Keys:
         enums = self.layout.enums
         active = records["role"] == enums["role"]["ACTIVE"]
-        latency = records["latency_ns"].astype(np.uint64)
-        rtt = records["rtt_us"].astype(np.uint64) * np.uint64(1000)
-        keys = np.empty((len(records), len(KEYS)), np.int64)
-        keys[:, 1 : len(PLACE) + 1] = self.grouping.place(records, active)
+        keys = np.empty((len(KEYS), len(records)), np.int64)
+        keys[1 : len(PLACE) + 1] = self.grouping.place(records, active).T
         for name, column in (
             ("role", "role"),
             ("latency_from", "latency_from"),
             ("outcome", "outcome"),
             ("again", "syn_retransmits"),
         ):
-            keys[:, COLUMN[name]] = records[column]
+            keys[COLUMN[name]] = records[column]
         # whose they were is told of those that an application gave up, however they are grouped
         given_up = records["outcome"] == enums["outcome"]["GAVE_UP"]
-        for name in ("pid", "start"):
-            keys[given_up, COLUMN[name]] = records[name][given_up]
-        keys[:, COLUMN["bucket"]] = bucket(latency)
-        keys[:, COLUMN["rtt_bucket"]] = bucket(rtt)
-        ones = np.ones(len(records), np.uint64)
-        cookies = (records["syncookie"] == 1).astype(np.uint64)
-        values = np.stack([ones, *[latency] * 3, *[rtt] * 3, cookies], axis=1)
-        self._parts.append(_add_up(keys, values))
-        if sum(len(part) for part, _ in self._parts) > max(FEW, len(self._keys)):
-            self.rows()
+        if given_up.any():
+            for name in ("pid", "start"):
+                keys[COLUMN[name], given_up] = records[name][given_up]
+        keys[COLUMN["bucket"]] = bucket(records["latency_ns"].astype(np.uint64))
+        keys[COLUMN["rtt_bucket"]] = bucket(records["rtt_us"].astype(np.uint64) * np.uint64(1000))
+        return keys.T
 
     def merge(self, other: HandshakeTable) -> None:
         """Add what another table of the same grouping holds."""
@@ -266,21 +266,25 @@ class HandshakeTable:
         return found
 
 
+def _values_of(records: Records) -> Values:
+    values = np.empty((8, len(records)), np.uint64)
+    values[0] = 1
+    values[1:4] = records["latency_ns"]
+    values[4:7] = records["rtt_us"].astype(np.uint64) * np.uint64(1000)
+    values[7] = records["syncookie"] == 1
+    return values.T
+
+
 def _add_up(keys: Keys, values: Values) -> tuple[Keys, Values]:
     """Rows with the same keys as one, in the order of the keys."""
     if not len(keys):
         return keys, values
-    varying = keys[:, (keys != keys[0]).any(axis=0)]
-    order = np.lexsort(varying.T[::-1]) if varying.shape[1] else np.arange(len(keys))
-    keys, values, varying = keys[order], values[order], varying[order]
-    first = np.ones(len(keys), np.bool_)
-    first[1:] = (varying[1:] != varying[:-1]).any(axis=1)
-    starts = np.flatnonzero(first)
-    sums = np.empty((len(starts), values.shape[1]), np.uint64)
-    sums[:, _ADDED] = np.add.reduceat(values[:, _ADDED], starts)
-    sums[:, _LEAST] = np.minimum.reduceat(values[:, _LEAST], starts)
-    sums[:, _MOST] = np.maximum.reduceat(values[:, _MOST], starts)
-    return keys[starts], sums
+    order, starts = sort(list(keys.T), len(keys))
+    sums = np.empty((values.shape[1], len(starts)), np.uint64)
+    for i, column in enumerate(values.T):
+        how = np.add if i in _ADDED else np.minimum if i in _LEAST else np.maximum
+        sums[i] = how.reduceat(column[order], starts)
+    return keys[order[starts]], sums.T
 
 
 def _members(

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.flows.rows import sort
 from tracer.flows.transitions import Spread, bucket
 
 # upper ends of the decades, ns: 10 us to 10 s; what is longer is in one more
 DECADES = tuple(10**power for power in range(4, 11))
+FEW = 4096  # rows that are not worth putting together one batch at a time
 UNKNOWN = -1  # the place of what has no known span
 _ENDS = np.array(DECADES, np.uint64)
 
@@ -42,6 +44,7 @@ class Histograms:
     def __init__(self, width: int) -> None:
         self._keys = np.empty((0, width + 1), np.int64)
         self._values = np.empty((0, 4), np.uint64)
+        self._parts: list[tuple[NDArray[np.int64], NDArray[np.uint64]]] = []
 
     def add(
         self, keys: NDArray[np.int64], ns: NDArray[np.uint64], known: NDArray[np.bool_]
@@ -57,29 +60,26 @@ class Histograms:
 
     def absorb(self, other: Histograms) -> None:
         """Add all that another one has counted."""
+        other._put_together()
         self._merge(other._keys, other._values)
 
     def _merge(self, keys: NDArray[np.int64], values: NDArray[np.uint64]) -> None:
-        keys = np.concatenate((self._keys, keys))
-        values = np.concatenate((self._values, values))
-        if not len(keys):
-            return
-        order = np.lexsort(keys.T[::-1])
-        keys, values = keys[order], values[order]
-        starts = _starts(keys)
-        self._keys = keys[starts]
-        self._values = np.stack(
-            [
-                np.add.reduceat(values[:, 0], starts),
-                np.add.reduceat(values[:, 1], starts),
-                np.minimum.reduceat(values[:, 2], starts),
-                np.maximum.reduceat(values[:, 3], starts),
-            ],
-            axis=1,
-        )
+        self._parts.append(_add_up(keys, values))
+        if sum(len(part) for part, _ in self._parts) > max(FEW, len(self._keys)):
+            self._put_together()
+
+    def _put_together(self) -> None:
+        if self._parts:
+            parts = [(self._keys, self._values), *self._parts]
+            self._parts = []
+            self._keys, self._values = _add_up(
+                np.concatenate([keys for keys, _ in parts]),
+                np.concatenate([values for _, values in parts]),
+            )
 
     def groups(self) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Every key once, in order, and how often it was counted."""
+        self._put_together()
         if not len(self._keys):
             return self._keys[:, :-1], np.zeros(0, np.uint64)
         starts = _starts(self._keys[:, :-1])
@@ -90,6 +90,7 @@ class Histograms:
 
         A label that is negative leaves its key out.
         """
+        self._put_together()
         if not len(self._keys):
             return [_histogram(self._keys[:, -1], self._values)] * size
         starts = _starts(self._keys[:, :-1])
@@ -98,6 +99,20 @@ class Histograms:
         ends = np.searchsorted(of_row[order], np.arange(size + 1))
         parts = [order[ends[i] : ends[i + 1]] for i in range(size)]
         return [_histogram(self._keys[part, -1], self._values[part]) for part in parts]
+
+
+def _add_up(
+    keys: NDArray[np.int64], values: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Rows with the same keys as one, in the order of the keys."""
+    if not len(keys):
+        return keys, values
+    order, starts = sort(list(keys.T), len(keys))
+    sums = [
+        how.reduceat(column[order], starts)
+        for how, column in zip((np.add, np.add, np.minimum, np.maximum), values.T, strict=True)
+    ]
+    return keys[order[starts]], np.stack(sums, axis=1)
 
 
 def _starts(keys: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -9,7 +9,8 @@ records). One that comes later all the same is passed on, and counted as late.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,11 +55,11 @@ class Sorter:
         """Records older than `before_ns` (None: all), by time, then CPU, then sequence."""
         if not self._waiting:
             return None
-        records = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        records = _joined(self._waiting)
         times = records["mono_ns"]
         if (times[1:] < times[:-1]).any():
             order = np.argsort(times, kind="stable")
-            records, times = records[order], times[order]
+            records, times = _chosen(records, order), times[order]
         if before_ns is None:
             self._waiting = []
         else:
@@ -95,17 +96,46 @@ def split(small: Records | None, large: Records | None, layout: Layout) -> Batch
     kinds: dict[str, Records] = {}
     if large is not None:
         tags = layout.enums["kind"]
+        told = large["kind"]
         for name in ("task", "handshake", "accept", "syn_drop"):
-            chosen = large[large["kind"] == tags[name.upper()]]
-            if len(chosen):
-                kinds[name] = _as(chosen, layout.dtypes[name])
+            chosen = told == tags[name.upper()]
+            if chosen.any():
+                found = large if chosen.all() else _chosen(large, chosen)
+                kinds[name] = found.view(_padded(layout.dtypes[name], large.dtype.itemsize))
     if small is not None:
         kinds["state"] = small
     return Batch(kinds)
 
 
-def _as(records: Records, dtype: np.dtype[np.void]) -> Records:
-    """The same bytes read as another, shorter struct."""
-    size = records.dtype.itemsize
-    raw = np.ascontiguousarray(records).view(np.uint8).reshape(len(records), size)
-    return np.ascontiguousarray(raw[:, : dtype.itemsize]).view(dtype)[:, 0]
+# NumPy copies a struct member by member, unless it is told that it is only bytes.
+
+
+def _bytes_of(records: Records) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    return records.view(np.dtype((np.void, records.dtype.itemsize)))
+
+
+def _joined(parts: list[Records]) -> Records:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([_bytes_of(part) for part in parts]).view(parts[0].dtype)
+
+
+def _chosen(records: Records, which: np.ndarray[tuple[int], np.dtype[Any]]) -> Records:
+    found: Records = _bytes_of(records)[which].view(records.dtype)
+    return found
+
+
+@cache
+def _padded(dtype: np.dtype[np.void], size: int) -> np.dtype[np.void]:
+    """The same struct at the begin of `size` bytes."""
+    fields = dtype.fields
+    assert fields is not None
+    names = list(fields)
+    return np.dtype(
+        {
+            "names": names,
+            "formats": [fields[name][0] for name in names],
+            "offsets": [fields[name][1] for name in names],
+            "itemsize": size,
+        }
+    )
