@@ -52,14 +52,14 @@ def storm(where: Namespace, seconds: float) -> Storm:
 
 
 @contextmanager
-def trickle(pause_us: int) -> Iterator[None]:
-    """Make a connection every so often while the block runs."""
+def trickle(pause_us: int) -> Iterator[tuple[Namespace, int]]:
+    """Make a connection every so often while the block runs; where, and by which process."""
     program = str(programs.storm())
     with roomy_namespace() as where:
         command = [*where.enter, program, str(FOREVER_S), str(pause_us)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            yield
+            yield where, process.pid
             assert process.poll() is None, "the trickle of connections has ended early"
         finally:
             process.kill()

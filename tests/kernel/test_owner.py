@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.harness import TRANSITIONS, Record, Tracer, namespace
+from tests.bench.traffic import trickle
+from tests.harness import TRANSITIONS, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import looker
 from tests.programs.reading import (
@@ -288,3 +289,13 @@ def test_a_killed_server_ends_what_it_accepted_and_what_it_had_not() -> None:
         assert steps(found) == [*CHILD_BIRTH, "ESTABLISHED CLOSE"]
         assert {r["owner_is"] for r in found} == {"listener"}
     assert {r["pid"] for r in records if r["rport"] == port} == {client.pid}
+
+
+def test_a_process_that_connects_while_the_tracer_starts_has_its_pid() -> None:
+    with (
+        trickle(pause_us=1000) as (where, pid),
+        Tracer(*TRANSITIONS, "--netns", str(where.inode), "-c", "2000") as tracer,
+    ):
+        wait_until(lambda: tracer.process.poll() is not None, "so many records")
+    assert len(tracer.records) == 2000
+    assert {record["pid"] for record in tracer.records} == {pid}

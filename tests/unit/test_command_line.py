@@ -246,6 +246,8 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("--pid nginx", "'nginx' is a name", "--pid $(pgrep -d, -x nginx)"),
         ("--pid php-fpm8.2", "'php-fpm8.2' is a name", "-x php-fpm8.2)"),
         ("dump.pcap", "'dump.pcap' looks like a packet capture", "Debian's package tcptrace"),
+        ("a.cap", "'a.cap' looks like a packet capture", "Debian's package tcptrace"),
+        ("a.pcap.gz", "'a.pcap.gz' looks like a packet capture", "Debian's package tcptrace"),
         ("-j a.pcapng", "'a.pcapng' looks like a packet capture", "Debian's package tcptrace"),
         # the nearest name
         ("stats", "'stats' is no command", "did you mean states?"),

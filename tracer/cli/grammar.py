@@ -93,7 +93,7 @@ class Line(click.Group):
 def _unknown(name: str, known: list[str]) -> UsageError:
     if name.replace(",", "").isdecimal():
         return UsageError(f"{name!r} is no command", f"did you mean --pid {name}?")
-    if name.endswith((".pcap", ".pcapng", ".dmp")):
+    if name.removesuffix(".gz").endswith((".pcap", ".pcapng", ".cap", ".dmp")):
         return UsageError(
             f"{name!r} looks like a packet capture, which this tcptrace does not read",
             "the pcap analyser of the same name is Debian's package tcptrace",

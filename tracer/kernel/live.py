@@ -29,7 +29,7 @@ from tracer.kernel.ladder import climb
 from tracer.kernel.later import Later
 from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib
 from tracer.kernel.listening import Listening
-from tracer.kernel.passes import read_sockets
+from tracer.kernel.passes import find_pid_namespace, read_sockets
 from tracer.kernel.perf import PerfBuffers
 from tracer.kernel.ring import RingBuffers
 from tracer.kernel.settings import Settings
@@ -125,6 +125,7 @@ class LiveSource:
             self._drops = syn_drops.DropCounts(bpf, self.layout)
         if settings.kernel_cost:
             self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
+        find_pid_namespace(bpf)
         if "tracepoint" in self._ladder.rungs.values():
             tracefs.reach(self._attach)
         else:

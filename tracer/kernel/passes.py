@@ -17,6 +17,18 @@ def read_all(bpf: CoreObject, program: str, dtype: np.dtype[np.void]) -> Records
     return iterators.read_rows(bpf.open_iterator(program), dtype)
 
 
+def find_pid_namespace(bpf: CoreObject) -> None:
+    """Have the task iterator note this process's PID namespace: one row is enough for that.
+
+    Before anything is attached: an event may be the first to tell of a process, and its PID.
+    """
+    fd = bpf.open_iterator("tt_iter_task")
+    try:
+        os.read(fd, 1)
+    finally:
+        os.close(fd)
+
+
 def read_sockets(
     bpf: CoreObject,
     program: str,
