@@ -16,6 +16,7 @@ import pytest
 from tests.harness import Record, wait_until
 from tracer.session import Limits, Session, Settings
 from tracer.views.events import EventView
+from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.wire.filters import Filters
 
@@ -40,7 +41,10 @@ def told(path: Path, hold: int, rports: bool) -> list[Record]:
         limits = Limits()
         output = Output(path, force=True)
         session = Session(
-            settings, EventView(output, Notices(quiet=True), "json"), ready=ready.set, limits=limits
+            settings,
+            EventView(output, Notices(quiet=True), Look("json")),
+            ready=ready.set,
+            limits=limits,
         )
         thread = threading.Thread(target=session.run)
         thread.start()

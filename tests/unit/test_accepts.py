@@ -19,6 +19,7 @@ from tracer.errors import TracerError
 from tracer.player import Player
 from tracer.views.accept_rows import By
 from tracer.views.accepts import AcceptsView
+from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.wire.batch import Encoding, view
 from tracer.wire.layout import Layout, Records
@@ -39,10 +40,13 @@ def _packed(text: str) -> Records:
 class Session:
     """Frames of a session that is made up, and what the view shows of it."""
 
-    def __init__(self, wire: Layout, path: Path, form: str = "json", **options: Any) -> None:
+    def __init__(
+        self, wire: Layout, path: Path, form: str = "json", look: Look | None = None, **options: Any
+    ) -> None:
         self.wire, self.path = wire, path
         self.output = Output(path, force=True)
-        self.player = Player(AcceptsView(self.output, Notices(quiet=True), form, **options))
+        show = AcceptsView(self.output, Notices(quiet=True), look or Look(form), **options)
+        self.player = Player(show)
         self._encoding = Encoding(0, wire.dtypes["large"].itemsize)
         self.feed("HEAD", json.dumps(self.head()).encode())
         tasks = np.zeros(3, wire.dtypes["task_row"])
@@ -276,7 +280,7 @@ def test_the_table_has_rows_sums_bars_and_queues(wire: Layout, out: Path) -> Non
 def test_a_limit_leaves_the_biggest_and_says_how_many_it_leaves_out(
     wire: Layout, out: Path
 ) -> None:
-    session = Session(wire, out, "table", limit=2)
+    session = Session(wire, out, look=Look(limit=2))
     for pid, count in ((41, 3), (42, 5), (43, 1)):
         session.accepts(count, pid=pid)
     lines = session.end().splitlines()

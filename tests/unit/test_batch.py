@@ -128,7 +128,7 @@ def _calls(wire: Layout, count: int) -> int:
             player.feed(frame)
     finally:
         sys.setprofile(None)
-    spreads = show.table.transitions()
+    spreads = show.whole.transitions()
     assert sum(spread.count for spread in spreads.values()) == count
     return calls
 

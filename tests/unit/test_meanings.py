@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tracer.views import accepts, drops, handshake_words, listeners, states
+from tracer.views import accept_table, drops, handshake_table, listeners, states
 from tracer.views.meanings import COLUMNS, columns
 
 TITLES = {
-    "states": {h.title for h in (*states.HEADINGS, *states.TRANSITIONS)},
-    "accepts": {"LISTENER", "ACCEPTED BY", "PEER", *(h.title for h in accepts.NUMBERS)},
-    "handshakes": {"ROLE", "PEER", *handshake_words.OTHER_COLUMNS},
-    "listeners": {h.title for h in listeners.HEADINGS},
-    "drops": {h.title for h in (*drops.HEADINGS, drops.NETNS)},
+    "states": {c.title for c in (*states.PROCESS, *states.NUMBERS)}
+    | {c.title for c in states.TRANSITIONS},
+    "accepts": {"LISTENER", "ACCEPTED BY", "PEER", *(c.title for c in accept_table.NUMBERS)},
+    "handshakes": {"ROLE", "PEER", *(c.title for c in handshake_table.NUMBERS)},
+    "listeners": {c.title for c in listeners.COLUMNS},
+    "drops": {c.title for c in drops.COLUMNS},
 }
 # what they are called says it all
 PLAIN = {"PID", "PEER", "LISTENER", "COUNT", "LPORT", "NETNS", "p50", "p99", "max", "REFUSED"}

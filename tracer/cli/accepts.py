@@ -37,8 +37,7 @@ def accepts(by: str, **given: Any) -> None:
     show = AcceptsView(
         command.output,
         command.notices,
-        command.form,
+        command.look,
         By("listener" in keys, "pid" in keys, "comm" in keys, bits),
-        command.limit,
     )
     command.run(show)

@@ -34,5 +34,5 @@ def doctor(**given: Any) -> None:
     elif form == "csv":
         output.write(view.csv_lines(found))
     else:
-        output.write(view.lines(found))
+        output.write(view.lines(found, form))
     output.close()

@@ -25,4 +25,4 @@ def drops(syn: bool, **given: Any) -> None:
     )
     if not syn:
         command.notices.say("packets other than SYNs and final ACKs are not looked at: --syn")
-    command.run(DropsView(command.output, command.notices, command.form, command.limit))
+    command.run(DropsView(command.output, command.notices, command.look))

@@ -24,6 +24,6 @@ def events(**given: Any) -> None:
     count = values.count(given["count"], "--count") if given["count"] is not None else None
     command = Command(given)
     show = EventView(
-        command.output, command.notices, command.form, count, command.color, command.enough
+        command.output, command.notices, command.look, count, command.color, command.enough
     )
     command.run(show)

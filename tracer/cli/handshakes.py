@@ -38,11 +38,11 @@ def handshakes(**given: Any) -> None:
     by = _by(given["by"])
     slower = given["slower"]
     if slower is None and not given["failed"]:
-        show = HandshakesView(command.output, command.notices, command.form, by, command.limit)
+        show = HandshakesView(command.output, command.notices, command.look, by)
         command.run(show)
         return
     which = "--failed" if given["failed"] else "--slower"
-    for name in ("by", "interval", "limit"):
+    for name in ("by", "interval", "limit", "sort"):
         if given[name]:
             raise UsageError(
                 f"{which} shows single attempts, which --{name} says nothing about",
@@ -51,7 +51,7 @@ def handshakes(**given: Any) -> None:
     slower_ns = round(values.duration(slower, "--slower") * 1e9) if slower is not None else None
     command.run(
         AttemptsView(
-            command.output, command.notices, command.form, given["failed"], slower_ns, command.color
+            command.output, command.notices, command.look, given["failed"], slower_ns, command.color
         )
     )
 

@@ -25,4 +25,4 @@ def listeners(**given: Any) -> None:
         listen_stats=True,
         reconcile=True,
     )
-    command.run(ListenersView(command.output, command.notices, command.form, command.limit))
+    command.run(ListenersView(command.output, command.notices, command.look))

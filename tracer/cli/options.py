@@ -70,8 +70,16 @@ count = _option("-c", "--count", metavar="EVENTS", help="End after so many event
 interval = _option("-i", "--interval", metavar="TIME", help="A block every so often.")
 limit = _option("--limit", metavar="N", help="Rows at most; 0: all (20 on a terminal).")
 form = _option(
-    "-f", "--format", "form", default="table", metavar="FORM", help="table (default), json or csv."
+    "-f",
+    "--format",
+    "form",
+    default="table",
+    metavar="FORM",
+    help="table (default), json, csv or md.",
 )
+sort = _option("--sort", metavar="COLUMN", help="Rows by a column, biggest first; -COLUMN: last.")
+columns = _option("--columns", metavar="A,B,…", help="These columns alone, in this order.")
+no_header = _option("--no-header", is_flag=True, help="Without the line of the columns' names.")
 as_json = _option("-j", "--json", "as_json", is_flag=True, help="Same as --format json.")
 output = _option("-o", "--output", metavar="FILE", help="Results into a new file.")
 force = _option("--force", is_flag=True, help="Write over a file that exists.")
@@ -101,8 +109,8 @@ numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (alw
 
 # what every command that shows a session takes
 shown = _group(
-    *(form, as_json, output, force, source, keep, utc, numeric, color),
+    *(form, as_json, columns, no_header, output, force, source, keep, utc, numeric, color),
     *(tracing, common),
 )
 # and one that sums up
-summary = _group(limit, duration, interval, shown)
+summary = _group(limit, sort, duration, interval, shown)

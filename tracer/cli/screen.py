@@ -19,6 +19,7 @@ def is_for_screen(given: dict[str, Any]) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
     asks_for_lines = given.get("as_json") or given.get("form") != "table" or given.get("output")
+    asks_for_lines = asks_for_lines or given.get("columns") or given.get("no_header")
     if asks_for_lines or given.get("count") or given.get("source"):
         return False
     if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):

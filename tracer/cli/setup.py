@@ -17,12 +17,13 @@ from tracer.errors import TracerError, UsageError
 from tracer.player import Player
 from tracer.session import Limits, Session, Settings, replay
 from tracer.views.base import View
+from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.wire.recording import Writer
 
 TWICE_S = 0.1
 ATTACH = ("auto", "fexit", "raw", "tracepoint")
-FORMS = ("table", "json", "csv")
+FORMS = ("table", "json", "csv", "md")
 TRANSPORTS = ("auto", "perf", "ring")
 MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
 MOST_SOCKETS = 1 << 24
@@ -46,9 +47,21 @@ def read_form(given: dict[str, Any]) -> str:
     form: str = given.get("form", "table")
     if form not in FORMS:
         raise UsageError(f"--format {form!r} is not known", values.nearest(form, list(FORMS)))
-    if given.get("as_json") and form == "csv":
-        raise UsageError("--json and --format csv ask for two things", "give one of them")
+    if given.get("as_json") and form not in ("table", "json"):
+        raise UsageError(f"--json and --format {form} ask for two things", "give one of them")
     return "json" if given.get("as_json") else form
+
+
+def read_look(given: dict[str, Any], form: str) -> Look:
+    """How results are to look. Errors: UsageError."""
+    limit, columns = given.get("limit"), given.get("columns")
+    return Look(
+        form=form,
+        limit=values.limit(limit) if limit is not None else None,
+        sort=given.get("sort") or "",
+        columns=values.columns(columns) if columns is not None else (),
+        header=not given.get("no_header"),
+    )
 
 
 def read_attach(given: dict[str, Any]) -> str:
@@ -164,8 +177,7 @@ class Command:
             if given.get(name) is not None:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
         self.attach = read_attach(given)
-        text = given.get("limit")
-        self.limit = values.limit(text) if text is not None else None
+        self.look = read_look(given, self.form)
         self.notices = Notices(bool(given.get("quiet")))
         path = given.get("output")
         self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))

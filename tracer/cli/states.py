@@ -25,5 +25,5 @@ def states(**given: Any) -> None:
         snapshots=True,
         kinds=frozenset({"state", "accept"}),
     )
-    show = StatesView(command.output, command.notices, command.form, command.limit)
+    show = StatesView(command.output, command.notices, command.look)
     command.run(show)

@@ -83,6 +83,17 @@ def limit(text: str) -> int:
     return 0 if text == "0" else count(text, "--limit")
 
 
+def columns(text: str) -> tuple[str, ...]:
+    """`PID,ESTAB`: columns in the order given."""
+    found = tuple(split((text,)))
+    if "" in found:
+        raise UsageError("--columns holds an empty name", "give them like --columns PID,PROCESS")
+    for name in found:
+        if found.count(name) > 1:
+            raise UsageError(f"--columns names {name!r} twice", "give each once")
+    return found
+
+
 def keys(text: str, known: tuple[str, ...]) -> tuple[frozenset[str], tuple[int, int] | None]:
     """`listener,peer/24`: the keys of --by, and how many bits of a peer's address are one.
 

@@ -54,21 +54,8 @@ class Row:
     process: Process | None = None
     comm: str | None = None
     peer: str | None = None
-
-    def names(self, by: By, with_netns: bool) -> list[str]:
-        """The words of its row in the table."""
-        found = []
-        if with_netns:
-            found.append(str(self.listener.netns) if self.listener else "-")
-        if by.listener:
-            found.append(self.listener.name if self.listener else "-")
-        if by.pid:
-            found.append(process_name(self.process) if self.accepted else "(nobody)")
-        elif by.comm:
-            found.append(escape(self.comm or "-") if self.accepted else "(nobody)")
-        if by.peer_bits:
-            found.append(self.peer or "-")
-        return found
+    sum_of: int = 0  # rows, if it is their sum
+    knows_failures: bool = True
 
     def keys(self, by: By, facts: Facts) -> dict[str, object]:
         """The keys of its record."""
@@ -110,19 +97,13 @@ class Totals:
         return [row for block in self.blocks for row in block.rows]
 
 
-def failures(failed: dict[str, int]) -> str:
-    """`9 EMFILE !`; 0 where none failed."""
-    if not failed:
-        return "0"
-    return ", ".join(f"{count} {name}" for name, count in sorted(failed.items())) + " !"
-
-
 def gather(
     counted: AcceptTable,
     queues: Queues,
     before: dict[int, tuple[int, int]],
     by: By,
     facts: Facts,
+    knows_failures: bool = True,
 ) -> Totals:
     """Put rows together. `before` is what the queues had counted when the span began."""
     groups = counted.groups()
@@ -142,8 +123,12 @@ def gather(
         blocks[key[0]].rows.append(row)
     for block in blocks.values():
         block.rows.sort(key=_trouble)
+        for row in (*block.rows, *([block.sum] if block.sum else [])):
+            row.knows_failures = knows_failures
         if len(block.rows) == 1:
             block.sum = None
+        elif block.sum:
+            block.sum.sum_of = len(block.rows)
     whole = counted.gather([-1 if group.error else 0 for group in groups], 1)[0]
     return Totals(
         sorted(blocks.values(), key=lambda block: _trouble(block.sum or block.rows[0])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from errno import EMFILE
 from itertools import pairwise
 
@@ -10,27 +11,20 @@ from tracer.errors import TracerError
 from tracer.flows.accepting import AcceptTable, Owner, Queue, Queues
 from tracer.flows.histogram import DECADES, Histogram
 from tracer.flows.tally import Outcome
-from tracer.views.accept_rows import By, Row, Totals, failures, gather, process_name
+from tracer.views.accept_rows import By, Row, Totals, gather, process_name
+from tracer.views.accept_table import NUMBERS, key_columns, with_sums
+from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.views.scope import probes
-from tracer.views.spreads import SHARES, percentiles, quantile
+from tracer.views.spreads import percentiles
 from tracer.views.summary import Block, Document, SummaryView
-from tracer.views.tables import Heading, table
+from tracer.views.tables import Column, Part
 from tracer.views.text import duration
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
 BAR = 40  # characters of the longest bar
 WAITS = ("count", "sum", "min", "p50", "p90", "p99", "p999", "max")
-NUMBERS = (
-    *(Heading(name) for name in ("ACCEPTS", "FAILED")),
-    Heading("MEAN", spare=3),
-    Heading("p50"),
-    Heading("p90", spare=2),
-    Heading("p99"),
-    Heading("p99.9", spare=4),
-    Heading("max", spare=1),
-)
 ERRORS = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "EPERM")
 
 
@@ -46,12 +40,11 @@ class AcceptsView(SummaryView):
         self,
         output: Output,
         notices: Notices,
-        form: str = "table",
+        look: Look | None = None,
         by: By | None = None,
-        limit: int | None = None,
     ) -> None:
-        super().__init__(output, notices, form, limit)
         self._by = by or By()
+        super().__init__(output, notices, look)
 
     def start(self) -> None:
         """Begin to gather. Errors: TracerError for a recording without accepts."""
@@ -120,64 +113,30 @@ class AcceptsView(SummaryView):
         """What sees the accepts."""
         return probes(self.head, "accept")
 
-    def _found(self, block: Block) -> tuple[AcceptTable, Totals, list[Row]]:
+    def shown(self) -> Sequence[Column[Row]]:
+        """What --by asks for, then the numbers."""
+        return (*key_columns(self._by), *NUMBERS)
+
+    def _found(self, block: Block) -> tuple[AcceptTable, Totals, list[Row], list[str]]:
         if block.total:
             self._absorb()
         counted = self._whole if block.total else self._part
         before = {} if block.total else self._counters_before
-        found = gather(counted, self._queues, before, self._by, self.facts)
-        return counted, found, found.rows[: self.limit or None]
+        found = gather(counted, self._queues, before, self._by, self.facts, self._knows_failures)
+        return counted, found, *self.chosen(found.rows)
 
-    def lines(self, block: Block) -> list[str]:
+    def parts(self, block: Block) -> list[Part]:
         """The table, the histogram, and the queues."""
-        counted, found, rows = self._found(block)
-        return [
-            *self._table(found, {id(row) for row in rows}),
-            *_bars(found.whole),
-            *self._descriptor_lines(counted),
-            *self._queue_lines(found),
-        ]
+        counted, found, rows, more = self._found(block)
+        table = self.table(rows if self.look.sort else with_sums(found, rows))
+        if not self.look.columns and not found.several_netns:
+            table = replace(table, columns=[c for c in table.columns if c.title != "NETNS"])
+        told = [*_bars(found.whole), *self._descriptor_lines(counted), *self._queue_lines(found)]
+        return [table, *more, *told]
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each row."""
-        _, _, rows = self._found(block)
-        return [self._document(row) for row in rows]
-
-    def _table(self, found: Totals, shown: set[int]) -> list[str]:
-        by, netns = self._by, found.several_netns
-        words = [
-            heading
-            for heading, wanted in (
-                (Heading("NETNS"), netns),
-                (Heading("LISTENER", words=True), by.listener),
-                (Heading("ACCEPTED BY", words=True), by.pid or by.comm),
-                (Heading("PEER", words=True), by.peer_bits),
-            )
-            if wanted
-        ]
-        lines = []
-        for block in found.blocks:
-            rows = [row for row in block.rows if id(row) in shown]
-            lines += [[*row.names(by, netns), *self._numbers(row)] for row in rows]
-            if rows and block.sum:
-                names = block.sum.names(by, netns)
-                # in the first column after the listener's
-                at = min(netns + by.listener, len(names) - 1)
-                names[at:] = [f"(all {len(block.rows)})", *[""] * (len(names) - at - 1)]
-                lines.append([*names, *self._numbers(block.sum)])
-        text = table([*words, *NUMBERS], lines, self.output.width)
-        left = len(found.rows) - len(shown)
-        return [*text, f"... {left} more (--limit 0)"] if left else text
-
-    def _numbers(self, row: Row) -> list[str]:
-        waits, mean = row.waits, row.waits.mean
-        return [
-            str(waits.count),
-            failures(row.failed) if self._knows_failures else "-",
-            "-" if mean is None else duration(mean),
-            *(quantile(waits, share) for _, share in SHARES),
-            duration(waits.most) if waits.exact else "-",
-        ]
+        return [self._document(row) for row in self._found(block)[2]]
 
     def _descriptor_lines(self, counted: AcceptTable) -> list[str]:
         """One line for each process that failed for want of a descriptor."""

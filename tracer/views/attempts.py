@@ -11,6 +11,7 @@ from tracer.flows.tally import Outcome
 from tracer.views.columns import Facts
 from tracer.views.events import EventView
 from tracer.views.handshake_words import WELL
+from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.views.text import duration
 from tracer.wire.batch import Batch
@@ -27,12 +28,12 @@ class AttemptsView(EventView):
         self,
         output: Output,
         notices: Notices,
-        form: str,
+        look: Look,
         failed: bool,
         slower_ns: int | None,
         color: bool = False,
     ) -> None:
-        super().__init__(output, notices, form, color=color)
+        super().__init__(output, notices, look, color=color)
         self._failed, self._slower_ns = failed, slower_ns
         self._left_out = {"FAILED": 0, "SLOWER": 0}
         self._sockets: Records | None = None

@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import asdict, dataclass
 
-from tracer.views.tables import Heading, table
+from tracer.views.tables import Column, Part, Table, render
 
 
 @dataclass(frozen=True)
@@ -46,32 +46,37 @@ class Report:
     not_traced: str
 
 
-def lines(report: Report) -> list[str]:
-    """The report for people."""
-    found = [f"doctor  {report.host}  {report.kernel}  libbpf {report.libbpf}"]
-    found += table(
-        [Heading(t, words=True) for t in ("SUBJECT", "STATUS", "ATTACH")],
-        [(p.subject, p.status, p.attach) for p in report.probes],
-    )
+PROBES: tuple[Column[Finding], ...] = (
+    Column("SUBJECT", lambda p: p.subject, words=True),
+    Column("STATUS", lambda p: p.status, words=True),
+    Column("ATTACH", lambda p: p.attach, words=True),
+)
+CAPABILITIES: tuple[Column[Capability], ...] = (
+    Column("CAPABILITY", lambda c: c.name, words=True),
+    Column("HERE", lambda c: "yes" if c.have else "no", words=True),
+    Column("NEEDED", lambda c: "yes" if c.needed else "for more", words=True),
+    Column("FOR", lambda c: c.purpose, words=True),
+)
+
+
+def lines(report: Report, form: str = "table") -> list[str]:
+    """The report for people, as plain tables or in Markdown."""
+    return render(_parts(report), form)
+
+
+def _parts(report: Report) -> list[Part]:
+    capabilities = Table(CAPABILITIES, report.capabilities)
+    found: list[Part] = [f"doctor  {report.host}  {report.kernel}  libbpf {report.libbpf}"]
+    found.append(Table(PROBES, report.probes))
     if all(probe.status == "unknown" for probe in report.probes):
         found.append(f"{report.probes[0].why}; run it as: sudo tcptrace doctor")
-        return [*found, *_capabilities(report), *_rest(report)]
+        return [*found, capabilities, *_rest(report)]
     for probe in report.probes:
         if probe.why:
             found.append(f"{probe.subject}: {probe.why}")
         if probe.costs:
             found.append(f"{probe.subject}: {probe.costs}")
-    return [*found, *_capabilities(report), *_rest(report)]
-
-
-def _capabilities(report: Report) -> list[str]:
-    return table(
-        [Heading(t, words=True) for t in ("CAPABILITY", "HERE", "NEEDED", "FOR")],
-        [
-            (c.name, "yes" if c.have else "no", "yes" if c.needed else "for more", c.purpose)
-            for c in report.capabilities
-        ],
-    )
+    return [*found, capabilities, *_rest(report)]
 
 
 def _rest(report: Report) -> list[str]:

@@ -12,21 +12,11 @@ from tracer.views.closing import explain_lost, explain_nothing
 from tracer.views.reconciled import gone_lines, proof_document, proof_lines
 from tracer.views.scope import probes
 from tracer.views.summary import Block, Document, SummaryView
-from tracer.views.tables import Heading, limited, table
+from tracer.views.tables import Column, Part
 from tracer.views.text import escape
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
-HEADINGS = (
-    Heading("WHERE", words=True, spare=3),
-    Heading("REASON", words=True),
-    Heading("AT", words=True, spare=2),
-    Heading("OWNER", words=True),
-    Heading("LPORT"),
-    Heading("COUNT"),
-    Heading("RATE/s", spare=1),
-)
-NETNS = Heading("NETNS")
 # the function that decides, by stage
 DECIDES = {"syn": "tcp_conn_request", "ack": "tcp_check_req"}
 MEANINGS = {
@@ -38,7 +28,7 @@ MEANINGS = {
     "lsm": "a security module refused it",
     "other": "no memory, or a security module; the kernel's counters do not say which",
 }
-COLUMNS = (
+MEMBERS = (
     *("layer", "reason", "stage", "answer", "location", "pid", "comm", "netns", "lport"),
     *("listener_cookie", "count", "rate", "expected", "meaning"),
 )
@@ -53,6 +43,31 @@ class Moment:
     table: DropTable
     told: Counters
     kernel: Counters
+
+
+@dataclass(frozen=True)
+class Row:
+    """Packets dropped at one place: its stage and reason, the listener's owner."""
+
+    place: Place
+    stage: str
+    reason: str
+    owner: tuple[int, int]
+    owner_text: str | None
+    count: int
+    rate: float
+
+
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("WHERE", lambda row: "tcp", words=True, spare=3),
+    Column("REASON", lambda row: row.reason, words=True),
+    Column("AT", lambda row: DECIDES[row.stage], words=True, spare=2),
+    Column("OWNER", lambda row: row.owner_text, words=True),
+    Column("LPORT", lambda row: row.place.port),
+    Column("COUNT", lambda row: row.count),
+    Column("RATE/s", lambda row: row.rate, "{:.1f}".format, spare=1),
+    Column("NETNS", lambda row: row.place.netns),
+)
 
 
 class DropsView(SummaryView):
@@ -119,25 +134,29 @@ class DropsView(SummaryView):
         """What sees the drops."""
         return probes(self.head, "syn_drop")
 
-    def _found(self, block: Block) -> tuple[DropTable, list[tuple[Place, int]]]:
+    def shown(self) -> Sequence[Column[Row]]:
+        """Where, why, whose, how many; NETNS is left out where there is one."""
+        return COLUMNS
+
+    def _all(self, block: Block) -> list[Row]:
         found = self._now().table.since(self._before(block).table)
         places = sorted(found.packets.items(), key=lambda item: (-item[1], str(item[0])))
-        return found, places
+        return [self._row(place, count, found, block.span_ns) for place, count in places]
 
-    def lines(self, block: Block) -> list[str]:
+    def parts(self, block: Block) -> list[Part]:
         """Places, the worst first; cookies are none."""
-        found, places = self._found(block)
-        drops = [(place, count) for place, count in places if not self._is_cookie(place)]
-        return [*self._table(drops, found, block.span_ns), *self._cookies(places)]
+        found = self._all(block)
+        drops = [row for row in found if not self._is_cookie(row.place)]
+        rows, more = self.chosen(drops)
+        table = self.table(rows)
+        if not self.look.columns and len({row.place.netns for row in drops}) < 2:
+            table = replace(table, columns=[c for c in table.columns if c.title != "NETNS"])
+        return [table, *more, *self._cookies(found)]
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each place."""
-        found, places = self._found(block)
-        return [
-            self._document(place, count, found, block.span_ns)
-            for place, count in places
-            if not self._is_cookie(place)
-        ]
+        drops = [row for row in self._all(block) if not self._is_cookie(row.place)]
+        return [self._document(row) for row in self.chosen(drops)[0]]
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """What the kernel counted in the block, beside what is explained."""
@@ -150,50 +169,41 @@ class DropsView(SummaryView):
 
     def columns(self) -> Sequence[str]:
         """The members of a record."""
-        return COLUMNS
+        return MEMBERS
 
     def _is_cookie(self, place: Place) -> bool:
         return self.facts.answers[place.answer] == "cookie"
 
-    def _table(self, drops: list[tuple[Place, int]], found: DropTable, span_ns: int) -> list[str]:
-        several = len({place.netns for place, _ in drops}) > 1
-        rows = []
-        for place, count in drops:
-            stage = self.facts.stages[place.stage]
-            reason = f"{stage.upper()}: {self.facts.causes[place.cause]}"
-            if self.facts.answers[place.answer] == "rst":
-                reason += ", RST sent"
-            row = ["tcp", reason, DECIDES[stage], self._owner(place, found), str(place.port)]
-            row += [str(count), f"{_rate(count, span_ns):.1f}"]
-            rows.append([*row, str(place.netns)] if several else row)
-        shown, more = limited(rows, self.limit)
-        return table([*HEADINGS, NETNS] if several else HEADINGS, shown, self.output.width) + more
+    def _row(self, place: Place, count: int, found: DropTable, span_ns: int) -> Row:
+        stage = self.facts.stages[place.stage]
+        reason = f"{stage.upper()}: {self.facts.causes[place.cause]}"
+        if self.facts.answers[place.answer] == "rst":
+            reason += ", RST sent"
+        owner = found.owners.get(place, (0, 0))
+        process = self.facts.process(*owner)
+        name = f"{escape(process.comm)}[{process.pid or '-'}]" if process else None
+        return Row(place, stage, reason, owner, name, count, _rate(count, span_ns))
 
-    def _owner(self, place: Place, found: DropTable) -> str:
-        process = self.facts.process(*found.owners.get(place, (0, 0)))
-        return f"{escape(process.comm)}[{process.pid or '-'}]" if process else "-"
-
-    def _cookies(self, places: list[tuple[Place, int]]) -> list[str]:
-        sent = sum(count for place, count in places if self._is_cookie(place))
+    def _cookies(self, rows: list[Row]) -> list[str]:
+        sent = sum(row.count for row in rows if self._is_cookie(row.place))
         return [f"cookies: {sent} SYNs answered with one, not dropped"] if sent else []
 
-    def _document(self, place: Place, count: int, found: DropTable, span_ns: int) -> Document:
-        facts = self.facts
-        process = facts.process(*found.owners.get(place, (0, 0)))
-        stage, cause = facts.stages[place.stage], facts.causes[place.cause]
+    def _document(self, row: Row) -> Document:
+        facts, place = self.facts, row.place
+        process, cause = facts.process(*row.owner), facts.causes[place.cause]
         return {
             "layer": "tcp",
             "reason": cause,
-            "stage": stage,
+            "stage": row.stage,
             "answer": facts.answers[place.answer],
-            "location": DECIDES[stage],
+            "location": DECIDES[row.stage],
             "pid": process.pid if process else None,
             "comm": process.comm if process else None,
             "netns": place.netns,
             "lport": place.port,
             "listener_cookie": f"{place.listener:x}" if place.listener else None,
-            "count": count,
-            "rate": round(_rate(count, span_ns), 3),
+            "count": row.count,
+            "rate": round(row.rate, 3),
             "expected": False,
             "meaning": MEANINGS[cause],
         }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tracer.flows.tally import Lost, Outcome
-from tracer.views import lines
+from tracer.views import lines, markdown
 from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import EVENTS, Facts, csv_header, document, rows
+from tracer.views.look import TABLES, Look
 from tracer.views.output import Notices, Output
 from tracer.views.text import escape
 from tracer.wire.batch import Batch
@@ -19,7 +20,7 @@ from tracer.wire.head import Head
 
 
 class EventView(View):
-    """Shows every record. `form` is table, json or csv; after `count` it calls `enough`."""
+    """Shows every record; after `count` of them it calls `enough`."""
 
     needs = ("records",)
     gathers = False
@@ -28,14 +29,16 @@ class EventView(View):
         self,
         output: Output,
         notices: Notices,
-        form: str = "table",
+        look: Look | None = None,
         count: int | None = None,
         color: bool = False,
         enough: Callable[[], None] = lambda: None,
     ) -> None:
-        self._output, self._notices = output, notices
+        self._output, self._notices, self._look = output, notices, look or Look()
+        self._look.check(lines.COLUMNS, csv_header(list(EVENTS)))
+        self._columns = self._look.choose(lines.COLUMNS) if self._look.form in TABLES else []
         self._color = color
-        self._form, self._count = form, count
+        self._form, self._count = self._look.form, count
         self._shown, self._enough = 0, enough
         self._facts: Facts
         self._options: dict[str, str] = {}
@@ -45,10 +48,19 @@ class EventView(View):
         self._facts = facts
         self._options = head.filters
         self._kinds = [kind for kind in EVENTS if kind in head.kinds]
-        if self._form == "csv":
-            self._output.write([",".join(csv_header(self._kinds))])
+        self._members = self._look.columns or csv_header(self._kinds)
+        titles = [column.title for column in self._columns]
+        first = _scope(facts, head)
+        if self._form == "md":
+            headings = [(title, True) for title in titles]
+            self._output.write([markdown.preformatted(first), "", *markdown.table(headings, [])])
+        elif self._look.header:
+            if self._form == "csv":
+                self._output.write([",".join(self._members)])
+            elif self._form == "table":
+                self._output.write([first, lines.join(titles, self._columns)])
         elif self._form == "table":
-            self._output.write([_scope(facts, head), lines.HEADER])
+            self._output.write([first])
 
     def batch(self, batch: Batch) -> None:
         """Show one batch. A task record names a process from its own moment on."""
@@ -70,17 +82,23 @@ class EventView(View):
         self._output.write(shown)
 
     def _show(self, kind: str, row: object) -> str:
-        if self._form == "table":
-            return lines.line(kind, row, self._facts)
+        if self._form in TABLES:
+            event = lines.Event(kind, row, self._facts)
+            return self._line([column.cell(event) for column in self._columns])
         values = document(kind, row, self._facts)
         if self._form == "json":
             return _json(values)
         return self._csv(values)
 
+    def _line(self, cells: Sequence[str]) -> str:
+        if self._form == "md":
+            return markdown.row([markdown.cell(cell) for cell in cells])
+        return lines.join(cells, self._columns)
+
     def _csv(self, values: dict[str, object]) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="")
-        writer.writerow([_cell(values.get(name)) for name in csv_header(self._kinds)])
+        writer.writerow([_cell(values.get(name)) for name in self._members])
         return text.getvalue()
 
     def lost(self, lost: list[Lost]) -> None:
@@ -95,13 +113,21 @@ class EventView(View):
                 "why": one.why,
                 "of": one.of,
             }
-            if self._form == "table":
+            if self._form in TABLES:
                 time = self._facts.clock.time(one.mono_ns)
-                text = f"{time} lost      {one.count} {one.of} records ({one.why})"
-                shown.append(f"\x1b[1;31m{text}\x1b[0m" if self._color else text)
+                shown.append(self._lost_line(time, f"{one.count} {one.of} records ({one.why})"))
             else:
                 shown.append(_json(values) if self._form == "json" else self._csv(values))
         self._output.write(shown)
+
+    def _lost_line(self, time: str, text: str) -> str:
+        """Whatever the columns: that something is missing is always told in full."""
+        if self._form == "md":
+            cells = [time, "lost", text][: len(self._columns)]
+            cells[-1] = text
+            return self._line([*cells, *["-"] * (len(self._columns) - len(cells))])
+        line = f"{time} lost      {text}"
+        return f"\x1b[1;31m{line}\x1b[0m" if self._color else line
 
     def notice(self, text: str) -> None:
         """Something about the session, beside the results."""

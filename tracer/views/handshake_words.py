@@ -9,11 +9,6 @@ from tracer.views.text import duration, escape
 
 WELL = "OK"
 NO_ANSWER = ("TIMEOUT", "GAVE_UP", "SYN_ACK_TIMEOUT")
-OTHER_COLUMNS = (
-    *("TRIES", "OK", "REFUSED", "RESET", "NO_ANSWER", "OTHER", "PENDING"),
-    *("p50", "p99", "max", "RTX"),
-)
-SPARED = {"OTHER": 3, "RESET": 4, "max": 2, "RTX": 1}  # where a terminal is too narrow
 FIRST_RTO_NS = 1_000_000_000  # TCP_TIMEOUT_INIT, include/net/tcp.h
 MANY = 0.01  # of all tries without an answer: worth a mark
 ALIKE = 1.05  # spans that differ by less are told as one
@@ -36,32 +31,6 @@ BEYOND = {
 def shown(key: object) -> str:
     """A key of a group as a cell."""
     return "-" if key is None else escape(str(key))
-
-
-def cells(group: Group, facts: Facts) -> list[str]:
-    """OTHER_COLUMNS of a group."""
-    names = facts.layout.enums["outcome"]
-    outcomes = group.outcomes()
-    well, refused, reset = (outcomes.get(names[name], 0) for name in (WELL, "REFUSED", "RESET"))
-    silent = sum(outcomes.get(names[name], 0) for name in NO_ANSWER)
-    other = group.ended - well - refused - reset - silent
-    mark = " !" if silent > MANY * group.attempts else ""
-    return [
-        *(str(count) for count in (group.attempts, well, refused, reset)),
-        f"{silent}{mark}",
-        *(str(count) for count in (other, group.pending)),
-        *_spans(group.ended_as(names[WELL])),
-        str(group.again),
-    ]
-
-
-def _spans(well: Group) -> list[str]:
-    latency = well.latency()
-    half, tail = latency.quantile(0.5), latency.quantile(0.99)
-    if half is None or tail is None:
-        return ["-", "-", "-"]
-    slow = " !" if tail >= FIRST_RTO_NS and well.again else ""
-    return [duration(half), duration(tail) + slow, duration(latency.most)]
 
 
 def sentences(found: list[tuple[tuple[object, ...], Group]], facts: Facts) -> list[str]:

@@ -7,25 +7,19 @@ from collections.abc import Sequence
 from tracer.flows.drops import Counters
 from tracer.flows.handshakes import OPENS, Group, HandshakeTable, Opens
 from tracer.views.handshake_keys import By
-from tracer.views.handshake_words import (
-    BEYOND,
-    OTHER_COLUMNS,
-    SPARED,
-    WELL,
-    cells,
-    sentences,
-    shown,
-)
+from tracer.views.handshake_table import NUMBERS, Row
+from tracer.views.handshake_words import BEYOND, WELL, sentences, shown
+from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
+from tracer.views.schema import OUTCOMES
 from tracer.views.spreads import NAMES, percentiles
 from tracer.views.summary import Block, Document, SummaryView
-from tracer.views.tables import Heading, limited, table
+from tracer.views.tables import Column, Part
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
 SPREADS = ("latency_us", "rtt_us")
-Found = list[tuple[tuple[object, ...], Group]]
 
 
 class HandshakesView(SummaryView):
@@ -40,17 +34,16 @@ class HandshakesView(SummaryView):
         self,
         output: Output,
         notices: Notices,
-        form: str = "table",
+        look: Look | None = None,
         by: By | None = None,
-        limit: int | None = None,
     ) -> None:
-        super().__init__(output, notices, form, limit)
         self._by = by or By()
+        super().__init__(output, notices, look)
 
     def start(self) -> None:
         """Begin to gather."""
         self._sockets: Records | None = None
-        self.table, self._since = self._empty(), self._empty()
+        self.whole, self._since = self._empty(), self._empty()
         self._opens, self._witness = Opens(self.facts.layout), Witness(OPENS, BEYOND)
 
     def _empty(self) -> HandshakeTable:
@@ -74,7 +67,7 @@ class HandshakesView(SummaryView):
 
     def turn(self) -> None:
         """What the interval brought belongs to the whole."""
-        self.table.merge(self._since)
+        self.whole.merge(self._since)
         self._since = self._empty()
 
     # --- forms ----------------------------------------------------------------
@@ -83,29 +76,28 @@ class HandshakesView(SummaryView):
         """What passive latency is measured from."""
         return "passive timed from the SYN-ACK"
 
-    def _found(self, block: Block) -> Found:
+    def shown(self) -> Sequence[Column[Row]]:
+        """What --by asks for, then the numbers."""
+        return (*(_of_key(i, name) for i, name in enumerate(self._by.names)), *NUMBERS)
+
+    def _found(self, block: Block) -> tuple[list[Row], list[str]]:
         if block.total:
             self.turn()
-        counted = self.table if block.total else self._since
+        counted = self.whole if block.total else self._since
         groups = counted.groups(self._sockets, self._by.label(self.facts))
-        return sorted(groups.items(), key=self._trouble)
+        found = sorted(groups.items(), key=self._trouble)
+        return self.chosen([Row(name, group, self.facts) for name, group in found])
 
     def _trouble(self, one: tuple[tuple[object, ...], Group]) -> tuple[int, int, str]:
         name, group = one
         well = group.outcomes().get(self.facts.layout.enums["outcome"][WELL], 0)
         return well - group.attempts, -group.attempts, str(name)
 
-    def lines(self, block: Block) -> list[str]:
+    def parts(self, block: Block) -> list[Part]:
         """The table, and in words what its numbers mean."""
-        found, more = limited(self._found(block), self.limit)
-        words = [
-            Heading(name.upper(), words=name in ("role", "peer", "raddr", "comm"))
-            for name in self._by.names
-        ]
-        numbers = [Heading(name, spare=SPARED.get(name, 0)) for name in OTHER_COLUMNS]
-        rows = [[*map(shown, name), *cells(group, self.facts)] for name, group in found]
-        lines = table([*words, *numbers], rows, self.output.width)
-        return [*lines, *more, *sentences(found, self.facts)]
+        rows, more = self._found(block)
+        told = sentences([(row.name, row.group) for row in rows], self.facts)
+        return [self.table(rows), *more, *told]
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """The kernel's account of the whole; none where filters leave out some of it."""
@@ -118,8 +110,7 @@ class HandshakesView(SummaryView):
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each group."""
-        found, _ = limited(self._found(block), self.limit)
-        return [self._document(*one) for one in found]
+        return [self._document(row.name, row.group) for row in self._found(block)[0]]
 
     def _document(self, name: tuple[object, ...], group: Group) -> Document:
         facts = self.facts
@@ -146,16 +137,22 @@ class HandshakesView(SummaryView):
         return (
             *self._by.names,
             *("attempts", "pending", "oldest_pending_us", "oldest_pending_at_least_us"),
-            *self.facts.outcomes.values(),
+            *OUTCOMES,
             *(f"{spread}_{name}" for spread in SPREADS for name in NAMES),
             *("latency_from", "syn_retransmits", "syncookies"),
         )
 
     def cells(self, document: Document) -> Document:
         """Counts by outcome that are not told are 0."""
-        found: Document = dict.fromkeys(self.facts.outcomes.values(), 0)
+        found: Document = dict.fromkeys(OUTCOMES, 0)
         found |= document | document["outcomes"]
         for spread in SPREADS:
             parts = document[spread] or {}
             found |= {f"{spread}_{name}": value for name, value in parts.items()}
         return found
+
+
+def _of_key(place: int, name: str) -> Column[Row]:
+    """A column of what --by asks for."""
+    words = name in ("role", "peer", "raddr", "comm")
+    return Column(name.upper(), lambda row: row.name[place], shown, words)

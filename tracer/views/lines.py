@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from errno import errorcode
 
 from tracer.views.columns import Facts, Row, owner_is
+from tracer.views.tables import Column
 from tracer.views.text import address, duration, endpoint, escape
 
-HEADER = f"{'TIME':15} {'KIND':9} {'LOCAL':21} {'REMOTE':21} {'PROCESS':24} EVENT"
+
+@dataclass(frozen=True)
+class Event:
+    """A record, and what it must be read with."""
+
+    kind: str
+    row: Row
+    facts: Facts
+
+    def local(self) -> str:
+        """Where it is here."""
+        return endpoint(address(self.row.laddr), self.row.lport)
+
+    def remote(self) -> str | None:
+        """Where the other side is, if it has one."""
+        row = self.row
+        return endpoint(address(row.raddr), row.rport) if _has_peer(row) else None
+
+
+COLUMNS: tuple[Column[Event], ...] = (
+    Column("TIME", lambda e: e.facts.clock.time(e.row.mono_ns), words=True, width=15),
+    Column("KIND", lambda e: e.kind, words=True, width=9),
+    Column("LOCAL", Event.local, words=True, width=21),
+    Column("REMOTE", Event.remote, words=True, width=21),
+    Column("PROCESS", lambda e: owner(e.row, e.facts), words=True, width=24),
+    Column("EVENT", lambda e: _WHAT[e.kind](e.row, e.facts), words=True),
+)
 
 
 def line(kind: str, row: Row, facts: Facts) -> str:
     """One record as a line, without its end."""
-    what = _WHAT[kind](row, facts)
-    local = endpoint(address(row.laddr), row.lport)
-    remote = endpoint(address(row.raddr), row.rport) if _has_peer(row) else "-"
-    process = owner(row, facts)
-    return (
-        f"{facts.clock.time(row.mono_ns)} {kind:9} {local:21} {remote:21} {process:24} {what}"
-    ).rstrip()
+    event = Event(kind, row, facts)
+    return join([column.cell(event) for column in COLUMNS], COLUMNS)
+
+
+def join(cells: Sequence[str], columns: Sequence[Column[Event]]) -> str:
+    """Cells as a line, without its end: each as wide as its column, or wider."""
+    padded = [cell.ljust(column.width) for cell, column in zip(cells, columns, strict=True)]
+    return " ".join(padded).rstrip()
 
 
 def _has_peer(row: Row) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,32 +14,79 @@ from tracer.views.closing import explain_lost
 from tracer.views.reconciled import Witness, proof_document
 from tracer.views.scope import probes
 from tracer.views.summary import Block, Document, SummaryView
-from tracer.views.tables import Heading, limited, table
+from tracer.views.tables import Column, Part
 from tracer.views.text import address, endpoint, escape
 from tracer.wire.layout import Records
 
-HEADINGS = (
-    Heading("LISTENER", words=True),
-    Heading("OWNER", words=True),
-    Heading("QUEUE"),
-    Heading("PEAK"),
-    Heading("MAX"),
-    Heading("SET BY", words=True, spare=2),
-    Heading("FULL"),
-    Heading("SYNQ", spare=3),
-    Heading("PEAK", spare=4),
-    Heading("MAX", spare=5),
-    Heading("ACC/s", spare=1),
-    Heading("OVERFL"),
-    Heading("DROPS"),
-)
 ANY = (b"\0" * 16, b"\0" * 10 + b"\xff\xff" + b"\0" * 4)
-COLUMNS = (
+MEMBERS = (
     *("listener_addr", "listener_port", "listener_pid", "listener_comm"),
     *("listener_cookie", "netns", "holders", "reuseport", "defer_accept", "fastopen"),
     *("accept_queue", "accept_queue_peak", "accept_queue_max", "max_set_by", "full_us"),
     *("syn_queue", "syn_queue_peak", "syn_queue_max", "finished", "accepts", "reset_in_queue"),
     *("never_accepted", "overflows", "syn_drops", "cookies_sent", "opened", "closed"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A listening socket over a span; what it is called, and who owns it."""
+
+    one: Listener
+    span_ns: int
+    name: str
+    owner: str | None
+    syn_queue_peak: int | None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it does not listen any more."""
+        return bool(self.one.row["closed_ns"])
+
+    def depth(self, queue: str) -> int | None:
+        """How many wait now."""
+        return None if self.closed else int(self.one.row[f"{queue}_queue"])
+
+    def limit(self) -> int:
+        """Of both queues."""
+        return int(self.one.row["accept_queue_max"])
+
+    def full(self) -> float:
+        """Share of the span that the accept queue was full."""
+        return _full_ns(self.one, self.span_ns) / self.span_ns if self.span_ns else 0.0
+
+    def accepts(self) -> float | None:
+        """A second."""
+        return self.one.counted["accepts"] * 1e9 / self.span_ns if self.span_ns else None
+
+    def dropped(self) -> int:
+        """SYNs and final ACKs."""
+        return sum(self.one.drops.values())
+
+
+def _rate(value: float) -> str:
+    """A second: two digits where it is less than ten."""
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def _marked(count: int) -> str:
+    return f"{count} !" if count else "0"
+
+
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("LISTENER", lambda row: row.name + (" (closed)" if row.closed else ""), words=True),
+    Column("OWNER", lambda row: row.owner, words=True),
+    Column("QUEUE", lambda row: row.depth("accept")),
+    Column("PEAK", lambda row: row.one.accept_queue_peak),
+    Column("MAX", Row.limit),
+    Column("SET BY", lambda row: max_set_by(row.one.row), words=True, spare=2),
+    Column("FULL", Row.full, "{:.0%}".format),
+    Column("SYNQ", lambda row: row.depth("syn"), spare=3),
+    Column("PEAK", lambda row: row.syn_queue_peak, spare=4, name="SYNQ PEAK"),
+    Column("MAX", Row.limit, spare=5, name="SYNQ MAX"),
+    Column("ACC/s", Row.accepts, _rate, spare=1),
+    Column("OVERFL", lambda row: row.one.counted["overflows"], _marked),
+    Column("DROPS", Row.dropped, _marked),
 )
 
 
@@ -77,15 +125,19 @@ class ListenersView(SummaryView):
         """What sees the queues."""
         return probes(self.head)
 
-    def _found(self, block: Block) -> list[Listener]:
-        return self._table.in_all() if block.total else self._table.since_last()
+    def shown(self) -> Sequence[Column[Row]]:
+        """Whose, then both queues."""
+        return COLUMNS
 
-    def lines(self, block: Block) -> list[str]:
+    def _found(self, block: Block) -> tuple[list[Row], list[str]]:
+        found = self._table.in_all() if block.total else self._table.since_last()
+        return self.chosen([self._row(one, block.span_ns) for one in found])
+
+    def parts(self, block: Block) -> list[Part]:
         """The table, and below it the causes of what was dropped."""
-        found, more = limited(self._found(block), self.limit)
-        rows = [self._row(one, block.span_ns) for one in found]
-        causes = [text for one in found if (text := self._causes(one))]
-        return [*table(HEADINGS, rows, self.output.width), *more, *causes]
+        rows, more = self._found(block)
+        causes = [text for row in rows if (text := self._causes(row.one))]
+        return [self.table(rows), *more, *causes]
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """The kernel's account of the whole; none where filters leave out some of it."""
@@ -97,12 +149,11 @@ class ListenersView(SummaryView):
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each."""
-        found, _ = limited(self._found(block), self.limit)
-        return [self._document(one, block.span_ns) for one in found]
+        return [self._document(row.one, block.span_ns) for row in self._found(block)[0]]
 
     def columns(self) -> Sequence[str]:
         """The members of a record."""
-        return COLUMNS
+        return MEMBERS
 
     def cells(self, document: Document) -> Document:
         """Drops of all causes together."""
@@ -112,10 +163,10 @@ class ListenersView(SummaryView):
         host = bytes(row["addr"])
         return endpoint("*" if host in ANY else address(host), int(row["port"]))
 
-    def _owner(self, row: np.void) -> str:
+    def _owner(self, row: np.void) -> str | None:
         process = self.facts.process(int(row["pid"]), int(row["start"]))
         if process is None:
-            return "-"
+            return None
         others = self._holders(row) - 1
         more = f" +{others}" if others > 0 else ""
         return f"{escape(process.comm)}[{process.pid or '-'}]{more}"
@@ -126,29 +177,9 @@ class ListenersView(SummaryView):
             return 0
         return len(np.unique(holders["pid"][holders["cookie"] == row["cookie"]]))
 
-    def _row(self, one: Listener, span_ns: int) -> list[str]:
-        row, counted = one.row, one.counted
-        closed = bool(row["closed_ns"])
-        full = _full_ns(one, span_ns) / span_ns if span_ns else 0
-        queue = ["-", "-"] if closed else [str(row["accept_queue"]), str(row["syn_queue"])]
-        limit = str(row["accept_queue_max"])
-        seconds = span_ns / 1e9
-        dropped = sum(one.drops.values())
-        return [
-            self._name(row) + (" (closed)" if closed else ""),
-            self._owner(row),
-            queue[0],
-            str(one.accept_queue_peak),
-            limit,
-            max_set_by(row) or "-",
-            f"{full:.0%}",
-            queue[1],
-            "-" if (peak := self._syn_queue_peak(one)) is None else str(peak),
-            limit,
-            _rate(counted["accepts"] / seconds) if seconds else "-",
-            str(counted["overflows"]) + (" !" if counted["overflows"] else ""),
-            str(dropped) + (" !" if dropped else ""),
-        ]
+    def _row(self, one: Listener, span_ns: int) -> Row:
+        name, owner = self._name(one.row), self._owner(one.row)
+        return Row(one, span_ns, name, owner, self._syn_queue_peak(one))
 
     def _syn_queue_peak(self, one: Listener) -> int | None:
         """None where nobody can say: where packets are freed, twins are not told apart."""
@@ -208,11 +239,6 @@ class ListenersView(SummaryView):
 def _full_ns(one: Listener, span_ns: int) -> int:
     """Time at full; the look that reads it comes somewhat after the span's end."""
     return min(one.counted["full_ns"], span_ns)
-
-
-def _rate(value: float) -> str:
-    """A second: two digits where it is less than ten."""
-    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
 def max_set_by(row: np.void) -> str | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tracer.attribution.cgroups import container_of
 from tracer.flows.ownership import Holding, holdings
 from tracer.flows.transitions import Spread, TransitionTable
+from tracer.views.schema import STATES
 from tracer.views.scope import probes
 from tracer.views.spreads import percentiles, quantile
 from tracer.views.summary import Block, Document, SummaryView
-from tracer.views.tables import Heading, limited, table
+from tracer.views.tables import Column, Part, Table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
@@ -18,26 +20,56 @@ from tracer.wire.layout import Records
 SHOWN = ("ESTABLISHED", "SYN_SENT", "CLOSE_WAIT", "LISTEN", "TIME_WAIT")
 # whose oldest socket tells most: the first of these that a process has
 TELLING = ("CLOSE_WAIT", "SYN_SENT", "LAST_ACK", "FIN_WAIT1", "CLOSING", "FIN_WAIT2", "ESTABLISHED")
-HEADINGS = (
-    Heading("PID"),
-    Heading("PROCESS", words=True),
-    Heading("ESTAB"),
-    Heading("SYN_SENT", spare=1),
-    Heading("CLOSE_WAIT"),
-    Heading("LISTEN", spare=4),
-    Heading("OTHER", spare=5),
-    Heading("TIME_WAIT", spare=2),
-    Heading("OPENED"),
-    Heading("CLOSED"),
-    Heading("FAILED"),
-    Heading("OLDEST", words=True, spare=3),
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one owner has, and its sockets by the names of their states."""
+
+    pid: int | None
+    name: str
+    now: dict[str, int]
+    oldest: tuple[str, int, bool]  # state, ns, whether that is exact
+    holding: Holding
+
+    def other(self) -> int | None:
+        """In states without a column."""
+        return sum(n for state, n in self.now.items() if state not in SHOWN) or None
+
+    def oldest_text(self) -> str:
+        """`CLOSE_WAIT >=30s`."""
+        state, age_ns, exact = self.oldest
+        name = "ESTAB" if state == "ESTABLISHED" else state
+        return f"{name} {'' if exact else '>='}{duration(age_ns)}" if age_ns else "-"
+
+
+def _in(title: str, state: str, spare: int = 0) -> Column[Row]:
+    return Column(title, lambda row: row.now.get(state) or None, spare=spare)
+
+
+PROCESS: tuple[Column[Row], ...] = (
+    Column("PID", lambda row: row.pid),
+    Column("PROCESS", lambda row: row.name, words=True),
 )
-TRANSITIONS = (
-    Heading("TRANSITION", words=True),
-    Heading("COUNT"),
-    Heading("IN FIRST STATE: p50"),
-    Heading("p99"),
-    Heading("max"),
+NUMBERS: tuple[Column[Row], ...] = (
+    _in("ESTAB", "ESTABLISHED"),
+    _in("SYN_SENT", "SYN_SENT", spare=1),
+    _in("CLOSE_WAIT", "CLOSE_WAIT"),
+    _in("LISTEN", "LISTEN", spare=4),
+    Column("OTHER", Row.other, spare=5),
+    _in("TIME_WAIT", "TIME_WAIT", spare=2),
+    Column("OPENED", lambda row: row.holding.opened),
+    Column("CLOSED", lambda row: row.holding.closed),
+    Column("FAILED", lambda row: row.holding.failed),
+    Column("OLDEST", lambda row: row.oldest[1] or None, words=True, spare=3, text=Row.oldest_text),
+)
+Transition = tuple[str, Spread]
+TRANSITIONS: tuple[Column[Transition], ...] = (
+    Column("TRANSITION", lambda row: row[0], words=True),
+    Column("COUNT", lambda row: row[1].count),
+    Column("IN FIRST STATE: p50", lambda row: quantile(row[1], 0.5)),
+    Column("p99", lambda row: quantile(row[1], 0.99)),
+    Column("max", lambda row: _most(row[1])),
 )
 
 
@@ -50,18 +82,18 @@ class StatesView(SummaryView):
 
     def start(self) -> None:
         """Begin to gather."""
-        self.table = TransitionTable(self.facts.layout)
+        self.whole = TransitionTable(self.facts.layout)
         self._before = TransitionTable(self.facts.layout)
         self._sockets: Records | None = None
 
     def gather(self, batch: Batch) -> None:
         """Count a batch."""
         if "state" in batch.kinds:
-            self.table.add(batch.kinds["state"])
+            self.whole.add(batch.kinds["state"])
 
     def counts(self, keys: Records, values: Records) -> None:
         """Take the kernel's own counts, which cover the session so far."""
-        self.table.set_counts(keys, values)
+        self.whole.set_counts(keys, values)
 
     def sockets(self, rows: Records) -> None:
         """Take the latest pass over the sockets."""
@@ -69,10 +101,10 @@ class StatesView(SummaryView):
 
     def turn(self) -> None:
         """The next interval counts from here."""
-        self._before = self.table.copy()
+        self._before = self.whole.copy()
 
     def _counted(self, block: Block) -> TransitionTable:
-        return self.table if block.total else self.table.minus(self._before)
+        return self.whole if block.total else self.whole.minus(self._before)
 
     # --- forms ----------------------------------------------------------------
 
@@ -80,19 +112,26 @@ class StatesView(SummaryView):
         """What sees the transitions."""
         return probes(self.head, "state")
 
-    def lines(self, block: Block) -> list[str]:
-        """Processes, the ones in trouble first; then transitions."""
-        counted, width = self._counted(block), self.output.width
-        found = sorted(holdings(self._sockets, counted, self.facts.layout), key=self._trouble)
-        rows, more = limited([self._row(holding) for holding in found], self.limit)
-        lines = [*table(HEADINGS, rows, width), *more, *self._untaken(found)]
-        transitions = [self._transition(k, s) for k, s in _by_count(counted.transitions())]
-        return lines + (table(TRANSITIONS, transitions) if transitions else [])
+    def shown(self) -> Sequence[Column[Row]]:
+        """Whose, then what."""
+        return (*PROCESS, *NUMBERS)
+
+    def _found(self, block: Block) -> tuple[list[Row], list[str]]:
+        """Processes, the ones in trouble first, but if they are to be sorted otherwise."""
+        found = holdings(self._sockets, self._counted(block), self.facts.layout)
+        return self.chosen([self._row(one) for one in sorted(found, key=self._trouble)])
+
+    def parts(self, block: Block) -> list[Part]:
+        """Processes, then transitions of all of them."""
+        rows, more = self._found(block)
+        parts: list[Part] = [self.table(rows), *more, *self._untaken(rows)]
+        found = _by_count(self._counted(block).transitions())
+        named = [(self._transition(key), spread) for key, spread in found]
+        return [*parts, Table(TRANSITIONS, named, fits=False)] if named else parts
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each process."""
-        found = holdings(self._sockets, self._counted(block), self.facts.layout)
-        return [self._document(holding) for holding in found]
+        return [self._document(row.holding) for row in self._found(block)[0]]
 
     def _name(self, holding: Holding) -> tuple[int | None, str]:
         process = self.facts.process(holding.pid, holding.start)
@@ -107,47 +146,29 @@ class StatesView(SummaryView):
         waiting = holding.now.get(names["CLOSE_WAIT"], 0) + holding.now.get(names["SYN_SENT"], 0)
         return -waiting, -sum(holding.now.values())
 
-    def _row(self, holding: Holding) -> list[str]:
+    def _row(self, holding: Holding) -> Row:
         pid, name = self._name(holding)
+        now = {self.facts.states[state]: count for state, count in holding.now.items()}
         states = self.facts.layout.enums["tcp_state"]
-        cells = [holding.now.get(states[state], 0) for state in SHOWN]
-        other = sum(holding.now.values()) - sum(cells)
-        shown = [str(cell) if cell else "-" for cell in (*cells[:4], other, cells[4])]
-        counts = [str(count) for count in (holding.opened, holding.closed, holding.failed)]
-        return [str(pid or "-"), name, *shown, *counts, self._oldest(holding)]
+        ages = ((state, holding.oldest.get(states[state], (0, True))) for state in TELLING)
+        oldest = next(((state, *age) for state, age in ages if age[0]), ("", 0, True))
+        return Row(pid, name, now, oldest, holding)
 
-    def _oldest(self, holding: Holding) -> str:
-        states = self.facts.layout.enums["tcp_state"]
-        for name in TELLING:
-            age = holding.oldest.get(states[name])
-            if age:
-                bound = "" if age[1] else ">="
-                return f"{'ESTAB' if name == 'ESTABLISHED' else name} {bound}{duration(age[0])}"
-        return "-"
-
-    def _transition(self, key: tuple[int, int, int], spread: Spread) -> list[str]:
+    def _transition(self, key: tuple[int, int, int]) -> str:
         old, new, timewait = key
         name = f"{self.facts.states[old]} -> {self.facts.states[timewait or new]}"
-        if timewait == old:
-            name += " (mini-socket)"
-        most = "-"
-        if spread.most_at_least > spread.most:
-            most = f">={duration(spread.most_at_least)}"
-        elif len(spread.weights):
-            most = duration(spread.most)
-        return [name, str(spread.count), quantile(spread, 0.5), quantile(spread, 0.99), most]
+        return f"{name} (mini-socket)" if timewait == old else name
 
-    def _untaken(self, found: list[Holding]) -> list[str]:
+    def _untaken(self, rows: list[Row]) -> list[str]:
         """A CLOSE_WAIT that was never accepted is no descriptor that leaks."""
         state = self.facts.layout.enums["tcp_state"]["CLOSE_WAIT"]
         lines = []
-        for holding in found:
-            count, whole = holding.untaken.get(state, 0), holding.now.get(state, 0)
+        for row in rows:
+            count, whole = row.holding.untaken.get(state, 0), row.holding.now.get(state, 0)
             if count:
-                pid, name = self._name(holding)
                 lines.append(
-                    f"{name}[{pid or '-'}]: {count} of {whole} in CLOSE_WAIT were never accepted"
-                    " (tcptrace accepts)"
+                    f"{row.name}[{row.pid or '-'}]: {count} of {whole} in CLOSE_WAIT were never"
+                    " accepted (tcptrace accepts)"
                 )
         return lines
 
@@ -184,13 +205,18 @@ class StatesView(SummaryView):
 
     def columns(self) -> Sequence[str]:
         """Sockets by state now, and what happened; for transitions ask for JSON."""
-        states = [name for name in self.facts.layout.enums["tcp_state"] if name != "NONE"]
-        return ("pid", "comm", "container", *states, "opened", "closed", "failed")
+        return ("pid", "comm", "container", *STATES, "opened", "closed", "failed")
 
     def cells(self, document: Document) -> Document:
         """A cell for each state."""
-        cells: Document = dict.fromkeys(self.facts.layout.enums["tcp_state"], 0)
+        cells: Document = dict.fromkeys(STATES, 0)
         return {**cells, **document, **document["now"]}
+
+
+def _most(spread: Spread) -> str:
+    if spread.most_at_least > spread.most:
+        return f">={duration(spread.most_at_least)}"
+    return duration(spread.most) if len(spread.weights) else "-"
 
 
 def _by_count(

@@ -1,4 +1,4 @@
-"""What every summing view does: blocks by interval and for the whole, as a table, JSON or CSV."""
+"""What every summing view does: blocks by interval and for the whole, in every form."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from tracer.flows.tally import Outcome, Tally
 from tracer.views.base import View
 from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
 from tracer.views.columns import Facts
+from tracer.views.look import TABLES, Look
 from tracer.views.output import Notices, Output
 from tracer.views.scope import scope
+from tracer.views.tables import Column, Part, Row, Table, render
 from tracer.views.text import escape
 from tracer.wire.batch import Batch
 from tracer.wire.head import Head
 
-MOST_ON_TERMINAL = 20
 Document = dict[str, Any]
 
 
@@ -37,20 +38,18 @@ class Block:
 class SummaryView(View):
     """Shows a block at each mark, and one for the whole at the end.
 
-    A subclass gathers in `gather` (and in View's other calls), says in `lines` and `documents`
-    what a block shows, and in `turn` begins the next interval. At most `limit` rows are shown, 0
-    for all; None for all but on a terminal.
+    A subclass gathers in `gather` (and in View's other calls), says in `parts` and `documents`
+    what a block shows, and in `turn` begins the next interval. It puts its rows through `chosen`,
+    and has a `table` made of them: so they look as it was asked for, whatever the form.
     """
 
     command = ""  # as it is typed
     kind = ""  # of its records
 
-    def __init__(
-        self, output: Output, notices: Notices, form: str = "table", limit: int | None = None
-    ) -> None:
-        self.output, self._notices, self._form = output, notices, form
-        on_terminal = form == "table" and output.is_terminal
-        self.limit = limit if limit is not None else MOST_ON_TERMINAL if on_terminal else 0
+    def __init__(self, output: Output, notices: Notices, look: Look | None = None) -> None:
+        self.output, self._notices, self.look = output, notices, look or Look()
+        self._form = self.look.form
+        self.look.check(self.shown(), (*_COMMON, *self.columns()))
         self.facts: Facts
         self.head: Head
 
@@ -69,8 +68,12 @@ class SummaryView(View):
         """What the numbers stand on: the end of the scope line."""
         return ""
 
-    def lines(self, block: Block) -> list[str]:
-        """The block as a table."""
+    def shown(self) -> Sequence[Column[Any]]:
+        """Columns of the table that --sort and --columns speak of."""
+        return ()
+
+    def parts(self, block: Block) -> list[Part]:
+        """The block as tables and lines."""
         return []
 
     def documents(self, block: Block) -> list[Document]:
@@ -93,6 +96,16 @@ class SummaryView(View):
         """What is to be said at the end, beside the results."""
         return explain_nothing(outcome.tally, self.options(outcome)) + explain_lost(outcome.tally)
 
+    # --- for the subclass to use ----------------------------------------------------
+
+    def chosen(self, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+        """The rows to show, in their order, and a line that says how many are left out."""
+        return self.look.rows(self.shown(), rows, self.output.is_terminal)
+
+    def table(self, rows: Sequence[Row]) -> Table[Row]:
+        """The table, with the columns asked for: those that are named are never left out."""
+        return Table(self.look.choose(self.shown()), rows, fits=not self.look.columns)
+
     # --- what a session tells -------------------------------------------------------
 
     def begin(self, facts: Facts, head: Head) -> None:
@@ -102,8 +115,8 @@ class SummaryView(View):
         self._proofs = Proofs()
         self._marks = 0
         self.start()
-        if self._form == "csv":
-            self.output.write([",".join((*_COMMON, *self.columns()))])
+        if self._form == "csv" and self.look.header:
+            self.output.write([",".join(self._csv_columns())])
 
     def batch(self, batch: Batch) -> None:
         """Nothing here is done once an event."""
@@ -130,7 +143,7 @@ class SummaryView(View):
         self._show(Block(now_ns, outcome.span_ns, True, proof, outcome))
         for text in self.afterwards(outcome):
             self._notices.say(text)
-        if self._form != "table":
+        if self._form not in TABLES:
             self._notices.say(proof)
 
     def options(self, outcome: Outcome) -> dict[str, str]:
@@ -141,7 +154,7 @@ class SummaryView(View):
 
     def _show(self, block: Block) -> None:
         proof_lines, proof_documents = self.proof(block)
-        if self._form == "table":
+        if self._form in TABLES:
             headed = "total  " if block.total and self._marks else ""
             first = scope(
                 headed + self.command,
@@ -151,8 +164,9 @@ class SummaryView(View):
                 block.span_ns,
                 self.how(),
             )
-            last = [] if block.total else [""]
-            self.output.write([first, *self.lines(block), *proof_lines, block.proof, *last])
+            parts = [first, *self.parts(block), *proof_lines, block.proof]
+            lines = render(parts, self._form, self.output.width, self.look.header)
+            self.output.write([*lines, *([] if block.total else [""])])
             return
         common = {
             "ts": self.facts.clock.iso(block.now_ns),
@@ -170,9 +184,12 @@ class SummaryView(View):
         cells = self.cells(document)
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(
-            [_cell(cells.get(name)) for name in (*_COMMON, *self.columns())]
+            [_cell(cells.get(name)) for name in self._csv_columns()]
         )
         return text.getvalue()
+
+    def _csv_columns(self) -> Sequence[str]:
+        return self.look.columns or (*_COMMON, *self.columns())
 
 
 _COMMON = ("ts", "span_us", "kind", "total")

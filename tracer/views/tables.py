@@ -1,10 +1,17 @@
-"""Plain tables: one header line in capitals, one row a line, numbers to the right."""
+"""Plain tables: one header line in capitals, one row a line, numbers to the right.
+
+A column says once what it is called, what of a row it shows, how that is written and what it is
+sorted by; every form of every table is made of that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
+
+from tracer.views import markdown
 
 Row = TypeVar("Row")
 
@@ -19,6 +26,85 @@ class Heading:
     title: str
     words: bool = False
     spare: int = 0
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """What a table shows of a row.
+
+    It is sorted by `value`, None if unknown, which `show` writes with its unit; `text` writes the
+    cell where that takes more of the row. `name` is what --sort and --columns call it, if its title
+    is not the only one of its kind; `width` is that of rows which are shown one by one.
+    """
+
+    title: str
+    value: Callable[[Row], Any]
+    show: Callable[[Any], str] = str
+    words: bool = False
+    spare: int = 0
+    text: Callable[[Row], str] | None = None
+    name: str = ""
+    width: int = 0
+
+    def cell(self, row: Row) -> str:
+        """As it is written; `-` for what is unknown."""
+        if self.text is not None:
+            return self.text(row)
+        value = self.value(row)
+        return "-" if value is None else self.show(value)
+
+    @property
+    def key(self) -> str:
+        """What options call it."""
+        return plain(self.name or self.title)
+
+
+def plain(name: str) -> str:
+    """A column's name whatever its case; a space may be written as `_`."""
+    return re.sub(r"\s+", "_", name.strip().lower())
+
+
+@dataclass(frozen=True)
+class Table(Generic[Row]):
+    """Rows and what is shown of them; `fits`: columns may be left out on a narrow terminal."""
+
+    columns: Sequence[Column[Row]]
+    rows: Sequence[Row]
+    fits: bool = True
+
+    def cells(self) -> list[list[str]]:
+        """Every row's cells."""
+        return [[column.cell(row) for column in self.columns] for row in self.rows]
+
+    def headings(self) -> list[Heading]:
+        """The columns without what they show."""
+        return [Heading(column.title, column.words, column.spare) for column in self.columns]
+
+
+Part = str | Table[Any]  # of a block: a line, or a table
+
+
+def render(parts: Sequence[Part], form: str, width: int = 0, header: bool = True) -> list[str]:
+    """Lines of a block as a plain table or in Markdown, in which what is no table is preformatted.
+
+    With a `width`, columns are left out until the lines fit, or until none can be spared.
+    """
+    lines: list[str] = []
+    before: type | None = None
+    for part in parts:
+        if isinstance(part, str):
+            if form == "md" and before is Table:
+                lines.append("")
+            lines.append(markdown.preformatted(part) if form == "md" else part)
+        elif form == "md":
+            lines += [""] if before else []
+            titles = [(heading.title, heading.words) for heading in part.headings()]
+            lines += markdown.table(titles, part.cells())
+        else:
+            made = table(part.headings(), part.cells(), width if part.fits else 0)
+            lines += made if header else made[1:]
+        before = str if isinstance(part, str) else Table
+    return lines
 
 
 def table(headings: Sequence[Heading], rows: Sequence[Sequence[str]], width: int = 0) -> list[str]:
@@ -46,10 +132,3 @@ def table(headings: Sequence[Heading], rows: Sequence[Sequence[str]], width: int
         return " ".join(padded).rstrip()
 
     return [line([heading.title for heading in headings]), *(line(row) for row in rows)]
-
-
-def limited(rows: list[Row], limit: int) -> tuple[list[Row], list[str]]:
-    """The first rows, 0 for all, and a line that says how many are left out."""
-    if not limit or len(rows) <= limit:
-        return rows, []
-    return rows[:limit], [f"... {len(rows) - limit} more (--limit 0)"]
