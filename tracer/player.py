@@ -160,6 +160,7 @@ class Player:
         now, offset = np.frombuffer(frame.data, np.int64)[:2].tolist()
         self._pass_on(self._ticks[1])
         self._ticks = [self._ticks[1], now]
+        self._view.tick(now)
         self._tell_lost(now)
         if abs(offset - self._offset_ns) > CLOCK_STEP_NS:
             moved = (offset - self._offset_ns) / 1e9

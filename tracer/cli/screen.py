@@ -1,14 +1,21 @@
-"""Bare `tcptrace` on a terminal: the session on the whole screen."""
+"""Bare `tcptrace` on a terminal: the session, or a recording of one, on the whole screen."""
 
 from __future__ import annotations
 
 import codecs
 import locale
 import os
+import shlex
 import sys
 from typing import Any
 
+import click
+
+from tracer.cli import options
+from tracer.cli.asked import read_filters
 from tracer.cli.setup import Command
+from tracer.errors import TracerError, UsageError
+from tracer.wire.filters import Filters
 
 SMALLEST = (80, 24)
 EVERY_S = 1.0
@@ -20,7 +27,7 @@ def is_for_screen(given: dict[str, Any]) -> bool:
         return False
     asks_for_lines = given.get("as_json") or given.get("form") != "table" or given.get("output")
     asks_for_lines = asks_for_lines or given.get("columns") or given.get("no_header")
-    if asks_for_lines or given.get("count") or given.get("source"):
+    if asks_for_lines or given.get("count"):
         return False
     if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return False
@@ -32,7 +39,6 @@ def show(given: dict[str, Any]) -> None:
     """Trace until `q` or a limit; a summary stays in the scrollback."""
     from tracer.views.live import draw
     from tracer.views.live.app import LiveApp
-    from tracer.views.live.gather import LiveView
 
     command = Command(
         given,
@@ -43,10 +49,27 @@ def show(given: dict[str, Any]) -> None:
         sparing=True,
         later=frozenset({"syn_drop"}),
     )
-    command.limits.interval = EVERY_S
+    utf8 = codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"
+    glyphs = draw.UTF8 if utf8 else draw.ASCII
+    source = given.get("source")
+    app = LiveApp(_recorded(command) if source is not None else _live(command), glyphs)
+    app.run()
+    if app.error is not None:
+        raise app.error
+    if app.picture is not None:
+        print("\n".join(draw.summary(app.picture)))
 
-    def trace(take: Any) -> None:
-        view = LiveView(take)
+
+def _live(command: Command) -> Any:
+    from tracer.views.live.app import Remote
+    from tracer.views.live.gather import LiveView
+
+    command.limits.interval = EVERY_S
+    view = LiveView(lambda picture: take[0](picture))
+    take: list[Any] = []
+
+    def run(show: Any) -> None:
+        take.append(show)
         command.notices.say = view.notice  # type: ignore[method-assign]
         command.run(view)
         if command.limits.stop == "SIGHUP":
@@ -54,11 +77,69 @@ def show(given: dict[str, Any]) -> None:
             os._exit(0)
 
     command.take_signals()
-    utf8 = codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"
-    glyphs = draw.UTF8 if utf8 else draw.ASCII
-    app = LiveApp(trace, lambda: command.stop("quit"), glyphs, command.want)
-    app.run()
-    if app.error is not None:
-        raise app.error
-    if app.picture is not None:
-        print("\n".join(draw.summary(app.picture)))
+    return Remote(
+        run=run,
+        end=lambda: command.stop("quit"),
+        narrow=view.narrow,
+        read_filters=read_words,
+        zero_peaks=view.zero_peaks,
+        set_interval=lambda seconds: setattr(command.limits, "interval", seconds),
+        doctor=_doctor,
+        want=command.want,
+    )
+
+
+def _recorded(command: Command) -> Any:
+    """A recording as it stood at its end; `seek` shows it as it stood before."""
+    from tracer.cli.playback import Playback
+    from tracer.views.live.app import Remote
+
+    playback = Playback(command)
+    command.take_signals().attached()
+    return Remote(
+        run=playback.run,
+        end=lambda: command.stop("quit"),
+        narrow=playback.narrow,
+        read_filters=read_words,
+        zero_peaks=lambda: None,
+        set_interval=lambda seconds: None,
+        doctor=_doctor,
+        want=lambda subjects: None,
+        seek=playback.seek,
+        recorded=True,
+    )
+
+
+@click.command(add_help_option=False)
+@options.filters
+def _words(**given: Any) -> None:
+    """What `f` understands: the filters of the command line."""
+
+
+def read_words(text: str) -> Filters:
+    """Filters as they are typed on the screen: `lport=443` or `--lport 443`.
+
+    Errors: TracerError.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} cannot be read", str(error)) from None
+    words = [word if word.startswith("-") or "=" not in word else f"--{word}" for word in words]
+    try:
+        with _words.make_context("f", words) as context:
+            return read_filters(context.params)
+    except click.UsageError as error:
+        raise UsageError(
+            error.format_message().rstrip("."), "such as: lport=443 state=close-wait"
+        ) from None
+
+
+def _doctor() -> str:
+    from tracer.diagnosis import diagnose
+    from tracer.views import doctor
+
+    try:
+        return "\n".join(doctor.lines(diagnose()))
+    except TracerError as error:
+        return f"{error.message}\n{error.hint}"

@@ -213,11 +213,15 @@ class Command:
         finally:
             self.output.close()
 
-    def _replay(self, source: str, show: View) -> Player:
+    def refuse_live_options(self) -> None:
+        """Errors: UsageError for what a recording has decided already."""
         for option in LIVE_ONLY:
             if self.given.get(option):
                 name = "--" + option.replace("_", "-")
                 raise UsageError(f"{name} has no use with a recording", f"leave {name} out")
+
+    def _replay(self, source: str, show: View) -> Player:
+        self.refuse_live_options()
         signals = self.take_signals()
         signals.attached()
         try:

@@ -26,6 +26,15 @@ class Pulse:
         self.opens: dict[Owner, float] = {}  # a second, by owner, in the last
         self.fails: dict[Owner, float] = {}
 
+    def add(self, kind: str, records: Records) -> None:
+        """Take a batch of one kind."""
+        if kind == "state":
+            self.add_states(records)
+        elif kind == "accept":
+            self.add_accepts(records)
+        else:
+            self._now["events"] += len(records)
+
     def add_states(self, states: Records) -> None:
         """Take a batch of transitions."""
         names = self._states
@@ -49,10 +58,6 @@ class Pulse:
         """Take a batch of accepts."""
         self._now["accepted"] += int((accepts["error"] == 0).sum())
         self._now["events"] += len(accepts)
-
-    def add_others(self, count: int) -> None:
-        """Records that only count as events."""
-        self._now["events"] += count
 
     def tick(self, seconds: float) -> None:
         """The time since the last tick is over: it took so many seconds."""

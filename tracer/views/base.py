@@ -63,6 +63,9 @@ class View:
     def kernel(self, counters: dict[int, dict[str, int]]) -> None:
         """The kernel's own counters by namespace: at the begin, at each mark, at the end."""
 
+    def tick(self, now_ns: int) -> None:
+        """What happened until the tick before this one (CLOCK_MONOTONIC, ns) has been told."""
+
     def mark(self, now_ns: int, tally: Tally) -> None:
         """An interval ends, or an interim summary is asked for."""
 

@@ -51,6 +51,11 @@ def join(cells: Sequence[str], columns: Sequence[Column[Event]]) -> str:
     return " ".join(padded).rstrip()
 
 
+def what(kind: str, row: Row, facts: Facts) -> str:
+    """What happened, without when and to whom."""
+    return _WHAT[kind](row, facts)
+
+
 def _has_peer(row: Row) -> bool:
     return bool(row.rport or row.raddr.strip(b"\0\xff"))
 

@@ -3,95 +3,117 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tracer.views.live import draw
+from tracer.errors import TracerError
+from tracer.views.live import copying, draw, paint, story
 from tracer.views.live.browse import Browser
+from tracer.views.live.dialogs import HELP, Asking, Reading
+from tracer.views.live.narrow import Narrowing
 from tracer.views.live.panes import PANES
 from tracer.views.live.picture import Picture
-from tracer.views.tables import table
+from tracer.wire.filters import Filters
 
-Trace = Callable[[Callable[[Picture], None]], None]
-HELP = """\
-q quit; a summary stays      space pause the picture, not the gathering
-{panes} tab  choose a pane       s sort by the next column   r reverse
-up down j k  move            e events on and off         esc back   ? this help
-
-! worth a look    - unknown, or none    rates are of the last second
-Sockets are kept up from their transitions, and set right by a look at all of
-them every 10 s at most: what leaves TIME_WAIT shows then.
-"""
+Take = Callable[[Picture], None]
+MESSAGE_S = 4.0  # what a key came to is said for so long, unless another is pressed
+INTERVALS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
-class Help(ModalScreen[None]):
-    """What the keys do."""
+@dataclass
+class Remote:
+    """What the screen can ask of whoever makes the pictures; each from the screen's thread.
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, "dismiss", show=False) for key in ("escape", "q", "question_mark", "enter")
-    ]
+    `run` takes the session's thread and ends with it. `read_filters` raises TracerError.
+    """
 
-    def compose(self) -> ComposeResult:
-        """One text."""
-        yield Static(
-            Text(HELP.format(panes=" ".join(str(pane.number) for pane in PANES))), id="help"
-        )
+    run: Callable[[Take], None]
+    end: Callable[[], None]
+    narrow: Callable[[Narrowing], Picture]
+    read_filters: Callable[[str], Filters]
+    zero_peaks: Callable[[], None]
+    set_interval: Callable[[float], None]
+    doctor: Callable[[], str]
+    want: Callable[[frozenset[str]], None]  # the subjects that the pane in view needs
+    seek: Callable[[int], None] = lambda span_ns: None  # a recording, to so long after its begin
+    takes_clipboard: Callable[[], bool] = copying.takes_clipboard
+    recorded: bool = False
 
 
 class LiveApp(App[None]):
-    """Shows pictures. `trace` runs in a thread of its own and calls back with each.
-
-    `want` is told which subjects the pane needs that is shown.
-    """
+    """Shows pictures, as they come, and what the keys ask for."""
 
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { layout: vertical; }
     #top, #bottom, #tail { height: auto; }
     #pane { height: 1fr; }
-    Help { align: center middle; }
-    #help { width: auto; height: auto; border: solid; padding: 1 2; }
+    Reading { align: center middle; background: transparent; }
+    #reading { width: auto; max-width: 100%; height: auto; max-height: 100%; border: ascii; }
+    #reading Static { width: auto; }
+    Asking { align: left bottom; background: transparent; layout: horizontal; }
+    #begin { width: auto; height: 1; text-style: bold; dock: none; }
+    #line { width: 1fr; height: 1; border: none; padding: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "leave", show=False),
         Binding("ctrl+c", "leave", show=False, priority=True),
-        Binding("question_mark", "help", show=False),
-        Binding("space", "pause", show=False),
-        Binding("tab", "pane(0)", show=False, priority=True),
-        Binding("s", "sort", show=False),
-        Binding("r", "reverse", show=False),
-        Binding("e", "events", show=False),
-        *(Binding(key, "move(1)", show=False) for key in ("j", "down")),
-        *(Binding(key, "move(-1)", show=False) for key in ("k", "up")),
-        Binding("pagedown", "move(10)", show=False),
-        Binding("pageup", "move(-10)", show=False),
-        Binding("escape", "unselect", show=False),
-        *(Binding(str(pane.number), f"pane({pane.number})", show=False) for pane in PANES),
+        *(
+            Binding(keys, action, show=False)
+            for keys, action in (
+                ("q", "leave"),
+                ("question_mark", "help"),
+                ("space", "pause"),
+                ("tab", "pane(0)"),
+                ("s", "sort"),
+                ("r", "reverse"),
+                ("e", "events"),
+                ("slash", "search"),
+                ("n", "next(1)"),
+                ("N", "next(-1)"),
+                ("p", "previous"),
+                ("f", "filter"),
+                ("o", "process"),
+                ("enter", "open"),
+                ("escape", "go_back"),
+                ("y", "copy"),
+                ("J", "copy_json"),
+                ("w", "write"),
+                ("z", "zero"),
+                ("d", "doctor"),
+                ("plus,equals_sign", "interval(1)"),
+                ("minus", "interval(-1)"),
+                ("less_than_sign,comma", "seek(-1)"),
+                ("greater_than_sign,full_stop", "seek(1)"),
+                ("j,down,right_square_bracket", "move(1)"),
+                ("k,up,left_square_bracket", "move(-1)"),
+                ("pagedown", "move(10)"),
+                ("pageup", "move(-10)"),
+                ("home", "move(-1000000000)"),
+                ("end", "move(1000000000)"),
+                *((str(pane.number), f"pane({pane.number})") for pane in PANES),
+            )
+        ),
     ]
 
-    def __init__(
-        self,
-        trace: Trace,
-        end: Callable[[], None],
-        glyphs: draw.Glyphs,
-        want: Callable[[frozenset[str]], None] = lambda subjects: None,
-    ) -> None:
+    def __init__(self, remote: Remote, glyphs: draw.Glyphs) -> None:
         super().__init__(ansi_color=True)
-        self._want = want
-        self._trace, self._end, self._glyphs = trace, end, glyphs
+        self._remote = remote
         self.picture: Picture | None = None
         self.error: BaseException | None = None
         self._browsers = {pane.number: Browser(pane) for pane in PANES}
-        self._browser = self._browsers[PANES[0].number]
+        self._look = paint.Look(glyphs, self._browsers[PANES[0].number])
         self._paused: Picture | None = None
-        self._tail = True
+        self._typed = ""
+        self._story: list[str] = []
+        self._said_at = 0.0
 
     def compose(self) -> ComposeResult:
         """Lines above, one table, lines below."""
@@ -103,98 +125,81 @@ class LiveApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin to trace: the screen is there before the programs are."""
-        self.query_one("#top", Static).update(Text("tcptrace  attaching ..."))
+        first = "tcptrace  reading ..." if self._remote.recorded else "tcptrace  attaching ..."
+        self.query_one("#top", Static).update(Text(first))
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._trace(lambda picture: self.call_from_thread(self._take, picture))
+            self._remote.run(lambda picture: self.call_from_thread(self._take, picture))
         except BaseException as error:
             self.error = error
         self.call_from_thread(self.exit)
 
     def _take(self, picture: Picture) -> None:
         self.picture = picture
-        self._draw()
+        fresh = time.monotonic() < self._said_at + MESSAGE_S
+        self._draw(self._look.message if fresh else "")
 
     # --- drawing --------------------------------------------------------------
 
-    def _draw(self) -> None:
-        picture = self._paused or self.picture
-        if picture is None:
+    def _shown(self) -> Picture | None:
+        return self._paused or self.picture
+
+    def _draw(self, message: str = "") -> None:
+        self._look.message = message
+        picture, look = self._shown(), self._look
+        if picture is None or self.picture is None:
             return
+        look.behind_s = None
+        if self._paused:
+            look.behind_s = (self.picture.now_ns - self._paused.now_ns) // 10**9
+        base = self.screen_stack[0]
+        parts = {name: base.query_one(f"#{name}", Static) for name in ("top", "pane", "bottom")}
+        tail = base.query_one("#tail", Static)
         width, height = self.size
-        self.query_one("#top", Static).update(self._top(picture, width))
-        pane = self.query_one("#pane", Static)
-        pane.update(self._rows(picture, width, pane.size.height))
-        self.query_one("#tail", Static).update(self._events(picture, width, height))
-        self.query_one("#bottom", Static).update(self._bottom(picture, width))
+        parts["bottom"].update(paint.bottom(picture, look, width))
+        if look.opened is not None:
+            parts["top"].display = tail.display = False
+            room = height - len(paint.as_text([paint.bottom(picture, look, width)]))
+            text, self._story = paint.opened(picture, look, width, room)
+            parts["pane"].update(text)
+            return
+        parts["top"].display = tail.display = True
+        events = paint.tail(picture, look, width, height)
+        tail.update(events)
+        self._draw_pane(picture, parts, events, (width, height))
 
-    def _top(self, picture: Picture, width: int) -> Text:
-        rule = self._glyphs.rule * width
-        wrong, verdict = draw.worst(picture, width)
-        text = Text(no_wrap=True)
-        text.append(draw.head(picture, width) + "\n")
-        text.append(verdict + "\n", style="bold" if wrong else "")
-        text.append(rule + "\n")
-        strips = [
-            *draw.sockets(picture, width),
-            *draw.rates(picture, width, self._glyphs),
-            *draw.counters(picture, width),
-        ]
-        text.append("\n".join([*strips, rule]) + "\n")
-        for pane in PANES:
-            name = f"{pane.number} {pane.name}"
-            text.append(f"[{name}] " if pane is self._browser.pane else f" {name}  ")
-        if self._paused and self.picture:
-            behind = (self.picture.now_ns - self._paused.now_ns) // 10**9
-            text.append(f" PAUSED, {behind} s behind", style="bold")
-        return text
-
-    def _rows(self, picture: Picture, width: int, height: int) -> Text:
-        """The pane's table: as many rows as there is room for, the selected one among them."""
-        browser = self._browser
-        source = browser.pane.table(picture)
-        browser.take(source)
-        shown = browser.in_view(max(1, height - 1))
-        selected = browser.place()
-        head, *lines = table(browser.pane.headings, source.cells(shown), width)
-        text = Text(head[:width], style="bold", no_wrap=True)
-        for place, line in zip(shown, lines, strict=True):
-            text.append("\n")
-            if place == selected:
-                text.append(f"{line[:width]:{width}}", "reverse")
-            else:
-                text.append(line[:width], "bold" if source.wrong(place) else "")
-        return text
-
-    def _events(self, picture: Picture, width: int, height: int) -> Text:
-        text = Text(no_wrap=True)
-        if not self._tail or width < draw.WIDE or height < 36:
-            return text
-        text.append(f"{self._glyphs.rule * width}\nEVENTS, newest last  (e hides)\n")
-        text.append("\n".join(line[:width] for line in picture.tail[-8:]))
-        return text
-
-    def _bottom(self, picture: Picture, width: int) -> Text:
-        keys = "q quit  tab pane  s sort  r reverse  space pause  e events  ? help"
-        lines = [self._glyphs.rule * width, *draw.foot(picture, width), keys[:width]]
-        return Text("\n".join(lines), no_wrap=True)
+    def _draw_pane(
+        self, picture: Picture, parts: dict[str, Static], events: Text, size: tuple[int, int]
+    ) -> None:
+        """The top names what is in view: it is made once more when that is known."""
+        width, height = size
+        look = self._look
+        others = [paint.top(picture, look, width), events, paint.bottom(picture, look, width)]
+        room = height - len(paint.as_text(others))
+        parts["pane"].update(paint.pane(picture, look, width, room))
+        parts["top"].update(paint.top(picture, look, width))
 
     def on_resize(self) -> None:
         """Another size, other columns."""
         self._draw()
 
-    # --- keys -----------------------------------------------------------------
+    def _say(self, text: str) -> None:
+        self._said_at = time.monotonic()
+        self._draw(text)
+
+    # --- keys: where one is ---------------------------------------------------
 
     def action_leave(self) -> None:
         """End the session; the screen goes when it has ended."""
-        self._end()
+        self._remote.end()
 
     def action_help(self) -> None:
         """Say what the keys do."""
-        self.push_screen(Help())
+        names = "  ".join(f"{pane.number} {pane.name}" for pane in PANES)
+        self.push_screen(Reading(HELP.format(panes=names)))
 
     def action_pause(self) -> None:
         """Hold the picture, or go on."""
@@ -205,34 +210,183 @@ class LiveApp(App[None]):
         """Show a pane: by its number, or the next one."""
         numbers = [pane.number for pane in PANES]
         if not number:
-            at = numbers.index(self._browser.pane.number) + 1
+            at = numbers.index(self._look.browser.pane.number) + 1
             number = numbers[at % len(numbers)]
-        self._browser.let_go()
-        self._browser = self._browsers[number]
-        self._want(frozenset(self._browser.pane.attaches))
-        self._draw()
-
-    def action_sort(self) -> None:
-        """Sort by the next column that can be sorted by; after the last, by trouble."""
-        self._browser.sort_next()
-        self._draw()
-
-    def action_reverse(self) -> None:
-        """The other way round."""
-        self._browser.reverse()
-        self._draw()
-
-    def action_events(self) -> None:
-        """Show the tail of events, or not."""
-        self._tail = not self._tail
+        self._look.browser.let_go()
+        self._look.browser, self._look.opened = self._browsers[number], None
+        self._remote.want(frozenset(self._look.browser.pane.attaches))
         self._draw()
 
     def action_move(self, step: int) -> None:
         """Select the next row, or the one before; the selection follows its row."""
-        self._browser.move(step)
+        if self._look.opened is not None:
+            self._look.scrolled += step
+        else:
+            self._look.browser.move(step)
         self._draw()
 
-    def action_unselect(self) -> None:
-        """Let go of the row."""
-        self._browser.let_go()
+    def action_go_back(self) -> None:
+        """Leave what was entered last: a connection, the selection, the filter."""
+        look = self._look
+        if look.opened is not None:
+            look.opened = None
+        elif look.browser.selected is not None:
+            look.browser.let_go()
+        elif self.picture is not None and self.picture.narrowing:
+            self._narrow(Narrowing())
         self._draw()
+
+    def action_open(self) -> None:
+        """A connection's whole history; of a process or a listener, its connections."""
+        browser = self._look.browser
+        if browser.place() < 0:
+            browser.move(0)
+        if browser.pane.number != 2:
+            self.action_process()
+        elif browser.selected is not None:
+            self._look.opened, self._look.scrolled = int(browser.selected), 0
+            self._draw()
+
+    def action_previous(self) -> None:
+        """The connection before, where one is open."""
+        if self._look.opened is not None:
+            self.action_next(-1)
+
+    def action_next(self, step: int) -> None:
+        """The next hit of the search; of an open connection, the next connection."""
+        look = self._look
+        if look.opened is not None:
+            look.browser.move(step)
+            look.opened, look.scrolled = int(look.browser.selected or look.opened), 0
+            self._draw()
+        elif look.search:
+            found = look.browser.find(look.search, step)
+            self._say(f"/{look.search}" if found else f"no row has {look.search!r}")
+
+    # --- keys: what is shown --------------------------------------------------
+
+    def action_sort(self) -> None:
+        """Sort by the next column that can be sorted by; after the last, by trouble."""
+        self._look.browser.sort_next()
+        self._draw()
+
+    def action_reverse(self) -> None:
+        """The other way round."""
+        self._look.browser.reverse()
+        self._draw()
+
+    def action_events(self) -> None:
+        """Show the tail of events, or not."""
+        self._look.tail = not self._look.tail
+        self._draw()
+
+    def action_search(self) -> None:
+        """Ask what to look for."""
+        self.push_screen(Asking("/", self._look.search), self._search)
+
+    def _search(self, text: str | None) -> None:
+        if text:
+            self._look.search = text
+            self.action_next(1)
+
+    def action_filter(self) -> None:
+        """Ask what to show."""
+        self.push_screen(Asking("filter: ", self._typed), self._filter)
+
+    def _filter(self, text: str | None) -> None:
+        if text is None:
+            return
+        try:
+            filters = self._remote.read_filters(text)
+        except TracerError as error:
+            self._typed = text
+            self._say(f"! {error.message}: {error.hint}")
+            return
+        self._typed = text
+        self._narrow(Narrowing(filters))
+
+    def action_process(self) -> None:
+        """This row's process alone, in the pane of connections."""
+        browser = self._look.browser
+        if browser.table is None or browser.place() < 0:
+            self._say("no row is selected: up and down select one")
+            return
+        owner = browser.table.owner(browser.place())
+        if owner is None:
+            self._say("this row has no process")
+            return
+        filters = self.picture.narrowing.filters if self.picture else Filters()
+        self._narrow(Narrowing(filters, owner))
+        self.action_pane(2)
+
+    def _narrow(self, narrowing: Narrowing) -> None:
+        if self.picture is None:
+            return
+        self._paused = None
+        self.picture = self._remote.narrow(narrowing)
+        self._draw()
+
+    def action_zero(self) -> None:
+        """Peaks count from now on."""
+        self._remote.zero_peaks()
+        self._say("peaks count from now on")
+
+    def action_interval(self, step: int) -> None:
+        """The next longer interval, or the next shorter one."""
+        if self._remote.recorded:
+            self._say("a recording has no interval")
+            return
+        at = INTERVALS.index(self._look.every_s) + step
+        self._look.every_s = INTERVALS[max(0, min(len(INTERVALS) - 1, at))]
+        self._remote.set_interval(self._look.every_s)
+        self._say(f"a picture every {self._look.every_s:g} s")
+
+    def action_seek(self, step: int) -> None:
+        """A twentieth of a recording back or on, at least a second."""
+        picture = self.picture
+        if picture is None or not picture.recorded:
+            self._say("< and > move through a recording")
+            return
+        step_ns = max(picture.whole_ns // 20, 1_000_000_000)
+        self._remote.seek(max(0, min(picture.whole_ns, picture.span_ns + step * step_ns)))
+
+    # --- keys: what goes out --------------------------------------------------
+
+    def _text(self) -> str:
+        picture, look = self._shown(), self._look
+        if picture is None:
+            return ""
+        if look.opened is not None:
+            return "\n".join([draw.head(picture, 100), *self._story]) + "\n"
+        width, height = self.size
+        parts = [paint.top(picture, look, width), paint.pane(picture, look, width, height)]
+        parts += [paint.tail(picture, look, width, height)]
+        return "\n".join([*paint.as_text(parts), *draw.foot(picture, width)]) + "\n"
+
+    def action_copy(self) -> None:
+        """Copy what is shown, as text."""
+        self._copy(self._text(), ".txt")
+
+    def action_copy_json(self) -> None:
+        """Copy the open connection's events."""
+        picture = self._shown()
+        found = story.tell(picture, self._look.opened or 0) if picture else None
+        if picture is None or found is None:
+            self._say("J copies the events of a connection: enter opens one")
+            return
+        self._copy(copying.as_json(found, picture.facts), ".jsonl")
+
+    def _copy(self, text: str, ending: str) -> None:
+        if self._remote.takes_clipboard():
+            self.copy_to_clipboard(text)
+            self._say(f"{len(text)} characters went to the clipboard (OSC 52)")
+        else:
+            self._say(f"this terminal has no clipboard: {copying.into_file(text, ending)}")
+
+    def action_write(self) -> None:
+        """Write what is shown to a file."""
+        self._say(copying.into_file(self._text(), ".txt"))
+
+    def action_doctor(self) -> None:
+        """What is attached how, and what is missing."""
+        self.push_screen(Reading(self._remote.doctor()))

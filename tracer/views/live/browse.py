@@ -19,6 +19,7 @@ class Browser:
         self._order: Indices = np.zeros(0, np.intp)
         self._held: Keys | None = None
         self._top = 0
+        self.first = self.last = 0  # of those in view, from 1
 
     def take(self, table: Table) -> None:
         """Show the rows of another picture."""
@@ -54,6 +55,8 @@ class Browser:
             self._top = min(max(self._top, at - room + 1), at)
         self._top = max(0, min(self._top, len(self._order) - room))
         found: list[int] = self._order[self._top : self._top + room].tolist()
+        self.first = self._top + 1 if found else 0
+        self.last = self._top + len(found)
         return found
 
     def place(self) -> int:

@@ -26,6 +26,7 @@ RATES = (
     ("closed", "closed"),
     ("accepted", "accepted"),
 )
+NEWS_NS = 20_000_000_000
 WIDE = 120  # from here on there are curves, and a tail of events
 
 
@@ -35,19 +36,37 @@ class Glyphs:
 
     rule: str
     curve: str
+    full: str
+    ascii: bool
 
 
-UTF8 = Glyphs("─", " ▁▂▃▄▅▆▇█")
-ASCII = Glyphs("-", " .:-=+*#@")
+UTF8 = Glyphs("─", " ▁▂▃▄▅▆▇█", "█", ascii=False)
+ASCII = Glyphs("-", " .:-=+*#@", "#", ascii=True)
 
 
-def head(picture: Picture, width: int) -> str:
-    """Who, where, since when."""
+def head(
+    picture: Picture, width: int, every_s: float | None = None, behind_s: int | None = None
+) -> str:
+    """Who, where, since when; how far a picture that is held is behind."""
     left = f"tcptrace  {picture.host}  {picture.kernel}  {picture.scope}"
     if picture.filters:
         left += f"  filter: {picture.filters}"
-    right = f"{picture.clock}  up {_up(picture.span_ns)}"
+    clock = picture.clock if width >= WIDE else picture.clock.partition(" ")[2]
+    right = f"{clock}  up {_up(picture.span_ns)}"
+    if picture.recorded:
+        right = f"{clock}  recording: {_up(picture.span_ns)} of {_up(picture.whole_ns)}"
+    elif every_s is not None and width >= WIDE:
+        right += f"  every {every_s:g} s"
+    if behind_s is not None:
+        right = f"PAUSED, {behind_s} s behind  {right}"
     return _apart(left, right, width)
+
+
+def narrowed(picture: Picture, width: int) -> list[str]:
+    """What the screen is narrowed to, if it is."""
+    if not picture.narrowing:
+        return []
+    return [_fit(f"SHOWN  {picture.narrowed}  (esc shows all; KERNEL is of all)", width)]
 
 
 def worst(picture: Picture, width: int) -> tuple[bool, str]:
@@ -98,17 +117,36 @@ def counters(picture: Picture, width: int) -> list[str]:
 def foot(picture: Picture, width: int) -> list[str]:
     """What it costs, what is lost, what is on."""
     rate = picture.rates.get("events")
-    cost = "-" if picture.cpu is None else f"{picture.cpu:.1%}"
     first = (
-        f"{'-' if rate is None else f'{rate:.0f}'} events/s  lost {picture.lost}"
-        f"{' !' if picture.lost else ''}  cost: {cost} of a CPU, {picture.memory_mb:.0f} MB"
+        f"{'-' if rate is None else f'{rate:.0f}'} events/s"
+        f"  lost {picture.lost}{' !' if picture.lost else ''}  {cost(picture)}"
     )
     if picture.parts.change:
         first += f"  {picture.parts.change}"
+    history = picture.history
+    if history.dropped:
+        first += f"  {history.dropped} events no longer kept"
     on = " ".join(name for name, how in picture.attached.items() if how != "off")
     off = " ".join(name for name, how in picture.attached.items() if how == "off")
     second = f"on: {on}" + (f"  off: {off}" if off else "")
-    return [_fit(first, width), _fit(second, width)]
+    return [_fit(first, width), _fit(second, width), *_fit_notice(picture, width)]
+
+
+def _fit_notice(picture: Picture, width: int) -> list[str]:
+    """What the session told last, for as long as it is news."""
+    if not picture.notices:
+        return []
+    told_ns, text = picture.notices[-1]
+    is_news = picture.recorded or picture.now_ns - told_ns < NEWS_NS
+    return [_fit(f"! {text}", width)] if is_news else []
+
+
+def cost(picture: Picture) -> str:
+    """What the tracer takes; of a recording nobody knows that any more."""
+    if picture.recorded:
+        return "a recording"
+    share = "-" if picture.cpu is None else f"{picture.cpu:.1%}"
+    return f"cost: {share} of a CPU, {picture.memory_mb:.0f} MB{picture.kernel_cost}"
 
 
 def curve(values: list[float], length: int, glyphs: Glyphs) -> str:

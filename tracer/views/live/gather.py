@@ -3,99 +3,132 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from tracer.attribution.cgroups import container_of
+import numpy as np
+from numpy.typing import NDArray
+
 from tracer.flows.drops import Counters, minus
+from tracer.flows.history import History
 from tracer.flows.listeners import Listener, ListenerTable
-from tracer.flows.present import Present
 from tracer.flows.pulse import NAMES, Pulse
-from tracer.flows.tally import Outcome, Tally
+from tracer.flows.sockets import Sockets, by_owner, by_state
+from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views import lines
 from tracer.views.base import View
 from tracer.views.columns import Facts, rows
-from tracer.views.listeners import ANY, max_set_by
 from tracer.views.live.gathered import Gathered
-from tracer.views.live.picture import Counter, ListenerRow, Picture, ProcessRow
-from tracer.views.text import address, endpoint, escape
+from tracer.views.live.narrow import Narrowing
+from tracer.views.live.picture import Counter, ListenerRow, Picture
+from tracer.views.live.rows import listener_row, process_rows
+from tracer.views.text import escape
 from tracer.wire.batch import Batch
 from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
+from tracer.wire.refuse import as_sockets
 
 TAIL = 50
+SECOND_NS = 1_000_000_000
 # counters that grow only where something is wrong
 TROUBLE = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPSynRetrans", "AttemptFails")
 
 
 class LiveView(View):
-    """Gathers on the session's thread; `show` gets each picture."""
+    """Gathers on the session's thread; `show` gets each picture. Another thread may `narrow`.
+
+    Of a recording, `whole_ns` long, there is one picture: of the moment of `hold`, or of its end.
+    """
 
     gathers = False
 
-    def __init__(self, show: Callable[[Picture], None]) -> None:
-        self._show = show
+    def __init__(
+        self, show: Callable[[Picture], None], recorded: bool = False, whole_ns: int = 0
+    ) -> None:
+        self._show, self._recorded, self._whole_ns = show, recorded, whole_ns
+        self.needs = ("records",) if recorded else ()
+        self._lock = threading.Lock()
         self._facts: Facts
         self._head: Head
-        self._tail: deque[str] = deque(maxlen=TAIL)
-        self._notices: list[str] = []
+        self._narrowing = Narrowing()
+        self._tail: deque[tuple[str, Records]] = deque(maxlen=TAIL)
+        self._notices: list[tuple[int, str]] = []
         self._first: Counters | None = None
         self._now: Counters = {}
         self._moved: dict[str, float] = {}  # a second, between the last two readings
-        self._read_at = self._looked_at = 0.0
         self._listeners: list[Listener] = []
         self._listened_s = 0.0  # what those cover; 0: one look alone
-        self._last: Picture | None = None
+        self._peaks: dict[int, int] = {}
+        self._read_ns = self._looked_ns = 0
         self._used = (time.monotonic(), time.process_time())
-        self._ticks = 0
+        self._cpu: float | None = None
+        self._lost: list[tuple[int, int]] = []
+        self._ticks = self._tick_ns = 0
 
     def begin(self, facts: Facts, head: Head) -> None:
         """Start to gather."""
         self._facts, self._head = facts, head
-        self._present, self._pulse = Present(facts.layout), Pulse(facts.layout)
+        self._sockets = Sockets(facts.layout, head.started_ns)
+        self._history = History()
+        self._pulse = Pulse(facts.layout)
         self._table = ListenerTable(facts.layout)
         self._gathered = Gathered(facts)
-        self._mark_ns = head.started_ns
+        self._mark_ns = self._now_ns = self._tick_ns = head.started_ns
+        if self._recorded:
+            self._notices += [(head.started_ns, text) for text in _missing(head)]
+        self._tally, self._ended = Tally(), ""
+
+    # --- what comes -----------------------------------------------------------
 
     def batch(self, batch: Batch) -> None:
         """Add up a batch; of all that are sent, the last few become lines."""
-        kinds = batch.kinds
-        for task in kinds.get("task", ()):
-            self._facts.processes.add_event(task)
-        for kind, records in kinds.items():
-            if kind == "state":
-                self._present.move(records)
-                self._pulse.add_states(records)
-            elif kind == "accept":
-                self._present.pass_on(records)
-                self._pulse.add_accepts(records)
-            elif kind != "task":
-                self._pulse.add_others(len(records))
-        self._gathered.add(kinds)
-        self._keep_last(batch)
+        with self._lock:
+            for task in batch.kinds.get("task", ()):
+                self._facts.processes.add_event(task)
+            for name, fold in (("state", self._sockets.move), ("accept", self._sockets.pass_on)):
+                if name in batch.kinds:
+                    fold(batch.kinds[name])
+            self._history.add(batch.kinds, self._are_open)
+            kinds = {kind: found for kind, found in batch.kinds.items() if kind != "task"}
+            if self._narrowing:
+                kinds = {kind: self._narrow(records) for kind, records in kinds.items()}
+            for kind, records in kinds.items():
+                self._pulse.add(kind, records)
+            self._gathered.add(kinds)
+            self._keep_last(Batch(kinds))
+
+    def _are_open(self, cookies: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        rows = self._sockets.rows(self._now_ns)
+        remains = self._facts.layout.enums["tcp_state"]["TIME_WAIT"]
+        return np.isin(cookies, rows["cookie"][rows["state"] != remains])
+
+    def _narrow(self, records: Records) -> Records:
+        return records[self._narrowing.passes(records, self._facts)]
 
     def _keep_last(self, batch: Batch) -> None:
         # the last of all are among the last of each kind
-        last = Batch({kind: records[-TAIL:] for kind, records in batch.kinds.items()})
-        for kind, i in last.order()[-TAIL:]:
-            if kind != "task":
-                row = rows(last.kinds[kind][i : i + 1], kind)[0]
-                self._tail.append(lines.line(kind, row, self._facts))
+        last = Batch({kind: found[-TAIL:] for kind, found in batch.kinds.items() if len(found)})
+        if last.kinds:
+            for kind, i in last.order()[-TAIL:]:
+                self._tail.append((kind, last.kinds[kind][i : i + 1].copy()))
 
     def sockets(self, found: Records) -> None:
         """A pass over the sockets sets right what was kept up from transitions."""
-        self._present.set_right(found)
+        with self._lock:
+            self._sockets.set_right(found)
 
     def listeners(self, found: Records) -> None:
         """Listening sockets as they stand. Looks may be further apart than pictures."""
-        now = time.monotonic()
         self._table.look(found)
         self._listeners = self._table.since_last()
-        self._listened_s = now - self._looked_at if self._looked_at else 0.0
-        self._looked_at = now
+        for one in self._listeners:
+            cookie = int(one.row["cookie"])
+            self._peaks[cookie] = max(self._peaks.get(cookie, 0), one.accept_queue_peak)
+        self._looked_ns, before = self._tick_ns, self._looked_ns
+        self._listened_s = (self._looked_ns - before) / 1e9 if before else 0.0
 
     def drops(self, pairs: Records, filtered: bool) -> None:
         """What listeners threw away since that is attached."""
@@ -104,74 +137,151 @@ class LiveView(View):
     def attached(self, change: Attachment) -> None:
         """A pane has what it needs, or was left: said at once."""
         self._gathered.attached(change)
-        if self._last is not None:
-            parts = self._gathered.parts(self._last.now_ns, {})
-            attached = dict(self._head.attached)
-            self._last = replace(self._last, attached=attached, parts=parts)
-            self._show(self._last)
+        if self._ticks:
+            with self._lock:
+                picture = self._picture()
+            self._show(picture)
 
     def kernel(self, counters: Counters) -> None:
         """The kernel's own counters."""
-        now = time.monotonic()
+        self._read_ns, before = self._tick_ns, self._read_ns
         if self._first is None:
             self._first = counters
         else:
             moved = _summed(minus(counters, self._now))
-            passed = max(now - self._read_at, 1e-3)
+            passed = max((self._read_ns - before) / 1e9, 1e-3)
             self._moved = {name: count / passed for name, count in moved.items()}
-        self._now, self._read_at = counters, now
+        self._now = counters
+
+    def lost(self, lost: list[Lost]) -> None:
+        """Records that did not come: what lived then is not known to be whole."""
+        self._lost += [(one.mono_ns, one.count) for one in lost]
 
     def notice(self, text: str) -> None:
         """Something about the session: shown in the last lines."""
-        self._notices.append(text)
+        self._notices.append((self._tick_ns, escape(text)))
 
-    def mark(self, now_ns: int, tally: Tally) -> None:
-        """An interval is over: a picture of it."""
-        seconds = max((now_ns - self._mark_ns) / 1e9, 1e-3)
-        if self._ticks:
-            self._pulse.tick(seconds)
+    def tick(self, now_ns: int) -> None:
+        """Time goes on; in a recording nothing else tells when a second is over."""
+        self._tick_ns = now_ns
+        if self._recorded and now_ns - self._mark_ns >= SECOND_NS:
+            self._turn(now_ns)
+
+    def _turn(self, now_ns: int) -> None:
+        """An interval is over."""
+        if self._ticks or self._recorded:
+            self._pulse.tick(max((now_ns - self._mark_ns) / 1e9, 1e-3))
         self._gathered.tick(now_ns)
-        self._last = self._picture(now_ns, tally)
-        self._show(self._last)
         self._mark_ns = now_ns
         self._ticks += 1
 
+    def mark(self, now_ns: int, tally: Tally) -> None:
+        """An interval is over: a picture of it."""
+        if self._recorded:
+            return
+        with self._lock:
+            self._cpu = self._share()
+            self._turn(now_ns)
+            self._now_ns, self._tally = now_ns, tally
+            picture = self._picture()
+        self._show(picture)
+
+    def hold(self, tally: Tally) -> None:
+        """Go no further in the recording: a picture of where it is."""
+        with self._lock:
+            self._now_ns, self._tally = self._tick_ns, tally
+            picture = self._picture()
+        self._show(picture)
+
     def end(self, outcome: Outcome) -> None:
         """The session is over: one last picture."""
-        now_ns = self._head.started_ns + outcome.span_ns
-        self._show(self._picture(now_ns, outcome.tally, ended=outcome.ended_by or "end"))
+        with self._lock:
+            self._now_ns = self._head.started_ns + outcome.span_ns
+            self._tally, self._ended = outcome.tally, outcome.ended_by or "end"
+            picture = self._picture()
+        self._show(picture)
+
+    # --- what is asked for ----------------------------------------------------
+
+    @property
+    def span_ns(self) -> int:
+        """How far it has come."""
+        return self._now_ns - self._head.started_ns
+
+    def narrow_to(self, narrowing: Narrowing) -> None:
+        """Show these alone from the begin on."""
+        self._narrowing = narrowing
+
+    def narrow(self, narrowing: Narrowing) -> Picture:
+        """Show these sockets and events alone from now on: a picture of them."""
+        with self._lock:
+            if narrowing != self._narrowing:
+                self._narrowing = narrowing
+                self._pulse = Pulse(self._facts.layout)
+                self._tail.clear()
+            return self._picture()
+
+    def zero_peaks(self) -> None:
+        """Depths that queues have had count from now on."""
+        self._peaks.clear()
 
     # --- the picture ----------------------------------------------------------
 
-    def _picture(self, now_ns: int, tally: Tally, ended: str = "") -> Picture:
-        head, facts = self._head, self._facts
-        states = facts.states
-        listeners = [self._listener(one, self._listened_s) for one in self._listeners]
-        parts = self._gathered.parts(now_ns, {row.cookie: row.name for row in listeners})
+    def _picture(self) -> Picture:
+        head, facts, narrowing = self._head, self._facts, self._narrowing
+        found = self._sockets.rows(self._now_ns)
+        if narrowing:
+            found = self._narrow(found)
+        now = {facts.states[s]: n for s, n in by_state(found).items()}
+        if self._sockets.left_out and not narrowing:
+            now["TIME_WAIT"] = now.get("TIME_WAIT", 0) + self._sockets.left_out
+        listeners = self._listener_rows()
+        rated = self._pulse.rate("events") is not None
         return Picture(
-            now_ns=now_ns,
-            clock=facts.clock.date(now_ns),
-            span_ns=now_ns - head.started_ns,
+            now_ns=self._now_ns,
+            clock=facts.clock.date(self._now_ns),
+            span_ns=self._now_ns - head.started_ns,
             host=escape(head.host),
             kernel=escape(head.kernel),
             scope=f"{len(head.netns)} netns" if head.netns else "all netns",
             filters=escape(" ".join(head.filters.values())),
-            sockets={states[s]: n for s, n in sorted(self._present.by_state().items())},
+            narrowing=narrowing,
+            narrowed=narrowing.words(facts),
+            sockets=now,
+            connections=found,
+            facts=facts,
+            history=self._history,
+            lost_at=tuple(self._lost),
             rates={name: self._pulse.rate(name) for name in NAMES},
             curves={name: self._pulse.curve(name) for name in NAMES},
             counters=self._counters(),
-            processes=self._processes(listeners),
+            processes=process_rows(by_owner(found), listeners, self._pulse, rated, facts),
             listeners=listeners,
-            tail=list(self._tail),
-            seen=tally.seen,
-            lost=tally.lost,
+            tail=[lines.line(kind, rows(one, kind)[0], facts) for kind, one in self._tail],
+            seen=self._tally.seen,
+            lost=self._tally.lost,
             notices=list(self._notices),
             attached=dict(head.attached),
-            parts=parts,
-            cpu=self._share(),
+            cpu=self._cpu,
             memory_mb=_resident_mb(),
-            ended=ended,
+            ended=self._ended,
+            parts=self._gathered.parts(self._now_ns, {row.cookie: row.name for row in listeners}),
+            recorded=self._recorded,
+            whole_ns=self._whole_ns or self._now_ns - head.started_ns,
         )
+
+    def _listener_rows(self) -> list[ListenerRow]:
+        chosen = self._listeners
+        if self._narrowing and chosen:
+            table = np.array([one.row for one in chosen], chosen[0].row.dtype)
+            passed = self._narrowing.passes(as_sockets(table, self._facts.layout), self._facts)
+            chosen = [one for one, shown in zip(chosen, passed, strict=True) if shown]
+        found = []
+        for one in chosen:
+            peak = self._peaks.get(int(one.row["cookie"]), int(one.row["accept_queue"]))
+            drops = self._gathered.dropped.rate_of(int(one.row["cookie"]))
+            found.append(listener_row(one, self._listened_s, peak, drops, self._facts))
+        return found
 
     def _counters(self) -> list[Counter]:
         if self._first is None:
@@ -183,61 +293,6 @@ class LiveView(View):
             if count
         ]
 
-    def _listener(self, one: Listener, seconds: float) -> ListenerRow:
-        row = one.row
-        host = bytes(row["addr"])
-        name = endpoint("*" if host in ANY else address(host), int(row["port"]))
-        return ListenerRow(
-            cookie=int(row["cookie"]),
-            name=name,
-            owner=self._name(int(row["pid"]), int(row["start"])),
-            owner_key=(int(row["pid"]), int(row["start"])),
-            queue=int(row["accept_queue"]),
-            peak=one.accept_queue_peak,
-            limit=int(row["accept_queue_max"]),
-            set_by=max_set_by(row) or "-",
-            full=min(1.0, one.counted["full_ns"] / (seconds * 1e9)) if seconds else 0.0,
-            syn_queue=int(row["syn_queue"]),
-            accepts=one.counted["accepts"] / seconds if seconds else None,
-            drops=self._gathered.dropped.rate_of(int(row["cookie"])),
-        )
-
-    def _name(self, pid: int, start: int) -> str:
-        process = self._facts.process(pid, start)
-        if process is None:
-            return "-"
-        return f"{escape(process.comm)}[{process.pid or '-'}]"
-
-    def _processes(self, listeners: list[ListenerRow]) -> list[ProcessRow]:
-        facts = self._facts
-        deepest: dict[str, ListenerRow] = {}
-        for row in listeners:
-            if row.owner not in deepest or row.queue > deepest[row.owner].queue:
-                deepest[row.owner] = row
-        found = []
-        for (pid, start), counts in self._present.by_owner().items():
-            process = facts.process(pid, start)
-            gone = "(exited) " if process and process.exited_ns else ""
-            name = gone + escape(process.comm) if process else "(unknown)"
-            queue = deepest.get(self._name(pid, start))
-            path = facts.cgroups.get(process.cgroup_id) if process else None
-            now = {facts.states[state]: count for state, count in counts.items()}
-            fails = self._pulse.fails.get((pid, start), 0.0) if self._ticks else None
-            found.append(
-                ProcessRow(
-                    key=(pid, start),
-                    pid=str(process.pid or "-") if process else "-",
-                    name=name,
-                    container=escape(container_of(path) or "-"),
-                    now=now,
-                    opens=self._pulse.opens.get((pid, start), 0.0) if self._ticks else None,
-                    fails=fails,
-                    queue=f"{queue.queue}/{queue.limit}" if queue else "-",
-                    trouble=_trouble(now, fails, queue, bool(gone)),
-                )
-            )
-        return sorted(found, key=_rank)
-
     def _share(self) -> float | None:
         """Of one CPU, since the last picture."""
         before, used = self._used
@@ -246,22 +301,16 @@ class LiveView(View):
         return (self._used[1] - used) / passed if passed > 0 and self._ticks else None
 
 
-def _trouble(
-    now: dict[str, int], fails: float | None, queue: ListenerRow | None, gone: bool
-) -> str:
-    if queue and queue.is_full:
-        return "accept queue full"
-    if fails:
-        return "connects fail"
-    if now.get("CLOSE_WAIT", 0) > max(10, now.get("ESTABLISHED", 0)):
-        return "CLOSE_WAIT"
-    if gone and set(now) - {"TIME_WAIT"}:
-        return "orphan"
-    return ""
-
-
-def _rank(row: ProcessRow) -> tuple[bool, float, int, str]:
-    return (not row.trouble, -(row.opens or 0), -row.sockets, row.name)
+def _missing(head: Head) -> list[str]:
+    """What the screen cannot know from this recording."""
+    found = []
+    if "state" not in head.kinds:
+        found.append("this recording has no state records: sockets are as its looks found them")
+    elif "sockets" not in head.keeps:
+        found.append("this recording has no look at the sockets: NOW has those that changed")
+    if "listeners" not in head.keeps:
+        found.append("this recording has no look at listeners")
+    return found
 
 
 def _summed(counters: Counters) -> dict[str, int]:

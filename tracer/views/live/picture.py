@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tracer.views.live.parts import Key, Parts
-
-__all__ = ["Counter", "Key", "ListenerRow", "Picture", "ProcessRow"]
+from tracer.flows.history import History
+from tracer.flows.sockets import Owner
+from tracer.views.columns import Facts
+from tracer.views.live.narrow import Narrowing
+from tracer.views.live.parts import Parts
+from tracer.wire.layout import Records
 
 
 @dataclass(frozen=True)
 class ProcessRow:
     """One owner of sockets. `trouble` is empty where nothing is wrong."""
 
-    key: Key
+    key: Owner
     pid: str
     name: str
     container: str
@@ -36,7 +39,7 @@ class ListenerRow:
     cookie: int
     name: str
     owner: str
-    owner_key: Key
+    owner_key: Owner
     queue: int
     peak: int
     limit: int
@@ -64,7 +67,10 @@ class Counter:
 
 @dataclass(frozen=True)
 class Picture:
-    """One moment. Rates are None until an interval has passed."""
+    """One moment. Rates are None until an interval has passed.
+
+    `connections` are rows of flows/sockets.py; `lost_at` moments and counts of lost records.
+    """
 
     now_ns: int
     clock: str
@@ -73,7 +79,13 @@ class Picture:
     kernel: str
     scope: str
     filters: str
+    narrowing: Narrowing
+    narrowed: str
     sockets: dict[str, int]
+    connections: Records
+    facts: Facts
+    history: History
+    lost_at: tuple[tuple[int, int], ...]
     rates: dict[str, float | None]
     curves: dict[str, list[float]]
     counters: list[Counter]
@@ -82,9 +94,12 @@ class Picture:
     tail: list[str]
     seen: int
     lost: int
-    notices: list[str] = field(default_factory=list)
+    notices: list[tuple[int, str]] = field(default_factory=list)
     attached: dict[str, str] = field(default_factory=dict)
     cpu: float | None = None
     memory_mb: float = 0.0
     ended: str = ""
+    recorded: bool = False
+    whole_ns: int = 0  # of a recording
+    kernel_cost: str = ""
     parts: Parts = field(default_factory=Parts)

@@ -16,7 +16,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.views.live.picture import Key, Picture
+from tracer.flows.sockets import Owner
+from tracer.views.live.picture import Picture
 from tracer.views.tables import Heading
 
 Row = TypeVar("Row")
@@ -56,7 +57,7 @@ class Table(ABC):
     def having(self, text: str) -> NDArray[np.bool_]:
         """Which rows have this text in them; case does not matter."""
 
-    def owner(self, place: int) -> Key | None:
+    def owner(self, place: int) -> Owner | None:
         """The process that the row belongs to: what `o` narrows the screen to."""
         return None
 
@@ -102,7 +103,7 @@ class Listed(Table, Generic[Row]):
         columns: Sequence[Column[Row]],
         rows: Sequence[tuple[Name, Row]],
         is_wrong: Callable[[Row], bool],
-        owner: Callable[[Row], Key | None] = lambda row: None,
+        owner: Callable[[Row], Owner | None] = lambda row: None,
     ) -> None:
         self._columns, self._rows = columns, rows
         self._is_wrong, self._owner = is_wrong, owner
@@ -146,7 +147,7 @@ class Listed(Table, Generic[Row]):
             np.bool_,
         )
 
-    def owner(self, place: int) -> Key | None:
+    def owner(self, place: int) -> Owner | None:
         """The process that the row belongs to."""
         return self._owner(self._rows[place][1])
 

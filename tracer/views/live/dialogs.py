@@ -1,0 +1,75 @@
+"""What lies over the screen for a while: a line to type into, and a text to read."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+HELP = """\
+WHERE   {panes}
+        tab next pane    up down pgup pgdn home end, j k, [ ] previous and next
+ROWS    enter  open the connection, with its whole history
+        o      this process alone       esc  back, let go, show all
+        s      sort by the next column  r    the other way round
+        /      search, n N next and previous hit
+        f      filter all panes, as on the command line: lport=443 or --pid 7,8
+WHEN    space  hold the picture; gathering goes on
+        + -    longer and shorter intervals   z  queue peaks count from now on
+        < >    through a recording, back and on
+WHAT    e events on and off   d doctor
+OUT     y copy   J copy as JSON   w write the screen to a file   q quit
+
+! worth a look   - unknown, or none   >= longer than that   rates: last interval
+Sockets are kept up from their transitions, and set right by a look at all of
+them every 10 s at most: what leaves TIME_WAIT shows then. Rows stay where they
+are while one is selected. A sorted column is marked v, reversed ^.
+"""
+
+
+class Reading(ModalScreen[None]):
+    """A text; any of the usual keys closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(key, "dismiss", show=False)
+            for key in ("escape", "q", "question_mark", "enter", "d")
+        ),
+    ]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """One text, scrolled where it is long."""
+        with VerticalScroll(id="reading"):
+            yield Static(Text(self._text))
+
+
+class Asking(ModalScreen[str | None]):
+    """A line at the bottom; None if it is left by esc."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
+
+    def __init__(self, begin: str, value: str) -> None:
+        super().__init__()
+        self._begin, self._value = begin, value
+
+    def compose(self) -> ComposeResult:
+        """What it is for, and the line."""
+        yield Static(self._begin, id="begin")
+        yield Input(value=self._value, id="line", select_on_focus=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the line."""
+        self.dismiss(event.value)
+
+    def action_leave(self) -> None:
+        """Take nothing."""
+        self.dismiss(None)
