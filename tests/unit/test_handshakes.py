@@ -10,15 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tracer.flows.handshakes import (
-    COLUMN,
-    Grouping,
-    HandshakeTable,
-    Keys,
-    Opens,
-    mask_addresses,
-    unmask_address,
-)
+from tracer.flows.grouping import Grouping, Keys, mask_addresses, unmask_address
+from tracer.flows.handshakes import COLUMN, HandshakeTable, Opens
 from tracer.wire.layout import Layout, Records
 
 PEERS = 5

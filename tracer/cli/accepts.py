@@ -9,12 +9,14 @@ import click
 from tracer.cli import options
 from tracer.views.meanings import columns
 
+KEYS = ("listener", "pid", "comm", "peer", "netns", "lport", "laddr", "cgroup", "container")
+
 
 @click.command(epilog=columns("accepts"))
 @options.filters
-@options.by("listener,pid", "listener, pid, comm, peer, peer/BITS")
+@options.by("listener,pid", *KEYS)
 @options.summary
-def accepts(by: str, **given: Any) -> None:
+def accepts(**given: Any) -> None:
     """How long finished connections waited for accept(), and accepts that failed."""
     from tracer.cli import values
     from tracer.cli.setup import Command
@@ -26,7 +28,7 @@ def accepts(by: str, **given: Any) -> None:
         raise UsageError(
             "accepts has nothing to show without the accept hook", "leave --no-accept-hook out"
         )
-    keys, bits = values.keys(by, ("listener", "pid", "comm", "peer"))
+    words, bits = values.keys(given["by"], KEYS)
     command = Command(
         given,
         stream=True,
@@ -38,6 +40,6 @@ def accepts(by: str, **given: Any) -> None:
         command.output,
         command.notices,
         command.look,
-        By("listener" in keys, "pid" in keys, "comm" in keys, bits),
+        By.of(words, bits) if words else By(),
     )
     command.run(show)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tracer.cli import options
 from tracer.views.meanings import columns
 
-if TYPE_CHECKING:
-    from tracer.views.handshake_keys import By
+KEYS = (
+    *("role", "peer", "raddr", "rport", "laddr", "lport", "pid", "comm", "cgroup", "container"),
+    *("netns", "family"),
+)
 
 
 @click.command(epilog=columns("handshakes"))
 @options.filters
-@click.option(
-    "--by",
-    multiple=True,
-    metavar="KEY,…",
-    help="Group by role, peer, peer/N, raddr, rport, lport, pid, comm, netns (role,peer).",
-)
+@options.by("role,peer", *KEYS)
 @click.option("--slower", metavar="TIME", help="Single attempts that took this long or longer.")
 @click.option("--failed", is_flag=True, help="Single attempts that failed.")
 @options.summary
@@ -31,11 +28,14 @@ def handshakes(**given: Any) -> None:
     from tracer.errors import UsageError
     from tracer.views.attempts import AttemptsView
     from tracer.views.handshakes import HandshakesView
+    from tracer.views.keys import By
 
     command = Command(
         given, stream=True, kinds=frozenset({"handshake"}), snapshots=True, reconcile=True
     )
-    by = _by(given["by"])
+    words, bits = values.keys(given["by"], KEYS)
+    words = words or ("peer",)
+    by = By(("role", *(word for word in words if word != "role")), bits)
     slower = given["slower"]
     if slower is None and not given["failed"]:
         show = HandshakesView(command.output, command.notices, command.look, by)
@@ -54,23 +54,3 @@ def handshakes(**given: Any) -> None:
             command.output, command.notices, command.look, given["failed"], slower_ns, command.color
         )
     )
-
-
-def _by(texts: tuple[str, ...]) -> By:
-    """`peer/24,comm`: what attempts are grouped by. Errors: UsageError."""
-    from tracer.cli.values import nearest
-    from tracer.errors import UsageError
-    from tracer.views.handshake_keys import NEEDS, WORDS, By
-
-    words: dict[str, None] = {}
-    bits = None
-    for part in (part.strip() for text in texts for part in text.split(",")):
-        word, slash, number = part.partition("/")
-        if word not in NEEDS or (slash and word != "peer"):
-            raise UsageError(f"--by {part!r} is no key here", nearest(part, WORDS))
-        if slash:
-            if not number.isdecimal() or not 0 < int(number) <= 128:
-                raise UsageError(f"--by {part!r} is no network", "give one like peer/24")
-            bits = int(number)
-        words[word] = None
-    return By(tuple(words), bits) if words else By()

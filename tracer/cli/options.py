@@ -23,9 +23,10 @@ def _group(*decorators: Decorator) -> Decorator:
     return apply
 
 
-def by(default: str, known: str) -> Decorator:
-    """--by of a table: its keys if none are given, and those it knows."""
-    return _option("--by", default=default, metavar="KEY,…", help=f"Rows by: {known} ({default}).")
+def by(default: str, *known: str) -> Decorator:
+    """--by of a table: what its rows are if it is not given, and the keys it knows."""
+    text = f"Rows by {', '.join(known)} ({default})."
+    return _option("--by", multiple=True, metavar="KEY,…", help=text)
 
 
 filters = _group(

@@ -9,21 +9,32 @@ import click
 from tracer.cli import options
 from tracer.views.meanings import columns
 
+KEYS = (
+    *("pid", "comm", "cgroup", "container", "netns", "laddr", "lport", "raddr", "rport"),
+    *("peer", "family"),
+)
+
 
 @click.command(epilog=columns("states"))
 @options.filters
+@options.by("pid", *KEYS)
 @options.summary
 def states(**given: Any) -> None:
     """Sockets by state and process now, transitions, and the time spent in each state."""
+    from tracer.cli import values
     from tracer.cli.setup import Command
+    from tracer.views.keys import By
     from tracer.views.states import StatesView
 
+    words, bits = values.keys(given["by"], KEYS)
+    by = By(words, bits) if words not in ((), ("pid",)) else None
+    streams = by is not None and by.needs_records
     command = Command(
         given,
-        stream=False,
-        count_by_owner=True,
+        stream=streams,
+        count_by_owner=not streams,
         snapshots=True,
         kinds=frozenset({"state", "accept"}),
     )
-    show = StatesView(command.output, command.notices, command.look)
+    show = StatesView(command.output, command.notices, command.look, by)
     command.run(show)

@@ -94,22 +94,21 @@ def columns(text: str) -> tuple[str, ...]:
     return found
 
 
-def keys(text: str, known: tuple[str, ...]) -> tuple[frozenset[str], tuple[int, int] | None]:
-    """`listener,peer/24`: the keys of --by, and how many bits of a peer's address are one.
-
-    The bits are (of IPv4, of IPv6), None without `peer`.
-    """
-    found, bits = set(), None
-    for part in split((text,)):
-        name, slash, length = part.partition("/")
-        if name not in known or (slash and name != "peer"):
-            raise UsageError(f"--by {part!r} is no key here", nearest(name, list(known)))
-        found.add(name)
-        if slash and not (length.isdecimal() and 0 < int(length) <= 128):
-            raise UsageError(f"--by {part!r} is no part of an address", "peer/1 to peer/128")
-        if name == "peer":
-            bits = (min(int(length), 32), int(length)) if slash else (32, 128)
-    return frozenset(found), bits
+def keys(texts: tuple[str, ...], known: tuple[str, ...]) -> tuple[tuple[str, ...], int | None]:
+    """`comm,peer/24`: the words of --by in their order, and how many bits of a peer are one."""
+    found: dict[str, None] = {}
+    bits = None
+    for part in split(texts):
+        word, slash, length = part.partition("/")
+        if word not in known or (slash and word != "peer"):
+            words = [*known, *(["peer/N"] if "peer" in known else [])]
+            raise UsageError(f"--by {part!r} is no key here", nearest(part, words))
+        if slash:
+            if not length.isdecimal() or not 0 < int(length) <= 128:
+                raise UsageError(f"--by {part!r} is no network", "give one like peer/24")
+            bits = int(length)
+        found[word] = None
+    return tuple(found), bits
 
 
 def split(texts: tuple[str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracer.flows.grouping import Numbers
 from tracer.wire.layout import Layout, Records
 
 
@@ -21,6 +22,7 @@ class Place:
     cause: int
     stage: int
     answer: int
+    group: int = 0  # the number of what --by asks for, where that takes records
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,22 @@ class Explained:
 class DropTable:
     """Packets by place, and the owner of each place's listener (pid, start)."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Numbers | None = None) -> None:
+        self._numbers = numbers
         self.packets: Counter[Place] = Counter()
         self.owners: dict[Place, tuple[int, int]] = {}
 
     def add(self, records: Records) -> None:
         """Add syn_drop records, a batch at a time."""
         columns = ("netns", "lport", "listener_cookie", "cause", "stage", "answer", "pid", "start")
-        keys = np.stack([records[name].astype(np.uint64) for name in columns], axis=1)
+        taken = [records[name].astype(np.uint64) for name in columns]
+        if self._numbers is not None:
+            taken.append(self._numbers.of(records).astype(np.uint64))
+        keys = np.stack(taken, axis=1)
         found, where = np.unique(keys, axis=0, return_inverse=True)
         packets = np.bincount(where.ravel(), records["count"]).astype(np.int64)
         for key, count in zip(found.tolist(), packets.tolist(), strict=True):
-            self._put(Place(*key[:6]), count, key[6], key[7])
+            self._put(Place(*key[:6], *key[8:]), count, key[6], key[7])
 
     def set_counts(self, pairs: Records) -> None:
         """Take the kernel's counts, which cover the session so far."""

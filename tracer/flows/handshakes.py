@@ -10,62 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.drops import Counters
+from tracer.flows.grouping import PLACE, Grouping, Keys
 from tracer.flows.rows import sort
 from tracer.flows.transitions import Spread, bucket
 from tracer.wire.layout import Layout, Records
 
-# What a row is kept by. Of the first, those that are not asked for are 0 and keep nothing apart.
-PLACE = ("netns", "high", "low", "rport", "lport", "pid", "start")
+# What a row is kept by.
 KEYS = ("role", *PLACE, "latency_from", "outcome", "again", "bucket", "rtt_bucket")
 COLUMN = {name: i for i, name in enumerate(KEYS)}
 # count, then sum, least and most of latency and of round trip (ns), then handshakes by syncookie
 FEW = 4096  # rows that are not worth putting together one batch at a time
 _ADDED, _LEAST, _MOST = [0, 1, 4, 7], [2, 5], [3, 6]
 
-Keys = NDArray[np.int64]
 Values = NDArray[np.uint64]
-
-
-def mask_addresses(addresses: NDArray[np.uint8], bits: int | None) -> NDArray[np.int64]:
-    """Addresses as the wire has them, shape (n, 16), as two numbers each, shape (n, 2).
-
-    Only the first `bits` of each are kept; those of IPv4 are counted from its own first.
-    """
-    words = np.ascontiguousarray(addresses).view(">u8").astype(np.uint64).reshape(-1, 2)
-    if bits is not None:
-        four = (words[:, 0] == 0) & (words[:, 1] >> np.uint64(32) == 0xFFFF)
-        kept = np.where(four, min(bits, 32) + 96, bits)
-        for i, start in ((0, 0), (1, 64)):
-            cut = np.clip(64 - (kept - start), 0, 64).astype(np.uint64)
-            whole = np.uint64(2**64 - 1) << np.minimum(cut, np.uint64(63))
-            words[:, i] &= np.where(cut == 64, np.uint64(0), whole)
-    return words.view(np.int64)
-
-
-def unmask_address(high: int, low: int) -> bytes:
-    """The address that mask_addresses() made these two numbers of, as the wire has it."""
-    return (high % 2**64).to_bytes(8, "big") + (low % 2**64).to_bytes(8, "big")
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """Which of PLACE attempts are told apart by, and by how many bits of an address."""
-
-    columns: frozenset[str] = frozenset()
-    bits: int | None = None
-    port_of_active: bool = False  # the remote port only where it is the one called
-
-    def place(self, records: Records, active: NDArray[np.bool_]) -> Keys:
-        """The PLACE columns of records: shape (n, len(PLACE))."""
-        found = np.zeros((len(PLACE), len(records)), np.int64)
-        for i, name in enumerate(PLACE):
-            if name in self.columns and name not in ("high", "low"):
-                found[i] = records[name]
-        if "high" in self.columns:
-            found[1:3] = mask_addresses(records["raddr"], self.bits).T
-        if self.port_of_active:
-            found[PLACE.index("rport"), ~active] = 0
-        return found.T
 
 
 @dataclass

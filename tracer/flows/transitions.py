@@ -127,6 +127,13 @@ class TransitionTable:
         found._keys, found._values = self._keys[kept], values[kept]
         return found
 
+    def regrouped(self, groups: NDArray[np.int64]) -> TransitionTable:
+        """The same counts by group: `groups` is that of each number an owner goes by."""
+        found = self.copy()
+        found._keys[:, 0] = groups[found._keys[:, 0]]
+        found._merge(self._keys[:0], self._values[:0])
+        return found
+
     def copy(self) -> TransitionTable:
         """A table that later changes do not touch."""
         return self.minus(self._empty())

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from errno import errorcode
 from typing import Any
 
+import numpy as np
+
 from tracer.attribution.processes import Process
 from tracer.flows.accepting import Accepts, AcceptTable, Owner, Queue, Queues
+from tracer.flows.grouping import PLACE
 from tracer.flows.histogram import Histogram
+from tracer.views import keys as keys_of
 from tracer.views.columns import Facts
 from tracer.views.text import address, endpoint, escape
 
@@ -17,7 +21,8 @@ NOBODY: Owner = (0, 0)
 MAPPED = b"\0" * 10 + b"\xff\xff"  # before an IPv4 address
 
 Place = tuple[int, ...]  # what tells a listener from others: Accepts.listener
-Key = tuple[Place, Owner, str, bytes]
+Others = tuple[object, ...]
+Key = tuple[Place, Owner, str, bytes, Others]
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,20 @@ class By:
     pid: bool = True
     comm: bool = False
     peer_bits: tuple[int, int] | None = None
+    others: tuple[str, ...] = ()  # words of keys.py
+
+    @classmethod
+    def of(cls, words: tuple[str, ...], bits: int | None) -> By:
+        """The keys that --by names; `bits` of a peer's address, None for all."""
+        peer = (32, 128) if bits is None else (min(bits, 32), bits)
+        own = ("listener", "pid", "comm", "peer")
+        return cls(
+            listener="listener" in words,
+            pid="pid" in words,
+            comm="comm" in words,
+            peer_bits=peer if "peer" in words else None,
+            others=tuple(word for word in words if word not in own),
+        )
 
 
 @dataclass
@@ -54,8 +73,13 @@ class Row:
     process: Process | None = None
     comm: str | None = None
     peer: str | None = None
+    others: Others = ()
     sum_of: int = 0  # rows, if it is their sum
     knows_failures: bool = True
+
+    def others_or_none(self, by: By) -> Others:
+        """Values of the other words of --by; a sum has none."""
+        return self.others or (None,) * len(by.others)
 
     def keys(self, by: By, facts: Facts) -> dict[str, object]:
         """The keys of its record."""
@@ -71,6 +95,7 @@ class Row:
             "pid": self.process.pid if self.process and by.pid else None,
             "comm": self.comm,
         }
+        found |= dict(zip(by.others, self.others_or_none(by), strict=True))
         return found | ({"peer": self.peer} if by.peer_bits else {})
 
 
@@ -111,8 +136,12 @@ def gather(
     listeners = _listeners(groups, told, queues)
     # queues that have something to tell and that nobody accepted from
     silent = sorted(set(told) - {group.listener for group in groups})
-    keys = [_key(group, by, facts) for group in groups]
-    alone: list[Key] = [(place if by.listener else (), NOBODY, "", b"") for place in silent]
+    label = keys_of.By(by.others).label(facts)
+    keys = [_key(group, by, facts, label) for group in groups]
+    alone: list[Key] = [
+        (place if by.listener else (), NOBODY, "", b"", label(_spot(told[place])))
+        for place in silent
+    ]
     parts = _Grouping(keys + alone, [group.listener for group in groups] + silent, told)
     rows = parts.rows(counted, groups, listeners, by, facts)
     # the sums: of a listener, where that is a key, or of all
@@ -143,13 +172,22 @@ def _trouble(row: Row) -> tuple[bool, int]:
     return row.accepted and not row.failed, -row.waits.count
 
 
-def _key(group: Accepts, by: By, facts: Facts) -> Key:
+def _spot(of: Accepts | Queue, owner: Owner = NOBODY) -> list[int]:
+    """What keys.py reads the other words from."""
+    words = np.frombuffer(of.address, ">i8").tolist()
+    told = {"netns": of.netns, "lport": of.port, "pid": owner[0], "start": owner[1]}
+    told |= {"local_high": words[0], "local_low": words[1]}
+    return [told.get(name, 0) for name in PLACE]
+
+
+def _key(group: Accepts, by: By, facts: Facts, label: keys_of.Label) -> Key:
     process = facts.process(*group.acceptor) if by.comm else None
     return (
         group.listener if by.listener else (),
         group.acceptor if by.pid else NOBODY,
         process.comm if process else "",
         group.peer if by.peer_bits else b"",
+        label(_spot(group, group.acceptor)),
     )
 
 
@@ -226,7 +264,7 @@ class _Grouping:
             row = Row(waits[i], failed[i], _sum_of(self.told, places[i]), key in used)
             row.listener = listeners.get(key[0])
             if len(key) > 1:
-                _, owner, comm, peer = key
+                _, owner, comm, peer, row.others = key
                 row.process = facts.process(*owner) if by.pid else None
                 row.comm = row.process.comm if row.process else comm or None
                 row.peer = _peer(peer, by.peer_bits) if by.peer_bits and any(peer) else None

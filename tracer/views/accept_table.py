@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tracer.views import keys
 from tracer.views.accept_rows import By, Row, Totals, process_name
 from tracer.views.spreads import quantile
 from tracer.views.tables import Column
@@ -49,9 +50,15 @@ def key_columns(by: By) -> Sequence[Column[Row]]:
         found.append(("PEER", lambda row: row.peer or "-"))
     if by.listener:
         found.insert(0, ("LISTENER", lambda row: row.listener.name if row.listener else "-"))
+    others: Sequence[Column[Row]] = keys.columns(by.others, lambda row: row.others_or_none(by))
+    if not found:
+        return others
     named = min(int(by.listener), len(found) - 1)
     columns = [_named(title, text, i - named) for i, (title, text) in enumerate(found)]
-    return [Column("NETNS", lambda row: row.listener.netns if row.listener else None), *columns]
+    if "netns" in by.others:
+        return [*columns, *others]
+    netns = Column[Row]("NETNS", lambda row: row.listener.netns if row.listener else None)
+    return [netns, *columns, *others]
 
 
 def _named(title: str, text: Callable[[Row], str], place: int) -> Column[Row]:

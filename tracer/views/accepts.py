@@ -129,7 +129,8 @@ class AcceptsView(SummaryView):
         """The table, the histogram, and the queues."""
         counted, found, rows, more = self._found(block)
         table = self.table(rows if self.look.sort else with_sums(found, rows))
-        if not self.look.columns and not found.several_netns:
+        hidden = not found.several_netns and "netns" not in self._by.others
+        if not self.look.columns and hidden:
             table = replace(table, columns=[c for c in table.columns if c.title != "NETNS"])
         told = [*_bars(found.whole), *self._descriptor_lines(counted), *self._queue_lines(found)]
         return [table, *more, *told]
@@ -190,6 +191,7 @@ class AcceptsView(SummaryView):
             *("listener_addr", "listener_port", "listener_pid", "listener_comm"),
             *("listener_cookie", "netns", "pid", "comm"),
             *(["peer"] if self._by.peer_bits is not None else []),
+            *(word for word in self._by.others if word != "netns"),
             "accepts",
             *(f"failed_{name}" for name in ERRORS),
             *(f"wait_us_{name}" for name in WAITS),

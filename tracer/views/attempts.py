@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracer.flows.handshakes import Grouping, HandshakeTable
+from tracer.flows.grouping import Grouping
+from tracer.flows.handshakes import HandshakeTable
 from tracer.flows.tally import Outcome
 from tracer.views.columns import Facts
 from tracer.views.events import EventView

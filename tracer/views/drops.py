@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tracer.errors import TracerError
 from tracer.flows.drops import DropTable, Place, explained, minus, reconcile
+from tracer.flows.grouping import AT, PLACE, Numbers
 from tracer.flows.tally import Outcome
 from tracer.views.closing import explain_lost, explain_nothing
+from tracer.views.keys import OF_OWNER, By, columns
+from tracer.views.look import Look
+from tracer.views.output import Notices, Output
 from tracer.views.reconciled import gone_lines, proof_document, proof_lines
 from tracer.views.scope import probes
 from tracer.views.summary import Block, Document, SummaryView
@@ -70,6 +75,22 @@ COLUMNS: tuple[Column[Row], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Group:
+    """Packets dropped that share what --by asks for."""
+
+    key: tuple[object, ...]
+    count: int
+    rate: float
+
+
+SUMS: tuple[Column[Group], ...] = (
+    Column("COUNT", lambda row: row.count),
+    Column("RATE/s", lambda row: row.rate, "{:.1f}".format),
+)
+OF_PLACE = ("reason", "stage", "answer", "listener", "netns", "lport")  # counts tell these
+
+
 class DropsView(SummaryView):
     """What was dropped, by place and cause, and what the kernel counted meanwhile."""
 
@@ -78,9 +99,22 @@ class DropsView(SummaryView):
     kinds = frozenset({"syn_drop"})
     needs = ("drops", "records")
 
+    def __init__(
+        self, output: Output, notices: Notices, look: Look | None = None, by: By | None = None
+    ) -> None:
+        self._by = by
+        self._of_record = by is not None and needs_records(by)
+        super().__init__(output, notices, look)
+
     def start(self) -> None:
-        """Begin to gather."""
-        self._sent, self._counted = DropTable(), DropTable()
+        """Begin to gather. Errors: TracerError where --by asks for what counts do not tell."""
+        if self._of_record and "records" not in self.head.keeps:
+            raise TracerError(
+                "this recording keeps counts of drops only; what --by asks for needs records",
+                "keep them with: tcptrace drops --syn -w FILE",
+            )
+        self._numbers = Numbers(self._by.grouping()) if self._by and self._of_record else None
+        self._sent, self._counted = DropTable(self._numbers), DropTable()
         self._filtered = True
         self._told: Counters = {}
         self._kernel: Counters | None = None
@@ -116,7 +150,7 @@ class DropsView(SummaryView):
         self._last = self._now()
 
     def _now(self) -> Moment:
-        table = self._counted if self._filtered else self._sent
+        table = self._sent if self._of_record or not self._filtered else self._counted
         return Moment(table.copy(), self._told, self._kernel or {})
 
     def _before(self, block: Block) -> Moment:
@@ -134,9 +168,11 @@ class DropsView(SummaryView):
         """What sees the drops."""
         return probes(self.head, "syn_drop")
 
-    def shown(self) -> Sequence[Column[Row]]:
+    def shown(self) -> Sequence[Column[Any]]:
         """Where, why, whose, how many; NETNS is left out where there is one."""
-        return COLUMNS
+        if self._by is None:
+            return COLUMNS
+        return (*columns(self._by.words, lambda row: row.key), *SUMS)
 
     def _all(self, block: Block) -> list[Row]:
         found = self._now().table.since(self._before(block).table)
@@ -147,16 +183,81 @@ class DropsView(SummaryView):
         """Places, the worst first; cookies are none."""
         found = self._all(block)
         drops = [row for row in found if not self._is_cookie(row.place)]
+        if self._by is not None:
+            groups, more = self.chosen(self._groups(drops, self._by))
+            return [self.table(groups), *more, *self._unsent(block), *self._cookies(found)]
         rows, more = self.chosen(drops)
         table = self.table(rows)
         if not self.look.columns and len({row.place.netns for row in drops}) < 2:
             table = replace(table, columns=[c for c in table.columns if c.title != "NETNS"])
         return [table, *more, *self._cookies(found)]
 
+    def _groups(self, rows: list[Row], by: By) -> list[Group]:
+        """Rows put together by what --by asks for, the worst first."""
+        label, sums = self._label(by), dict[tuple[object, ...], tuple[int, float]]()
+        for row in rows:
+            key = label(row)
+            count, rate = sums.get(key, (0, 0.0))
+            sums[key] = count + row.count, rate + row.rate
+        found = [Group(key, *values) for key, values in sums.items()]
+        return sorted(found, key=lambda group: (-group.count, str(group.key)))
+
+    def _label(self, by: By) -> Callable[[Row], tuple[object, ...]]:
+        facts = self.facts
+        makers: dict[str, Callable[[Place], object]] = {
+            "reason": lambda place: facts.causes[place.cause],
+            "stage": lambda place: facts.stages[place.stage],
+            "answer": lambda place: facts.answers[place.answer],
+            "listener": lambda place: f"{place.listener:x}" if place.listener else None,
+        }
+        label = by.label(facts)
+
+        def name(row: Row) -> tuple[object, ...]:
+            place = row.place
+            if self._numbers is not None:
+                spot = list(self._numbers.places[place.group])
+            else:
+                spot = [0] * len(PLACE)
+                spot[AT["pid"]], spot[AT["start"]] = row.owner
+                spot[AT["netns"]], spot[AT["lport"]] = place.netns, place.port
+            told = label(spot)
+            return tuple(
+                makers[word](place) if word in makers else value
+                for word, value in zip(by.words, told, strict=True)
+            )
+
+        return name
+
+    def _unsent(self, block: Block) -> list[str]:
+        """Too many at once are counted, and only some of them sent."""
+        if not (block.total and self._of_record and self._filtered):
+            return []
+        tables = (self._counted, self._sent)
+        counted, sent = (
+            sum(n for place, n in table.packets.items() if not self._is_cookie(place))
+            for table in tables
+        )
+        return [f"{counted - sent} more were counted, not sent: whose is not known"] * (
+            counted > sent
+        )
+
     def documents(self, block: Block) -> list[Document]:
         """A record for each place."""
         drops = [row for row in self._all(block) if not self._is_cookie(row.place)]
-        return [self._document(row) for row in self.chosen(drops)[0]]
+        if self._by is None:
+            return [self._document(row) for row in self.chosen(drops)[0]]
+        groups, _ = self.chosen(self._groups(drops, self._by))
+        return [self._group_document(group, self._by) for group in groups]
+
+    def _group_document(self, group: Group, by: By) -> Document:
+        found: Document = dict.fromkeys(MEMBERS)
+        found |= {"count": group.count, "rate": round(group.rate, 3), "expected": False}
+        found |= dict(zip(by.words, group.key, strict=True))
+        if "listener" in by.words:
+            found["listener_cookie"] = found.pop("listener")
+        if found["reason"]:
+            found["meaning"] = MEANINGS[found["reason"]]
+        return found
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """What the kernel counted in the block, beside what is explained."""
@@ -169,7 +270,8 @@ class DropsView(SummaryView):
 
     def columns(self) -> Sequence[str]:
         """The members of a record."""
-        return MEMBERS
+        words = self._by.words if self._by else ()
+        return tuple(dict.fromkeys((*MEMBERS, *(w for w in words if w != "listener"))))
 
     def _is_cookie(self, place: Place) -> bool:
         return self.facts.answers[place.answer] == "cookie"
@@ -207,6 +309,11 @@ class DropsView(SummaryView):
             "expected": False,
             "meaning": MEANINGS[cause],
         }
+
+
+def needs_records(by: By) -> bool:
+    """Whether counts do not tell what --by asks for."""
+    return not set(by.words) <= {*OF_PLACE, *OF_OWNER}
 
 
 def _rate(count: int, span_ns: int) -> float:

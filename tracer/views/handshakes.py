@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tracer.flows.drops import Counters
 from tracer.flows.handshakes import OPENS, Group, HandshakeTable, Opens
-from tracer.views.handshake_keys import By
 from tracer.views.handshake_table import NUMBERS, Row
-from tracer.views.handshake_words import BEYOND, WELL, sentences, shown
+from tracer.views.handshake_words import BEYOND, WELL, sentences
+from tracer.views.keys import By, columns
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
@@ -37,7 +37,7 @@ class HandshakesView(SummaryView):
         look: Look | None = None,
         by: By | None = None,
     ) -> None:
-        self._by = by or By()
+        self._by = by or By(("role", "peer"))
         super().__init__(output, notices, look)
 
     def start(self) -> None:
@@ -78,13 +78,17 @@ class HandshakesView(SummaryView):
 
     def shown(self) -> Sequence[Column[Row]]:
         """What --by asks for, then the numbers."""
-        return (*(_of_key(i, name) for i, name in enumerate(self._by.names)), *NUMBERS)
+        return (*columns(self._by.words, lambda row: row.name), *NUMBERS)
 
     def _found(self, block: Block) -> tuple[list[Row], list[str]]:
         if block.total:
             self.turn()
         counted = self.whole if block.total else self._since
-        groups = counted.groups(self._sockets, self._by.label(self.facts))
+        label, roles = self._by.label(self.facts), self.facts.roles
+        groups = counted.groups(
+            self._sockets,
+            lambda row: (roles[int(row[0])], *label(row[1:].tolist())),
+        )
         found = sorted(groups.items(), key=self._trouble)
         return self.chosen([Row(name, group, self.facts) for name, group in found])
 
@@ -119,7 +123,7 @@ class HandshakesView(SummaryView):
         active = name[0] == "active"
         oldest = group.oldest_ns // 1000 or None
         return {
-            **dict(zip(self._by.names, name, strict=True)),
+            **dict(zip(self._by.words, name, strict=True)),
             "attempts": group.attempts,
             "pending": group.pending,
             "oldest_pending_us": oldest if group.oldest_is_exact else None,
@@ -135,7 +139,7 @@ class HandshakesView(SummaryView):
     def columns(self) -> Sequence[str]:
         """A cell for each outcome and for each percentile."""
         return (
-            *self._by.names,
+            *self._by.words,
             *("attempts", "pending", "oldest_pending_us", "oldest_pending_at_least_us"),
             *OUTCOMES,
             *(f"{spread}_{name}" for spread in SPREADS for name in NAMES),
@@ -150,9 +154,3 @@ class HandshakesView(SummaryView):
             parts = document[spread] or {}
             found |= {f"{spread}_{name}": value for name, value in parts.items()}
         return found
-
-
-def _of_key(place: int, name: str) -> Column[Row]:
-    """A column of what --by asks for."""
-    words = name in ("role", "peer", "raddr", "comm")
-    return Column(name.upper(), lambda row: row.name[place], shown, words)

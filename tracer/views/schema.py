@@ -249,17 +249,29 @@ _SUMMARIES: dict[str, Schema] = {
     },
 }
 # keys that --by may add to a summary
+_OF_PLACE = ("layer", "location", "meaning")
+_ANY: Schema = {
+    "peer": _text("the other side, or its network", null=True),
+    "raddr": _text("remote address", null=True),
+    "laddr": _text("local address", null=True),
+    "netns": _count("inode of the network namespace", null=True),
+    "family": {"enum": [4, 6, None], "description": "of the packets; null: not known"},
+    **{name: _HEAD[name] for name in ("rport", "lport", "pid", "comm", "cgroup", "container")},
+}
 _KEYS: dict[str, Schema] = {
-    "handshake_summary": {
-        "role": _EVENTS["handshake"]["role"],
-        "peer": _text("the other side, or its network", null=True),
-        **{name: _HEAD[name] for name in ("raddr", "rport", "lport", "pid", "comm", "netns")},
+    "state_summary": _ANY,
+    "drop_summary": {
+        **_ANY,
+        **{name: _text("null where it is no key of --by", null=True) for name in _OF_PLACE},
+        "reason": _one_of("why; null where it is no key of --by", *CAUSES, None),
+        "stage": _one_of("which packet; null where it is no key of --by", "syn", "ack", None),
+        "answer": _one_of("null where it is no key of --by", "none", "rst", "cookie", None),
     },
+    "handshake_summary": {"role": _EVENTS["handshake"]["role"], **_ANY},
     "accept_summary": {
         **_LISTENER,
         **_PROCESS,
-        "netns": {"type": ["integer", "null"], "description": _HEAD["netns"]["description"]},
-        "peer": _text("the other side, or its network", null=True),
+        **_ANY,
     },
 }
 _OTHERS: dict[str, Schema] = {

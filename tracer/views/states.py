@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from tracer.attribution.cgroups import container_of
+from tracer.errors import TracerError
+from tracer.flows.grouping import Numbers, owned
 from tracer.flows.ownership import Holding, holdings
 from tracer.flows.transitions import Spread, TransitionTable
+from tracer.views.keys import By, columns
+from tracer.views.look import Look
+from tracer.views.output import Notices, Output
 from tracer.views.schema import STATES
 from tracer.views.scope import probes
 from tracer.views.spreads import percentiles, quantile
@@ -31,6 +38,7 @@ class Row:
     now: dict[str, int]
     oldest: tuple[str, int, bool]  # state, ns, whether that is exact
     holding: Holding
+    key: tuple[object, ...] = ()  # with --by
 
     def other(self) -> int | None:
         """In states without a column."""
@@ -80,8 +88,20 @@ class StatesView(SummaryView):
     kind = "state_summary"
     needs = ("records", "counts")
 
+    def __init__(
+        self, output: Output, notices: Notices, look: Look | None = None, by: By | None = None
+    ) -> None:
+        self._by = by
+        super().__init__(output, notices, look)
+
     def start(self) -> None:
-        """Begin to gather."""
+        """Begin to gather. Errors: TracerError where counts are kept that --by cannot use."""
+        if self._by and self._by.needs_records and "records" not in self.head.keeps:
+            raise TracerError(
+                "this recording keeps counts by process; what --by asks for needs records",
+                "make it with: tcptrace record FILE",
+            )
+        self._numbers = Numbers(self._by.grouping()) if self._by else None
         self.whole = TransitionTable(self.facts.layout)
         self._before = TransitionTable(self.facts.layout)
         self._sockets: Records | None = None
@@ -89,15 +109,19 @@ class StatesView(SummaryView):
     def gather(self, batch: Batch) -> None:
         """Count a batch."""
         if "state" in batch.kinds:
-            self.whole.add(batch.kinds["state"])
+            self.whole.add(self._own(batch.kinds["state"]))
 
     def counts(self, keys: Records, values: Records) -> None:
         """Take the kernel's own counts, which cover the session so far."""
-        self.whole.set_counts(keys, values)
+        self.whole.set_counts(self._own(keys), values)
 
     def sockets(self, rows: Records) -> None:
         """Take the latest pass over the sockets."""
-        self._sockets = rows
+        self._sockets = self._own(rows)
+
+    def _own(self, records: Records) -> Records:
+        """With --by, records of whom it groups by instead of whose they are."""
+        return self._numbers.own(records) if self._numbers else records
 
     def turn(self) -> None:
         """The next interval counts from here."""
@@ -114,12 +138,27 @@ class StatesView(SummaryView):
 
     def shown(self) -> Sequence[Column[Row]]:
         """Whose, then what."""
-        return (*PROCESS, *NUMBERS)
+        first = columns(self._by.words, lambda row: row.key) if self._by else PROCESS
+        return (*first, *NUMBERS)
 
     def _found(self, block: Block) -> tuple[list[Row], list[str]]:
         """Processes, the ones in trouble first, but if they are to be sorted otherwise."""
-        found = holdings(self._sockets, self._counted(block), self.facts.layout)
-        return self.chosen([self._row(one) for one in sorted(found, key=self._trouble)])
+        counted, layout = self._counted(block), self.facts.layout
+        if self._by is None or self._numbers is None:
+            found = holdings(self._sockets, counted, layout)
+            return self.chosen([self._row(one) for one in sorted(found, key=self._trouble)])
+        label = self._by.label(self.facts)
+        names: dict[tuple[object, ...], int] = {}
+        group = np.array(
+            [names.setdefault(label(place), len(names)) for place in self._numbers.places], np.int64
+        )
+        sockets = self._sockets
+        if sockets is not None:
+            sockets = owned(sockets, group[sockets["pid"].astype(np.int64)])
+        found = holdings(sockets, counted.regrouped(group), layout)
+        keys = list(names)
+        found.sort(key=self._trouble)
+        return self.chosen([replace(self._row(one), key=keys[one.pid]) for one in found])
 
     def parts(self, block: Block) -> list[Part]:
         """Processes, then transitions of all of them."""
@@ -131,7 +170,7 @@ class StatesView(SummaryView):
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each process."""
-        return [self._document(row.holding) for row in self._found(block)[0]]
+        return [self._document(row) for row in self._found(block)[0]]
 
     def _name(self, holding: Holding) -> tuple[int | None, str]:
         process = self.facts.process(holding.pid, holding.start)
@@ -167,21 +206,32 @@ class StatesView(SummaryView):
             count, whole = row.holding.untaken.get(state, 0), row.holding.now.get(state, 0)
             if count:
                 lines.append(
-                    f"{row.name}[{row.pid or '-'}]: {count} of {whole} in CLOSE_WAIT were never"
+                    f"{self._called(row)}: {count} of {whole} in CLOSE_WAIT were never"
                     " accepted (tcptrace accepts)"
                 )
         return lines
 
-    def _document(self, holding: Holding) -> Document:
-        pid, _ = self._name(holding)
-        process = self.facts.process(holding.pid, holding.start)
+    def _called(self, row: Row) -> str:
+        if self._by is None:
+            return f"{row.name}[{row.pid or '-'}]"
+        return " ".join("-" if key is None else escape(str(key)) for key in row.key)
+
+    def _owner(self, row: Row) -> Document:
+        """Whose it is, or what --by calls it."""
+        if self._by is not None:
+            nobody: Document = dict.fromkeys(("pid", "comm", "container"))
+            return nobody | dict(zip(self._by.words, row.key, strict=True))
+        process = self.facts.process(row.holding.pid, row.holding.start)
         path = self.facts.cgroups.get(process.cgroup_id) if process else None
+        comm = process.comm if process else None
+        return {"pid": row.pid, "comm": comm, "container": container_of(path)}
+
+    def _document(self, row: Row) -> Document:
+        holding = row.holding
         names = self.facts.states
         ages = sorted(holding.oldest.items())
         return {
-            "pid": pid,
-            "comm": process.comm if process else None,
-            "container": container_of(path),
+            **self._owner(row),
             "now": {names[state]: count for state, count in sorted(holding.now.items())},
             "unaccepted": {names[state]: n for state, n in sorted(holding.untaken.items())},
             "oldest_us": {names[state]: age // 1000 for state, (age, exact) in ages if exact},
@@ -205,7 +255,9 @@ class StatesView(SummaryView):
 
     def columns(self) -> Sequence[str]:
         """Sockets by state now, and what happened; for transitions ask for JSON."""
-        return ("pid", "comm", "container", *STATES, "opened", "closed", "failed")
+        words = self._by.words if self._by else ()
+        first = dict.fromkeys(("pid", "comm", "container", *words))
+        return (*first, *STATES, "opened", "closed", "failed")
 
     def cells(self, document: Document) -> Document:
         """A cell for each state."""
