@@ -21,6 +21,7 @@ import numpy as np
 from tracer.attribution import cgroups, descriptors
 from tracer.errors import TracerError
 from tracer.kernel.buffers import Chunk
+from tracer.kernel.followers import Followers
 from tracer.kernel.live import LiveSource, Settings
 from tracer.player import Player
 from tracer.views.base import View
@@ -69,6 +70,7 @@ class Session:
     notice: Callable[[str], None] = lambda text: None
     progress: Callable[[str], None] = lambda text: None
     wake_fd: int | None = None
+    program_ended: Callable[[], bool] | None = None  # of one that was started to be traced
     limits: Limits = field(default_factory=Limits)
 
     def run(self) -> Player:
@@ -143,6 +145,7 @@ class Session:
         mark = begin + limits.interval if limits.interval else None
         quiet = 0
         look, soon = begin + RESEED_S, begin
+        followers = Followers(source, self.program_ended) if self.program_ended else None
         while not limits.stop:
             source.wait(self._pause(quiet, end, mark), self.wake_fd)
             came = False
@@ -151,13 +154,15 @@ class Session:
                 yield frame
             yield from self._change(source)
             quiet = 0 if came or source.later.is_busy else quiet + 1
+            if followers is not None and followers.have_gone():
+                limits.stop = limits.stop or "gone"
             now = time.monotonic()
             if now >= look or (source.someone_ended and now >= soon):
                 spent = source.reseed()
                 yield Frame("TASK", source.task_rows)  # an heir may have made no record yet
                 look = now + max(RESEED_S, spent * RESEED_SHARE)
                 soon = now + max(RESEED_SOON_S, spent * RESEED_SHARE)
-                if self.settings.filters.pids and source.all_ended and not limits.stop:
+                if self._pids_ended(source) and not limits.stop:
                     limits.stop = "gone"
                     self.notice("the processes of --pid have ended")
             if end is not None and now >= end:
@@ -169,6 +174,10 @@ class Session:
                 self._marks += 1
                 yield from self._look(source)
         yield from self._finish(source, groups)
+
+    def _pids_ended(self, source: LiveSource) -> bool:
+        # where there is a program, Followers say more exactly when it is over
+        return bool(self.settings.filters.pids) and source.all_ended and not self.program_ended
 
     def _look(self, source: LiveSource) -> Iterator[Frame]:
         yield from self._snapshot(source)

@@ -195,6 +195,21 @@ def test_short_options_can_be_bundled_and_joined_to_their_values(read: Read) -> 
     assert command.filters.family == 4
 
 
+@pytest.mark.parametrize("command", [[], *([name] for name in TRACING)], ids=" ".join)
+def test_what_follows_the_first_two_dashes_is_a_program(read: Read, command: list[str]) -> None:
+    line = [*command, *OPERANDS.get(" ".join(command), [])]
+    program = read(*line, "--", "states", "--pid", "x", "--", "-r").program
+    assert program
+    assert program.words == ["states", "--pid", "x", "--", "-r"]
+    assert not program.pid, "nothing is started before tracing is"
+
+
+def test_with_a_program_results_go_to_standard_error_or_where_they_are_wanted(read: Read) -> None:
+    assert read("--", "true").output.open() == 2
+    assert read("-o", "-", "--", "true").output.open() == 1
+    assert read("events").output.open() == 1
+
+
 def test_a_recording_from_standard_input_is_no_command(read: Read) -> None:
     assert read("-r", "-", "states").given["source"] == "-"
     assert read("-jr", "-").given["source"] == "-"
@@ -239,9 +254,10 @@ def test_names_of_services_are_ports(read: Read) -> None:
     ("line", "cause", "hint"),
     [
         # programs
-        ("-- states", "`-- states` asks to run a program", "--pid $!"),
-        ("states -- events --help", "`-- events --help` asks to run a program", "--pid $!"),
-        ("-- -v", "`-- -v` asks to run a program", "--pid $!"),
+        ("--", "no program stands after --", "tcptrace -- curl URL"),
+        ("doctor -- true", "tcptrace doctor cannot use `-- true`", "tcptrace doctor --help"),
+        ("schema -- a --b", "cannot use `-- a --b`", "tcptrace schema --help"),
+        ("-r a.rec -- true", "-- PROGRAM has no use with a recording", "leave -- PROGRAM out"),
         # numbers and names where they do not belong
         ("1234", "'1234' is no command", "did you mean --pid 1234?"),
         ("-j 12,34", "'12,34' is no command", "did you mean --pid 12,34?"),
@@ -442,7 +458,8 @@ def test_a_command_line_that_is_refused_makes_no_file(run: Run, tmp_path: Path, 
 def test_a_traceback_is_shown_with_v_alone(run: Run) -> None:
     assert "Traceback" not in run("-r", "/no/such/recording")[2]
     assert "Traceback" in run("-v", "-r", "/no/such/recording")[2]
-    assert "Traceback" not in run("--", "sleep", "-v")[2], "that -v is the program's"
+    program = ["--", "sleep", "-v"]
+    assert "Traceback" not in run("--pid", "x", *program)[2], "that -v is the program's"
 
 
 # --- version and help -----------------------------------------------------------

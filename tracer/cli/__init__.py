@@ -9,15 +9,19 @@ import signal
 
 # Until a session has its own handlers, Ctrl-C just ends the process: the imports below are most
 # of a start, and a traceback out of them helps nobody.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import click
 
 from tracer.cli.grammar import build
 from tracer.errors import TracerError, UsageError
+
+if TYPE_CHECKING:
+    from tracer.cli.program import Program
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -26,15 +30,22 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; returns the exit status."""
-    line, program = _split(arguments)
+    """Run one command line; returns the exit status: with `-- PROGRAM`, the program's."""
+    line, words = _split(arguments)
+    if words is None:
+        return _run(line, None)
+    if not words:
+        return fail(UsageError("no program stands after --", "such as: tcptrace -- curl URL"))
+    from tracer.cli.program import Program
+
+    ignored = _on_interrupt == signal.SIG_IGN
+    program = Program(words, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    return program.finish(_run(line, program))
+
+
+def _run(line: list[str], program: Program | None) -> int:
     try:
-        if program is not None:
-            raise UsageError(
-                f"`-- {' '.join(program)}` asks to run a program, which this version cannot do",
-                "start it yourself and give its PID: --pid $!",
-            )
-        build().main(line, prog_name="tcptrace", standalone_mode=False)
+        build().main(line, prog_name="tcptrace", standalone_mode=False, obj=program)
     except TracerError as error:
         if _verbose(line):
             traceback.print_exc()
@@ -51,7 +62,8 @@ def run(arguments: list[str]) -> int:
         from tracer.views.output import PipeClosed, forget
 
         if isinstance(error, PipeClosed):
-            forget(1)
+            # results may go to either
+            forget(1, 2) if program else forget(1)
             return 0
         if _verbose(line):
             raise

@@ -28,6 +28,15 @@ from tracer.errors import UsageError
 
 VERSION = "0.1.0"
 BARE = "live"  # what runs without a command's name
+PROGRAM = "[-- PROGRAM ARGS…]"
+EPILOG = """Numbers take lists (--port 80,443). See the README for examples.
+
+-- PROGRAM ARGS… runs a program and traces it and all it starts, to the last of them, beside the
+processes of --pid, if any are given. It runs as whoever called sudo and keeps stdin, stdout and
+stderr: results go to stderr, or to -o FILE (-o - is stdout). -d and -c end the tracing, not the
+program. The exit status is the program's: 126 not executable, 127 not found, 128+n by signal n.
+Signals are passed on to it; Ctrl-C twice ends tcptrace at once.
+"""
 
 
 class Line(click.Group):
@@ -110,6 +119,26 @@ def _no_option(name: str, known: list[str]) -> UsageError:
 class Strict(click.Command):
     """A command that names its own the moment it meets an option it cannot use."""
 
+    def _traces(self) -> bool:
+        return any(parameter.name == "pid" for parameter in self.params)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """What may follow it on the line."""
+        program = [PROGRAM] if self._traces() else []
+        return [*super().collect_usage_pieces(ctx), *program]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, with the program that is to be traced, if there is one. Errors: UsageError."""
+        if ctx.obj is not None:
+            if not self._traces():
+                told = f"`{ctx.obj.describe()}`"
+                raise UsageError(
+                    f"tcptrace {ctx.info_name} cannot use {told}: it traces nothing",
+                    f"see: tcptrace {ctx.info_name} --help",
+                )
+            ctx.params["program"] = ctx.obj
+        return super().invoke(ctx)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own options, and those every command has."""
         return [*super().get_params(ctx), _version()]
@@ -180,8 +209,8 @@ def build() -> Line:
         "tcptrace",
         help="Show what TCP connections do: states, owners, accepts, live and correct.",
         context_settings=settings,
-        epilog="Numbers take lists (--port 80,443). See the README for examples.",
-        subcommand_metavar="[COMMAND] [FILTERS] [OPTIONS]",
+        epilog=EPILOG,
+        subcommand_metavar=f"[COMMAND] [FILTERS] [OPTIONS] {PROGRAM}",
         options_metavar="[FILTERS] [OPTIONS]",
         params=[_version()],
     )

@@ -23,7 +23,7 @@ EVERY_S = 1.0
 
 def is_for_screen(given: dict[str, Any]) -> bool:
     """Whether there is a terminal that can show it, and nothing asks for lines."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if given.get("program") or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
     asks_for_lines = given.get("as_json") or given.get("form") != "table" or given.get("output")
     asks_for_lines = asks_for_lines or given.get("columns") or given.get("no_header")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tracer.cli import values
 from tracer.cli.asked import read_filters
+from tracer.cli.program import Program
+from tracer.cli.signals import PassedSignals, Signals
 from tracer.errors import TracerError, UsageError
 from tracer.player import Player
 from tracer.session import Limits, Session, Settings, replay
@@ -21,7 +20,6 @@ from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.wire.recording import Writer
 
-TWICE_S = 0.1
 ATTACH = ("auto", "fexit", "raw", "tracepoint")
 FORMS = ("table", "json", "csv", "md")
 TRANSPORTS = ("auto", "perf", "ring")
@@ -39,6 +37,7 @@ LIVE_ONLY = (
     "attach",
     "no_accept_hook",
     "kernel_cost",
+    "program",
 )
 
 
@@ -101,50 +100,6 @@ def _pages(given: dict[str, Any]) -> int:
     return pages
 
 
-class Signals:
-    """Ctrl-C, SIGTERM and a terminal that hangs up end a session; a second one, at once.
-
-    Before anything is attached they end the process, with 128 + the signal's number. `fd` becomes
-    readable with each signal, so that no wait outlasts one.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._attached = False
-        self._ended_at = 0.0
-        self.fd, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # started by nohup, a hang-up is not for us; a shell's `&` ignores SIGINT, which
-            # scripts send all the same
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._end)
-        signal.signal(signal.SIGQUIT, self._interim)
-
-    def _end(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if not self._attached:
-            os._exit(128 + number)
-        if self._limits.stop:
-            # timeout(1) sends its signal twice, to the process and to its group
-            if now - self._ended_at > TWICE_S:
-                os._exit(128 + number)
-            return
-        self._ended_at = now
-        self._limits.stop = signal.Signals(number).name
-
-    def _interim(self, number: int, frame: FrameType | None) -> None:
-        self._limits.interim = True
-
-    def wake(self) -> None:
-        """Have the session look at its limits now."""
-        os.write(self._writer, b"\0")
-
-    def attached(self) -> None:
-        """From here on there is something to end cleanly."""
-        self._attached = True
-
-
 @dataclass
 class Command:
     """One run of a tracing command, live or from a recording."""
@@ -163,7 +118,7 @@ class Command:
 
     def __post_init__(self) -> None:
         given = self.given
-        self._signals: Signals | None = None
+        self._signals: Signals | PassedSignals | None = None
         self.filters = read_filters(given)
         self.form = read_form(given)
         self.pages = _pages(given)
@@ -179,14 +134,22 @@ class Command:
         self.attach = read_attach(given)
         self.look = read_look(given, self.form)
         self.notices = Notices(bool(given.get("quiet")))
+        self.program: Program | None = given.get("program")
         path = given.get("output")
-        self.output = Output(Path(path) if path and path != "-" else None, bool(given.get("force")))
+        # the program's own output stays as it is
+        fd = 2 if self.program and path is None else 1
+        file = Path(path) if path and path != "-" else None
+        self.output = Output(file, bool(given.get("force")), fd)
+        self.notices.shows_progress &= self.program is None
         self.color = read_color(given, self.output)
 
-    def take_signals(self) -> Signals:
+    def take_signals(self) -> Signals | PassedSignals:
         """Handle signals from here on: to be called by the main thread first."""
         if self._signals is None:
-            self._signals = Signals(self.limits)
+            if self.program:
+                self._signals = PassedSignals(self.limits, self.program)
+            else:
+                self._signals = Signals(self.limits)
         return self._signals
 
     def stop(self, why: str) -> None:
@@ -218,6 +181,7 @@ class Command:
         for option in LIVE_ONLY:
             if self.given.get(option):
                 name = "--" + option.replace("_", "-")
+                name = "-- PROGRAM" if option == "program" else name
                 raise UsageError(f"{name} has no use with a recording", f"leave {name} out")
 
     def _replay(self, source: str, show: View) -> Player:
@@ -233,8 +197,15 @@ class Command:
         self.output.open()
         return player
 
+    def _fork_program(self, program: Program) -> None:
+        program.fork()
+        pids = (*self.filters.pids, program.pid)
+        self.filters = replace(self.filters, pids=pids, program=program.describe())
+
     def _live(self, show: View) -> Player:
-        given = self.given
+        given, program = self.given, self.program
+        if program:
+            self._fork_program(program)
         signals = self.take_signals()
         settings = Settings(
             filters=self.filters,
@@ -260,12 +231,16 @@ class Command:
 
         def ready() -> None:
             signals.attached()
+            if program:
+                program.check()
             # no file is made, or emptied, for a session that could not start
             self.output.open()
             if keep is not None:
                 session.record = Writer(Path(keep), bool(given.get("force")))
             if ready_file is not None:
                 _touch(Path(ready_file))
+            if program:
+                program.start(signals.wake)
 
         session = Session(
             settings,
@@ -276,6 +251,7 @@ class Command:
             progress=self.notices.progress,
             wake_fd=signals.fd,
             limits=self.limits,
+            program_ended=(lambda: program.has_ended) if program else None,
         )
         try:
             player = session.run()
@@ -286,6 +262,10 @@ class Command:
             raise
         if session.record:
             _finish(session.record)
+        if program and not program.has_ended:
+            self.notices.say(
+                f"tracing has ended; `{program.describe()}` goes on, and is waited for"
+            )
         return player
 
 

@@ -17,6 +17,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from tracer.errors import TracerError
 from tracer.kernel import cookies, kernel_btf, maps, netstat, preflight, syn_drops, tracefs
 from tracer.kernel.account import Account
@@ -368,6 +370,20 @@ class LiveSource:
         for buffers in self._buffers.values():
             buffers.add_cpus()
         return time.monotonic() - began
+
+    def walk_processes(self) -> None:
+        """Look which processes there are: `all_ended` is as of now."""
+        self._processes.sweep()
+
+    def has_sockets_of_targets(self) -> bool:
+        """Whether a process of --pid, living or not, has left a socket that is not at its end.
+
+        A mini-socket has no end that would be told of.
+        """
+        rows = self.sockets()
+        states = self.layout.enums["tcp_state"]
+        over = [states[name] for name in ("CLOSE", "TIME_WAIT", "FIN_WAIT2")]
+        return bool((rows["matched"].astype(bool) & ~np.isin(rows["state"], over)).any())
 
     def look_at_holders(self) -> Records:
         """Every descriptor of a listening socket; one that its owner let go of finds an heir."""

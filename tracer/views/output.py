@@ -18,22 +18,26 @@ class PipeClosed(Exception):
 
 
 class Output:
-    """Whole lines to a file or to standard output, flushed a batch at a time.
+    """Whole lines to a file or to standard output (`fd`), flushed a batch at a time.
 
     A batch never ends inside a line. The file is made when the session has started, so that one
     that cannot start leaves neither an empty file nor an emptied one. Errors: PipeClosed;
     TracerError when a file cannot be made or its disk is full.
     """
 
-    def __init__(self, path: Path | None = None, force: bool = False) -> None:
+    def __init__(self, path: Path | None = None, force: bool = False, fd: int = 1) -> None:
         self.path, self._force = path, force
-        self._fd: int | None = None if path else 1
-        self.is_terminal = path is None and os.isatty(1)
+        self._fd: int | None = None if path else fd
+        self.is_terminal = path is None and os.isatty(fd)
 
     @property
     def width(self) -> int:
         """Columns of the terminal; 0 where it is none, and nothing need fit."""
-        return shutil.get_terminal_size((80, 24)).columns if self.is_terminal else 0
+        if not self.is_terminal or self._fd is None:
+            return 0
+        if self._fd == 1:
+            return shutil.get_terminal_size((80, 24)).columns
+        return os.get_terminal_size(self._fd).columns or 80
 
     def open(self) -> int:
         """Make the file, if it is not made yet; returns its descriptor. Errors: TracerError."""
@@ -60,7 +64,7 @@ class Output:
             if self.path and stat.S_ISREG(os.fstat(fd).st_mode):
                 begun = done - data.rfind(b"\n", 0, done) - 1
                 os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR) - begun)
-            where = self.path or "standard output"
+            where = self.path or ("standard output" if fd == 1 else "standard error")
             raise TracerError(
                 f"cannot write to {where}: {error.strerror}",
                 "what was written before is there; give more room or another place",
@@ -86,6 +90,7 @@ class Notices:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
+        self.shows_progress = sys.stderr.isatty()
         self._progress = False
 
     def say(self, text: str) -> None:
@@ -95,7 +100,7 @@ class Notices:
 
     def progress(self, text: str) -> None:
         """One line that the next one replaces; on terminals only. An empty one clears it."""
-        if not self.quiet and sys.stderr.isatty() and (text or self._progress):
+        if not self.quiet and self.shows_progress and (text or self._progress):
             self._tell(text)
             self._progress = bool(text)
 

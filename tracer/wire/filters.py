@@ -34,6 +34,7 @@ class Filters:
     netns: frozenset[int] = frozenset()
     kinds: frozenset[str] = frozenset()
     exclude: Filters | None = None  # OR between its members: what one of them lets pass is left out
+    program: str = ""  # what the last of `pids` was started as: `-- sh -c 'echo hi'`
     typed: tuple[tuple[str, str], ...] = ()  # (name, text) where the meaning alone says too little
 
     @property
@@ -69,6 +70,9 @@ class Filters:
         found = {name.upper(): f"--{name} {text}" for name, text in values.items()}
         if self.family:
             found["FAMILY"] = f"-{self.family}"
+        if self.program:
+            others = ",".join(map(str, self.pids[:-1]))
+            found["PID"] = f"--pid {others} {self.program}" if others else self.program
         left_out = self.excluded.values()
         if left_out:
             words = [f"--exclude {name}={text}" for name, text in left_out.items()]
