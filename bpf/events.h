@@ -267,7 +267,9 @@ struct tt_task_row {
 	tt_ticks start;
 	tt_local_pid local_pid;
 	tt_local_pid local_ppid;
-	__u32 ended; /* its last thread is gone; it may still be waited for */
+	__u8 ended; /* its last thread is gone; it may still be waited for */
+	__u8 told;  /* its new names and its end are told of: it has, or had, a socket */
+	__u8 reserved[2];
 	tt_comm comm;
 };
 

@@ -77,6 +77,9 @@ struct tt_control {
 	__u64 turn;		/* which of the two turns counts now */
 	__u64 told_errors;	/* a socket has a told_error, or had */
 	__u64 look;		/* how often listeners were looked at: peaks are those since */
+	__u64 holders_look;	/* how often all descriptors were looked at, */
+	__u64 second_pass;	/* whether that is being done once more, */
+	__u64 passed_on;	/* and of how many connections the owner was not met at first */
 	__u32 pidns;		/* inode of the tracer's PID namespace, */
 	__u32 pidns_level;	/* and its depth: the task iterator, run by it, finds both */
 };
@@ -223,8 +226,8 @@ struct tt_sock {
 	__u8 seeded;
 	__u8 is;	 /* TT_SOCK_ bits */
 	__u8 told_error; /* how its last attempt to connect ended; connect() will say so too */
-	__u16 reserved;
-	__u32 crowd; /* of a place: how many of its sockets are in tt_socks instead */
+	__u16 held;	 /* what the last look at all descriptors found, see holders.h */
+	__u32 crowd;	 /* of a place: how many of its sockets are in tt_socks instead */
 };
 
 #define TT_SOCK_CONNECTING 1

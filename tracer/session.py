@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from tracer.player import Player
 from tracer.views.base import View
 from tracer.wire.filters import Filters
 from tracer.wire.head import Head
+from tracer.wire.layout import Records
 from tracer.wire.recording import Frame, Writer, read
 
 __all__ = ["Limits", "Session", "Settings", "replay"]
@@ -224,21 +226,30 @@ class Session:
     def _snapshot(self, source: LiveSource, final: bool = False) -> Iterator[Frame]:
         if self.settings.count_by_owner:
             yield Frame("CNTS", source.counts())
-        if self.settings.snapshots and self._is_due("sockets", final):
-            with self._priced("sockets"):
-                yield Frame("SOCK", source.sockets())
-        if self.settings.connections and self._is_due("connections", final):
-            with self._priced("connections"):
-                yield Frame("OPEN", source.connections())
-        if self.settings.listen_stats and self._is_due("listeners", final):
-            with self._priced("listeners"):
-                yield Frame("HOLD", source.look_at_holders())
-                yield Frame("LSTN", source.listeners(final))
+        looks: dict[str, tuple[bool, str, Callable[[], Records]]] = {
+            "sockets": (self.settings.snapshots, "SOCK", source.sockets),
+            "connections": (self.settings.connections, "OPEN", source.connections),
+            "listeners": (self.settings.listen_stats, "LSTN", partial(source.listeners, final)),
+        }
+        looked = False
+        for name, (wanted, tag, look) in looks.items():
+            if wanted and self._is_due(name, final):
+                with self._priced(name):
+                    if not looked:
+                        yield from self._holders(source)
+                    looked = True
+                    yield Frame(tag, look())
         if source.sees_drops:
             yield Frame("DROP", source.drops())
         if self.settings.reconcile and self._is_due("kernel", final):
             with self._priced("kernel"):
                 yield _kernel(source.netstat())
+
+    def _holders(self, source: LiveSource) -> Iterator[Frame]:
+        """Look who holds what now; an heir may have made no record yet."""
+        source.look_at_holders()
+        yield Frame("TASK", source.task_rows)
+        yield Frame("HOLD", source.holder_rows)
 
     def _is_due(self, look: str, final: bool) -> bool:
         if not self.settings.sparing:

@@ -4,6 +4,7 @@
  * run in the tracer's own context, never on a traced path.
  */
 #include "../emit.h"
+#include "../holders.h"
 #include "../listeners.h"
 #include "../owner.h"
 #include "../sock.h"
@@ -28,6 +29,7 @@ int tt_iter_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct tt_task_row row = {};
+	tt_ticks *told;
 
 	if (!task || task->pid != task->tgid)
 		return 0;
@@ -40,6 +42,8 @@ int tt_iter_task(struct bpf_iter__task *ctx)
 	row.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	row.ended = !BPF_CORE_READ(task, signal, live.counter);
 	BPF_CORE_READ_INTO(&row.comm, task, comm);
+	told = MAP_GET(tt_tasks, &row.pid);
+	row.told = told && *told == row.start;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }
@@ -151,6 +155,8 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 		sock = tt_add_sock(head.cookie);
 	if (!sock) {
 		tt_control.map_full = 1;
+	} else if (state != TT_LISTEN) {
+		tt_meet_holder(sock, &owner, matched);
 	} else if (sock->owner_is == TT_OWNER_UNKNOWN ||
 		   (sock->seeded && sock->owner.start > owner.start)) {
 		/* held by several: the oldest made it, the others inherited it */
@@ -161,7 +167,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	}
 	/* its row of the task iterator names it: only its end is left to tell */
 	MAP_PUT(tt_tasks, &owner.pid, &owner.start, BPF_NOEXIST);
-	if (state != TT_LISTEN)
+	if (state != TT_LISTEN || tt_control.second_pass)
 		return 0;
 	if (tt_control.seeding)
 		tt_hear_port(&head);

@@ -68,10 +68,24 @@ class Process:
 
     def fork(self) -> Process:
         """A child with everything that is open here. Only a program forks, not its children."""
-        child = self.do("fork")["child"]
+        return self._hear_of(self.do("fork")["child"])
+
+    def fork_as(self, pid: int) -> Process:
+        """The same, with a PID that is free by now."""
+        return self._hear_of(self.do("fork_as", pid=pid)["child"])
+
+    def _hear_of(self, child: int) -> Process:
         made = Process(self._channel, child, self.comm, child)
         made.answer()
         return made
+
+    def exec_as(self, comm: str) -> None:
+        """Have it exec() under another name, with all that is open."""
+        self.tell("exec_as", comm=comm)
+        said = self.answer()
+        if said["did"] != "hello":
+            raise Failed(f"was told to exec, did {said}")
+        self.comm = comm
 
 
 class Channel:

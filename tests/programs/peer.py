@@ -15,6 +15,7 @@ import json
 import os
 import resource
 import select
+import signal
 import socket
 import struct
 import sys
@@ -24,6 +25,7 @@ from collections.abc import Iterator
 from errno import errorcode
 from typing import Any
 
+CLONE3 = 435  # the same on every architecture, as those of Landlock
 PR_SET_NAME = 15
 PR_SET_NO_NEW_PRIVS = 38
 TCP_USER_TIMEOUT = 18
@@ -31,6 +33,7 @@ LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # the same on every 
 LANDLOCK_ACCESS_NET_CONNECT_TCP = 2
 ETH_P_IP = 0x0800
 SYN, RST, ACK = 0x02, 0x04, 0x10
+MOST_FDS = 253  # SCM_MAX_FD
 Facts = dict[str, Any]
 
 
@@ -124,7 +127,9 @@ class Peer:
     def fork(self) -> Facts:
         """Make a child with all that is open; it gets its commands through this process."""
         reading, writing = os.pipe()
-        child = os.fork()
+        return self._part(os.fork(), reading, writing)
+
+    def _part(self, child: int, reading: int, writing: int) -> Facts:
         if child:
             os.close(reading)
             self._children[child] = writing
@@ -134,6 +139,34 @@ class Peer:
         self._children.clear()
         self._input = reading
         return {}
+
+    def fork_as(self, pid: int) -> Facts:
+        """Make a child that has this PID, which must be free; it gets its commands as all do."""
+        reading, writing = os.pipe()
+        wanted = ctypes.c_int(pid)
+        # struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, its size,
+        # tls, set_tid, and how many PIDs that are
+        asked = (0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, ctypes.addressof(wanted), 1)
+        arguments = (ctypes.c_uint64 * len(asked))(*asked)
+        libc = ctypes.CDLL(None, use_errno=True)
+        child = libc.syscall(CLONE3, arguments, ctypes.sizeof(arguments))
+        if child < 0:
+            raise OSError(ctypes.get_errno(), "clone3")
+        return self._part(child, reading, writing)
+
+    def exec_as(self, comm: str) -> None:
+        """exec() under another name, with all that is open."""
+        held = {name: held.fileno() for name, held in self._sockets.items()}
+        for fd in (*held.values(), self._input):
+            os.set_inheritable(fd, True)
+        facts = json.dumps({"input": self._input, "sockets": held})
+        os.execv(sys.executable, [sys.executable, __file__, comm, facts])
+
+    def inherit(self, facts: str) -> None:
+        """Take up what was open before an exec()."""
+        found = json.loads(facts)
+        self._input = found["input"]
+        self._sockets = {name: socket.socket(fileno=fd) for name, fd in found["sockets"].items()}
 
     def thread(self, name: str, then: Facts) -> Facts:
         """Do `then` in a thread that has a name of its own."""
@@ -245,12 +278,13 @@ class Peer:
     def close(self, name: str) -> None:
         self._sockets.pop(name).close()
 
-    def give_away(self, name: str, through: str) -> None:
-        """Pass a descriptor to another process and keep none."""
+    def give_away(self, name: str, through: str, keep: bool = False) -> None:
+        """Pass a descriptor to another process, and keep none if not told to."""
         with socket.socket(socket.AF_UNIX) as carrier:
             carrier.connect(through)
             socket.send_fds(carrier, [b"x"], [self._sockets[name].fileno()])
-        self.close(name)
+        if not keep:
+            self.close(name)
 
     def wait_for_gift(self, through: str) -> None:
         self._sockets["carrier"] = socket.socket(socket.AF_UNIX)
@@ -258,10 +292,29 @@ class Peer:
         self._sockets["carrier"].listen()
 
     def take(self, name: str) -> None:
-        carrier, _ = self._sockets["carrier"].accept()
+        carrier, _ = self._sockets.pop("carrier").accept()
         with carrier:
             _, fds, _, _ = socket.recv_fds(carrier, 1, 1)
         self._sockets[name] = socket.socket(fileno=fds[0])
+
+    def give_all_away(self, through: str, keep: bool = False) -> None:
+        """Pass on all that hold() and accept_waiting() left open."""
+        names = self._many()
+        with socket.socket(socket.AF_UNIX) as carrier:
+            carrier.connect(through)
+            socket.send_fds(carrier, [b"x"], [self._sockets[name].fileno() for name in names])
+        if not keep:
+            self.let_go()
+
+    def take_all(self) -> Facts:
+        """Take what is passed on; returns the peers' ports."""
+        carrier, _ = self._sockets.pop("carrier").accept()
+        with carrier:
+            _, fds, _, _ = socket.recv_fds(carrier, 1, MOST_FDS)
+        taken = [socket.socket(fileno=fd) for fd in fds]
+        peers = [held.getpeername()[1] for held in taken]
+        self._sockets |= {f"taken:{held.fileno()}": held for held in taken}
+        return {"peers": peers}
 
     # --- one attempt ------------------------------------------------------------
 
@@ -493,6 +546,10 @@ class Peer:
         for name in self._many():
             self._sockets[name].sendall(b"x")
 
+    def receive_all(self) -> Facts:
+        """What there is to read on each of them, or its end."""
+        return {"bytes": [len(self._sockets[name].recv(100)) for name in self._many()]}
+
     def half_close_all(self) -> None:
         for name in self._many():
             self.half_close(name)
@@ -532,4 +589,7 @@ class Peer:
 
 if __name__ == "__main__":
     name_thread(sys.argv[1])
-    Peer().run()
+    peer = Peer()
+    if sys.argv[2:]:
+        peer.inherit(sys.argv[2])
+    peer.run()

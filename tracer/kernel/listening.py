@@ -12,6 +12,7 @@ from tracer.kernel import maps
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import await_programs
 from tracer.kernel.passes import read_all, read_sockets
+from tracer.kernel.targets import packed
 from tracer.wire.filters import Filters
 from tracer.wire.layout import Layout, Records
 from tracer.wire.refuse import as_sockets, refuse
@@ -38,18 +39,29 @@ class Listening:
         self.holders = self._find_holders()
 
     def _find_holders(self) -> Records:
+        """Look at all descriptors; connections that were passed on are given to who holds them."""
+        control = self._control
+        control["holders_look"] += 1
+        control["passed_on"] = control["second_pass"] = 0
+        found = self._pass()
+        if control["passed_on"][0]:
+            control["second_pass"] = 1
+            self._pass()
+        return found
+
+    def _pass(self) -> Records:
         return read_all(self._object, "tt_iter_files", self._layout.dtypes["holder_row"])
 
-    def look(self, targets: NDArray[np.uint32]) -> Records:
-        """Look again who holds each; one that its owner let go of finds an heir.
+    def look(self, targets: NDArray[np.uint64]) -> Records:
+        """Look again who holds each socket; one that its owner let go of finds an heir.
 
-        `targets`: tgids of the processes of --pid and below.
+        `targets`: the processes of --pid and below, as `packed` has them.
         """
         self.holders = self._find_holders()
         self._settle(targets)
         return self.holders
 
-    def _settle(self, targets: NDArray[np.uint32]) -> None:
+    def _settle(self, targets: NDArray[np.uint64]) -> None:
         """Give listeners that were let go of to an heir, and forget targets that let go."""
         rows = self.holders
         fd, dtype = self._object.map_fd("tt_listeners"), self._layout.dtypes["listener"]
@@ -61,7 +73,7 @@ class Listening:
                 continue
             kept = found.copy()
             if self._filters.pids:
-                kept["matched"] = bool(np.isin(holders["pid"], targets).any())
+                kept["matched"] = bool(np.isin(packed(holders), targets).any())
             if not _holds(holders, kept["pid"], kept["start"]).any():
                 opener = _holds(holders, kept["opener_pid"], kept["opener_start"])
                 heir = holders[int((opener if opener.any() else holders["start"]).argmax())]

@@ -143,6 +143,7 @@ class LiveSource:
         # what waits in the queues of the listeners found: seeded by the pass itself
         listening = set(self.holder_rows["netns"].tolist())
         self._pass_over(listening)
+        self._processes.sweep()  # by the names they have now
         if self._ladder.sees_cookies and (had_some := cookies.in_use(listening)):
             self._pass_over(had_some, "tt_iter_cookies")
         self.started_ns = time.monotonic_ns()
@@ -359,7 +360,6 @@ class LiveSource:
         """
         began = time.monotonic()
         self.someone_ended = False
-        self._processes.sweep()
         self.look_at_holders()
         if self.settings.listen_stats:
             self._listening.collect_closed()
@@ -385,9 +385,13 @@ class LiveSource:
         over = [states[name] for name in ("CLOSE", "TIME_WAIT", "FIN_WAIT2")]
         return bool((rows["matched"].astype(bool) & ~np.isin(rows["state"], over)).any())
 
-    def look_at_holders(self) -> Records:
-        """Every descriptor of a listening socket; one that its owner let go of finds an heir."""
-        return self._listening.look(self._processes.targets())
+    def look_at_holders(self) -> None:
+        """Look who holds what; sockets that their owner let go of find an heir.
+
+        Then at all processes: a holder met just now is told of from now on, and is in `task_rows`.
+        """
+        self._listening.look(self._processes.targets())
+        self._processes.sweep()
 
     # --- end ------------------------------------------------------------------
 

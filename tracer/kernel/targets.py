@@ -82,23 +82,46 @@ class Processes:
         row["comm"] = comm
         return row
 
-    def targets(self) -> NDArray[np.uint32]:
-        """tgids of the processes of --pid and below that still live."""
-        return maps.keys(self._targets, np.dtype(np.uint32))
+    def targets(self) -> NDArray[np.uint64]:
+        """The processes of --pid and below that still live, as `packed` has them."""
+        return self._kept("tt_targets")
+
+    def _kept(self, name: str) -> NDArray[np.uint64]:
+        """What a map of start times by tgid holds, as `packed` has processes."""
+        fd, start = self._object.map_fd(name), np.dtype([("start", np.uint32)])
+        found = []
+        for pid in maps.keys(fd, np.dtype(np.uint32)):
+            value = maps.get(fd, pid.reshape(1).copy(), start)
+            if value is not None:
+                found.append(int(pid) << 32 | int(value["start"][0]))
+        return np.array(found, np.uint64)
 
     def sweep(self) -> None:
-        """Walk again, and forget processes that ended without tt_free being told."""
-        # the keys first: a process that comes afterwards is in neither list
-        known = {
-            name: maps.keys(self._object.map_fd(name), np.dtype(np.uint32))
-            for name in ("tt_tasks", "tt_targets")
-        }
+        """Walk again, and forget processes that ended without tt_free being told.
+
+        A PID that has come to another process since is that one's.
+        """
+        # what is kept first: a process that comes afterwards is in neither list
+        kept = {name: self._kept(name) for name in ("tt_tasks", "tt_targets")}
         rows = self.rows = self._walk(set(self._filters.pids))
-        for name, pids in known.items():
-            for pid in np.setdiff1d(pids, rows["pid"]):
-                maps.delete(self._object.map_fd(name), np.array([pid], np.uint32))
-        living = rows["pid"][rows["ended"] == 0]
-        self.all_ended = not np.isin(known["tt_targets"], living).any()
+        for name, processes in kept.items():
+            for gone in np.setdiff1d(processes, packed(rows)):
+                self._forget(name, int(gone))
+        living = packed(rows[rows["ended"] == 0])
+        self.all_ended = not np.isin(kept["tt_targets"], living).any()
+
+    def _forget(self, name: str, process: int) -> None:
+        fd, pid = self._object.map_fd(name), np.array([process >> 32], np.uint32)
+        found = maps.get(fd, pid, np.dtype([("start", np.uint32)]))
+        if found is not None and int(found["start"][0]) == process & 0xFFFFFFFF:
+            maps.delete(fd, pid)
+
+
+def packed(processes: Records) -> NDArray[np.uint64]:
+    """tgid and start time as one number, which is a process: a PID alone may be used again."""
+    found: NDArray[np.uint64] = processes["pid"].astype(np.uint64) << np.uint64(32)
+    found |= processes["start"]
+    return found
 
 
 def _descendants(rows: Records, pids: set[int]) -> set[int]:

@@ -106,7 +106,7 @@ def owner_is(row: Row, facts: Facts) -> str:
         process
         and process.exited_ns
         and row.mono_ns > process.exited_ns
-        and row.oncpu_pid != row.pid
+        and (row.oncpu_pid != row.pid or facts.processes.is_reused(row.pid, row.start))
     ):
         return "exited"
     return facts.owners[row.owner_is]
