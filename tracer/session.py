@@ -35,10 +35,11 @@ __all__ = ["Limits", "Session", "Settings", "replay"]
 
 FAST_S, SLOW_S = 0.05, 0.2
 QUIET_TICKS = 10
+CLOSER_LOOK = "connections"  # as tracer/probes/snapshot.py calls it
 PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
-LOOK_SHARE = 200  # of sparing sessions: 1/200 of a CPU,
+LOOK_SHARE = 400  # of sparing sessions: 1/400 of a CPU for each kind of look,
 LOOK_S = 10.0  # but at least this often
 DESCRIPTORS_S = 1.0  # of one process, count its descriptors again after this long
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
@@ -49,7 +50,7 @@ class Limits:
     """When to stop, and how often to close a block; signals set `stop` and `interim`.
 
     `wanted` are subjects to attach, of those that Settings.later names, for as long as they stand
-    here.
+    here; and looks at connections, which sparing sessions do without.
     """
 
     seconds: float | None = None
@@ -187,7 +188,7 @@ class Session:
 
     def _change(self, source: LiveSource) -> Iterator[Frame]:
         """What was attached or detached meanwhile: its counts begin, or end, with that."""
-        source.later.want(self.limits.wanted)
+        source.later.want(self.limits.wanted & self.settings.later)
         change = source.later.step()
         if change is None:
             return
@@ -228,7 +229,7 @@ class Session:
             yield Frame("CNTS", source.counts())
         looks: dict[str, tuple[bool, str, Callable[[], Records]]] = {
             "sockets": (self.settings.snapshots, "SOCK", source.sockets),
-            "connections": (self.settings.connections, "OPEN", source.connections),
+            "connections": (self._wants_connections, "OPEN", source.connections),
             "listeners": (self.settings.listen_stats, "LSTN", partial(source.listeners, final)),
         }
         looked = False
@@ -250,6 +251,12 @@ class Session:
         source.look_at_holders()
         yield Frame("TASK", source.task_rows)
         yield Frame("HOLD", source.holder_rows)
+
+    @property
+    def _wants_connections(self) -> bool:
+        """A sparing session looks at each closely only while somebody looks at that."""
+        asked = not self.settings.sparing or CLOSER_LOOK in self.limits.wanted
+        return self.settings.connections and asked
 
     def _is_due(self, look: str, final: bool) -> bool:
         if not self.settings.sparing:

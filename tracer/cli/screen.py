@@ -47,6 +47,7 @@ def show(given: dict[str, Any]) -> None:
         listen_stats=True,
         reconcile=True,
         sparing=True,
+        connections=True,
         later=frozenset({"syn_drop"}),
     )
     utf8 = codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"

@@ -160,7 +160,10 @@ class Command:
 
     def want(self, subjects: frozenset[str]) -> None:
         """Attach these, of those that `later` names, and let go of others; from whatever thread."""
+        new = subjects - self.limits.wanted
         self.limits.wanted = subjects
+        # what is only looked at needs no time to be attached
+        self.limits.interim = self.limits.interim or bool(new - self.later)
         if self._signals is not None:
             self._signals.wake()
 

@@ -38,9 +38,10 @@ class Pass:
 
 
 class OpenConnections:
-    """Keeps the first pass and the latest, to compare with."""
+    """Keeps the latest pass and, to tell `in_all`, the first, to compare with."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, in_all: bool = True) -> None:
+        self._keeps_first = in_all
         self._listen = layout.enums["tcp_state"]["LISTEN"]
         self._first: _Kept | None = None
         self._last: _Kept | None = None
@@ -49,7 +50,7 @@ class OpenConnections:
         """Take a pass that began at this moment; rates are since the one before."""
         kept = _Kept(rows[rows["state"] != self._listen], now_ns)
         before, self._last = self._last, kept
-        if self._first is None:
+        if self._first is None and self._keeps_first:
             self._first = kept
         return _compare(kept, before)
 

@@ -51,6 +51,16 @@ def _three(value: float) -> str:
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
+def quantity(count: float) -> str:
+    """Bytes in three digits and a power of 1000: 940, 41.2k, 1.12M; `-` for NaN."""
+    if count != count:
+        return "-"
+    for limit, unit, text in ((999.5, 1, ""), (999.5e3, 1e3, "k"), (999.5e6, 1e6, "M")):
+        if count < limit:
+            return _three(count / unit if unit > 1 else round(count)) + text
+    return _three(count / 1e9) + "G"
+
+
 @lru_cache(maxsize=65536)
 def address(packed: bytes) -> str:
     """An address as the wire has it (16 bytes, IPv4 mapped) as people write it."""

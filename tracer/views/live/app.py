@@ -48,6 +48,19 @@ class Remote:
     recorded: bool = False
 
 
+class Lines(Static):
+    """Lines that are drawn again only if they have changed, and laid out only if their number."""
+
+    _shown: Text | None = None
+
+    def put(self, text: Text) -> None:
+        """Show these."""
+        if self._shown is None or text != self._shown:
+            before, self._shown = self._shown, text
+            count = text.plain.count("\n")
+            self.update(text, layout=before is None or before.plain.count("\n") != count)
+
+
 class LiveApp(App[None]):
     """Shows pictures, as they come, and what the keys ask for."""
 
@@ -118,15 +131,15 @@ class LiveApp(App[None]):
     def compose(self) -> ComposeResult:
         """Lines above, one table, lines below."""
         with Vertical():
-            yield Static(id="top")
-            yield Static(id="pane")
-            yield Static(id="tail")
-            yield Static(id="bottom")
+            yield Lines(id="top")
+            yield Lines(id="pane")
+            yield Lines(id="tail")
+            yield Lines(id="bottom")
 
     def on_mount(self) -> None:
         """Begin to trace: the screen is there before the programs are."""
         first = "tcptrace  reading ..." if self._remote.recorded else "tcptrace  attaching ..."
-        self.query_one("#top", Static).update(Text(first))
+        self.query_one("#top", Lines).put(Text(first))
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -156,31 +169,31 @@ class LiveApp(App[None]):
         if self._paused:
             look.behind_s = (self.picture.now_ns - self._paused.now_ns) // 10**9
         base = self.screen_stack[0]
-        parts = {name: base.query_one(f"#{name}", Static) for name in ("top", "pane", "bottom")}
-        tail = base.query_one("#tail", Static)
+        parts = {name: base.query_one(f"#{name}", Lines) for name in ("top", "pane", "bottom")}
+        tail = base.query_one("#tail", Lines)
         width, height = self.size
-        parts["bottom"].update(paint.bottom(picture, look, width))
+        parts["bottom"].put(paint.bottom(picture, look, width))
         if look.opened is not None:
             parts["top"].display = tail.display = False
             room = height - len(paint.as_text([paint.bottom(picture, look, width)]))
             text, self._story = paint.opened(picture, look, width, room)
-            parts["pane"].update(text)
+            parts["pane"].put(text)
             return
         parts["top"].display = tail.display = True
         events = paint.tail(picture, look, width, height)
-        tail.update(events)
+        tail.put(events)
         self._draw_pane(picture, parts, events, (width, height))
 
     def _draw_pane(
-        self, picture: Picture, parts: dict[str, Static], events: Text, size: tuple[int, int]
+        self, picture: Picture, parts: dict[str, Lines], events: Text, size: tuple[int, int]
     ) -> None:
         """The top names what is in view: it is made once more when that is known."""
         width, height = size
         look = self._look
         others = [paint.top(picture, look, width), events, paint.bottom(picture, look, width)]
         room = height - len(paint.as_text(others))
-        parts["pane"].update(paint.pane(picture, look, width, room))
-        parts["top"].update(paint.top(picture, look, width))
+        parts["pane"].put(paint.pane(picture, look, width, room))
+        parts["top"].put(paint.top(picture, look, width))
 
     def on_resize(self) -> None:
         """Another size, other columns."""

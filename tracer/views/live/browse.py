@@ -71,8 +71,9 @@ class Browser:
         if not len(self._order) or self._held is None:
             return
         at = self.at()
-        at = self._top if at < 0 else max(0, min(len(self._order) - 1, at + step))
-        self.selected = self._held[at]
+        if at < 0:  # the first in view, or as far from there as it is asked for
+            at = self._top - 1 if step > 0 else self._top
+        self.selected = self._held[max(0, min(len(self._order) - 1, at + step))]
 
     def let_go(self) -> None:
         """No row is selected: rows may change places again."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tracer.flows.drops import Counters, minus
 from tracer.flows.history import History
 from tracer.flows.listeners import Listener, ListenerTable
+from tracer.flows.measured import Measured
 from tracer.flows.pulse import NAMES, Pulse
 from tracer.flows.sockets import Sockets, by_owner, by_state
 from tracer.flows.tally import Lost, Outcome, Tally
@@ -74,6 +75,7 @@ class LiveView(View):
         self._sockets = Sockets(facts.layout, head.started_ns)
         self._history = History()
         self._pulse = Pulse(facts.layout)
+        self._measured = Measured(facts.layout)
         self._table = ListenerTable(facts.layout)
         self._gathered = Gathered(facts)
         self._mark_ns = self._now_ns = self._tick_ns = head.started_ns
@@ -119,6 +121,10 @@ class LiveView(View):
         """A pass over the sockets sets right what was kept up from transitions."""
         with self._lock:
             self._sockets.set_right(found)
+
+    def connections(self, rows: Records, now_ns: int) -> None:
+        """A closer look at them, while somebody looks at that."""
+        self._measured.look(rows, now_ns)
 
     def listeners(self, found: Records) -> None:
         """Listening sockets as they stand. Looks may be further apart than pictures."""
@@ -251,6 +257,7 @@ class LiveView(View):
             connections=found,
             facts=facts,
             history=self._history,
+            looked=self._measured.snapshot(),
             lost_at=tuple(self._lost),
             rates={name: self._pulse.rate(name) for name in NAMES},
             curves={name: self._pulse.curve(name) for name in NAMES},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tracer.flows.history import History
+from tracer.flows.measured import Looked
 from tracer.flows.sockets import Owner
 from tracer.views.columns import Facts
 from tracer.views.live.narrow import Narrowing
@@ -85,6 +86,7 @@ class Picture:
     connections: Records
     facts: Facts
     history: History
+    looked: Looked
     lost_at: tuple[tuple[int, int], ...]
     rates: dict[str, float | None]
     curves: dict[str, list[float]]

@@ -9,6 +9,7 @@ import numpy as np
 from tracer.flows.sockets import Owner
 from tracer.views import lines
 from tracer.views.columns import Facts, Row, rows
+from tracer.views.live.measures import measures
 from tracer.views.live.picture import Picture
 from tracer.views.live.rows import named
 from tracer.views.live.sense import sense
@@ -51,6 +52,7 @@ class Story:
     open_ns: int | None  # in its state, up to now; None: it has ended
     bound: bool
     stays: list[Stay]
+    measures: list[str]
     sense: str
     whole: str
     records: dict[str, Records]
@@ -86,6 +88,7 @@ def tell(picture: Picture, cookie: int) -> Story | None:
         open_ns=open_ns,
         bound=bool(bound),
         stays=stays,
+        measures=measures(picture, cookie),
         sense=sense(picture, now, named(owner, facts)),
         whole=_whole(picture, records, now, len(steps)),
         records=records,
@@ -185,7 +188,8 @@ def as_lines(story: Story, facts: Facts, width: int, filled: str) -> list[str]:
     text = min(max(len(row[2]) for row in table), max(20, width - 45))
     for at, apart, what, by in table:
         found.append(f"{at:>15} {apart:>8}  {what:{text}}  {by}".rstrip())
-    found += ["", *_bars(story, width, filled), *_wrapped("MEANS  ", story.sense, width)]
+    found += ["", *_bars(story, width, filled), *story.measures]
+    found += [*_wrapped("MEANS  ", story.sense, width)]
     return [*found, "", *_wrapped("", story.whole, width)]
 
 

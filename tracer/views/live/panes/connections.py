@@ -14,7 +14,7 @@ from tracer.views.live.panes.base import Indices, Keys, Pane, Table
 from tracer.views.live.picture import Picture
 from tracer.views.live.rows import named
 from tracer.views.tables import Heading
-from tracer.views.text import address, duration, endpoint, escape
+from tracer.views.text import address, duration, endpoint, escape, quantity
 
 LATE_NS = 1_000_000_000  # a state that should pass at once has not, for so long
 # states that are passed through at once where both ends do their part
@@ -27,10 +27,17 @@ HEADINGS = (
     Heading("LPORT"),
     Heading("STATE", words=True),
     Heading("IN STATE"),
-    Heading("WAITS FOR", words=True, spare=3),
+    Heading("RECVQ"),
+    Heading("SENDQ"),
+    Heading("RTT"),
+    Heading("IN/s", spare=8),
+    Heading("OUT/s", spare=8),
+    Heading("WAITS FOR", words=True, spare=7),
     Heading("NETNS", spare=9),
 )
-PROCESS, ROLE, REMOTE, LOCAL, LPORT, STATE, IN_STATE, WAITS, NETNS = range(len(HEADINGS))
+PROCESS, ROLE, REMOTE, LOCAL, LPORT, STATE, IN_STATE = range(7)
+RECVQ, SENDQ, RTT, IN, OUT, WAITS, NETNS = range(7, len(HEADINGS))
+MEASURES = {RECVQ: "recv_queue", SENDQ: "send_queue", RTT: "srtt_us"}
 
 
 class Open(Table):
@@ -50,6 +57,7 @@ class Open(Table):
         self._wrong = self._find_wrong(rows)
         order = np.lexsort((rows["since_ns"], ~self._wrong))
         self.rows, self._wrong = rows[order], self._wrong[order]
+        self._looked = picture.looked
 
     def _find_wrong(self, rows: Any) -> NDArray[np.bool_]:
         late = rows["since_ns"] < self._now_ns - LATE_NS
@@ -90,10 +98,25 @@ class Open(Table):
             return np.lexsort((rows["rport"], text))
         if column == IN_STATE:
             return np.argsort(rows["since_ns"], kind="stable")
+        if column in (RECVQ, SENDQ, RTT, IN, OUT):
+            return np.argsort(-self._measure(column), kind="stable")
         if column in (LPORT, STATE, NETNS):
             name = {LPORT: "lport", STATE: "state", NETNS: "netns"}[column]
             return np.argsort(rows[name], kind="stable")
         return None
+
+    @cached_property
+    def _at(self) -> Indices:
+        """Where each is in the closer look; -1 where that did not find it."""
+        return self._looked.at(self.rows["cookie"])
+
+    def _measure(self, column: int) -> NDArray[np.float64]:
+        """Of all rows; -1 where it is not known."""
+        if not len(self._looked):
+            return np.full(len(self.rows), -1.0)
+        rates = {IN: self._looked.rx_per_s, OUT: self._looked.tx_per_s}
+        source = rates[column] if column in rates else self._looked.rows[MEASURES[column]]
+        return np.where(self._at >= 0, np.nan_to_num(source[self._at].astype(np.float64)), -1.0)
 
     @cached_property
     def _owners(self) -> tuple[list[Owner], Indices]:
@@ -105,9 +128,9 @@ class Open(Table):
 
     def cells(self, places: Sequence[int]) -> list[list[str]]:
         """Texts of these rows."""
-        return [self._cells(self.rows[place]) for place in places]
+        return [self._cells(self.rows[place], int(self._at[place])) for place in places]
 
-    def _cells(self, row: np.void) -> list[str]:
+    def _cells(self, row: np.void, at: int) -> list[str]:
         facts = self._facts
         state = int(row["state"])
         bound = "" if row["since_is"] == facts.exact else ">="
@@ -119,8 +142,21 @@ class Open(Table):
             str(row["lport"] or "-"),
             facts.states[state],
             bound + duration(max(0, self._now_ns - int(row["since_ns"]))),
+            *self._measures(at),
             self._waits_for(row),
             str(row["netns"]),
+        ]
+
+    def _measures(self, at: int) -> list[str]:
+        looked = self._looked
+        if at < 0:
+            return ["-"] * 5
+        row = looked.rows[at]
+        return [
+            quantity(int(row["recv_queue"])),
+            quantity(int(row["send_queue"])),
+            duration(int(row["srtt_us"]) * 1000) if row["srtt_us"] else "-",
+            *(quantity(float(rates[at])) for rates in (looked.rx_per_s, looked.tx_per_s)),
         ]
 
     def _owner_name(self, row: np.void) -> str:
@@ -203,4 +239,4 @@ def _with_port(column: Any, text: str, at_begin: bool = False) -> NDArray[np.boo
     return np.array(hits, np.bool_)[which] if hits else np.zeros(len(column), np.bool_)
 
 
-CONNECTIONS = Pane(2, "Connections", HEADINGS, Open)
+CONNECTIONS = Pane(2, "Connections", HEADINGS, Open, attaches=("connections",))
