@@ -357,7 +357,7 @@ struct tt_open_row {
 	tt_dwell_is_t age_is;
 	tt_dwell_is_t life_is;
 	tt_role_t role;
-	__u8 is; /* TT_OPEN_ bits */
+	__u8 flags; /* TT_OPEN_ bits */
 	__u8 reserved[6];
 };
 

@@ -42,10 +42,34 @@ tt_inline void tt_measure_queues(struct tt_open_row *row, const struct sock_comm
 	row->send_queue = unacked > 0 ? unacked : 0;
 }
 
+/*
+ * Payload sent, each byte once, and who began. What was acknowledged and what is
+ * under way is exact, and of one that connected has its SYN in it (RFC 4898); a
+ * child begins behind its SYN-ACK. What the kernel counts as sent has no SYN, but
+ * twice what the machine's own queue refused: where that befell, only a child
+ * that keeps its listener's backlog (sk_clone() copies it) tells who it is.
+ */
+tt_inline void tt_measure_sent(struct tt_open_row *row, const struct tcp_sock *tp)
+{
+	const bool child = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
+	const __u64 counted = tp->bytes_sent - tp->bytes_retrans;
+	__u64 sent = tp->bytes_acked + (__u32)(tp->snd_nxt - tp->snd_una);
+	__u64 syn;
+
+	sent -= row->state == TT_FIN_WAIT2 ||
+		(tt_fin_waits(row->state) && tp->snd_nxt == tp->write_seq);
+	syn = sent - counted;
+	if (child || syn == 0)
+		row->role = TT_ROLE_PASSIVE;
+	else if (syn == 1)
+		row->role = TT_ROLE_ACTIVE;
+	row->tx_bytes = syn <= 1 ? counted : sent - !child;
+}
+
 tt_inline void tt_measure_bytes(struct tt_open_row *row, const struct sock_common *skc,
 				const struct tcp_sock *tp)
 {
-	row->tx_bytes = tp->bytes_sent - tp->bytes_retrans;
+	tt_measure_sent(row, tp);
 	row->rx_bytes = tp->bytes_received;
 	if (row->rx_bytes && tt_had_fin(skc))
 		row->rx_bytes--;
@@ -53,27 +77,6 @@ tt_inline void tt_measure_bytes(struct tt_open_row *row, const struct sock_commo
 	row->segs_out = tp->segs_out;
 	row->segs_in = tp->segs_in;
 	row->retransmits = tp->total_retrans;
-}
-
-/*
- * Who began. A child keeps its listener's backlog (sk_clone() copies it); where
- * that is 0, the bytes acknowledged tell: they count the SYN of one that
- * connected (RFC 4898), while a child begins behind its SYN-ACK.
- */
-tt_inline enum tt_role tt_find_role(const struct tt_open_row *row, const struct tcp_sock *tp)
-{
-	__u64 fin, syn;
-
-	if (row->state == TT_SYN_SENT)
-		return TT_ROLE_ACTIVE;
-	if (tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog)
-		return TT_ROLE_PASSIVE;
-	fin = row->state == TT_FIN_WAIT2 ||
-	      (tt_fin_waits(row->state) && tp->snd_nxt == tp->write_seq);
-	syn = tp->bytes_acked + (__u32)(tp->snd_nxt - tp->snd_una) - fin - row->tx_bytes;
-	if (syn > 1)
-		return TT_ROLE_UNKNOWN;
-	return syn ? TT_ROLE_ACTIVE : TT_ROLE_PASSIVE;
 }
 
 /* How long it had something to send and what held it up: tcp_get_info_chrono_stats(). */
@@ -126,11 +129,11 @@ tt_inline void tt_measure_ages(struct tt_open_row *row, const struct tcp_sock *t
 	row->life_ns = tt_since(tp->lsndtime, jiffies);
 	row->life_is = tp->data_segs_out ? TT_DWELL_AT_LEAST : TT_DWELL_EXACT;
 	if (tp->data_segs_out) {
-		row->is |= TT_OPEN_SENT;
+		row->flags |= TT_OPEN_SENT;
 		row->last_sent_ns = row->life_ns;
 	}
 	if (row->rx_bytes && received) {
-		row->is |= TT_OPEN_RECEIVED;
+		row->flags |= TT_OPEN_RECEIVED;
 		row->last_received_ns = tt_since(received, jiffies);
 	}
 	if (row->life_is == TT_DWELL_EXACT)
@@ -155,6 +158,7 @@ tt_inline void tt_measure_attempt(struct tt_open_row *row, const struct tcp_sock
 		return;
 	row->life_ns = (__u64)(__u32)(now_ms - tp->retrans_stamp) * 1000000;
 	row->age_ns = row->life_ns;
+	row->age_is = TT_DWELL_EXACT;
 }
 
 /* A full socket, locked while the iterator shows it. */
@@ -164,12 +168,12 @@ tt_inline void tt_measure(struct tt_open_row *row, const struct sock_common *skc
 	const struct socket *socket = NULL;
 	const __u32 jiffies = bpf_jiffies64();
 
-	row->is |= TT_OPEN_FULL;
+	row->flags |= TT_OPEN_FULL;
 	if (skc->skc_flags & (1UL << SOCK_DEAD))
-		row->is |= TT_OPEN_ORPHAN;
+		row->flags |= TT_OPEN_ORPHAN;
 	bpf_core_read(&socket, sizeof(socket), &tp->inet_conn.icsk_inet.sk.sk_socket);
 	if (socket) {
-		row->is |= TT_OPEN_TAKEN;
+		row->flags |= TT_OPEN_TAKEN;
 		bpf_core_read(&row->inode, sizeof(row->inode),
 			      &((const struct socket_alloc *)socket)->vfs_inode.i_ino);
 	}
@@ -178,7 +182,6 @@ tt_inline void tt_measure(struct tt_open_row *row, const struct sock_common *skc
 		return;
 	tt_measure_queues(row, skc, tp);
 	tt_measure_bytes(row, skc, tp);
-	row->role = tt_find_role(row, tp);
 	row->srtt_us = tp->srtt_us >> 3;
 	row->min_rtt_us = tp->rtt_min.s[0].v == NO_RTT ? 0 : tp->rtt_min.s[0].v;
 	row->cwnd = tp->snd_cwnd;

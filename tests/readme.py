@@ -83,6 +83,7 @@ def outputs() -> dict[str, str]:
     doctor = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     return {
         "live": _picture(),
+        "connections": _open(),
         "events": "$ tcptrace events --netns web\n" + shown,
         **{
             name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
@@ -113,6 +114,26 @@ def _picture() -> str:
             shown.press("q")
             shown.exit_status()
     return "".join(line.rstrip() + "\n" for line in text.rstrip().splitlines())
+
+
+def _open() -> str:
+    """A server that does not read what it was sent, and holds on to what was closed."""
+    with (
+        namespace("web") as space,
+        server_in(space, PORT) as server,
+        Program("client", space.enter) as client,
+    ):
+        for name in ("a", "b", "c", "d"):
+            client.do("connect", name=name, address=ADDRESS, port=PORT)
+            server.do("accept", name=name, listener="l")
+        client.do("send", name="a", count=38000)
+        for name in ("b", "c", "d"):
+            client.do("half_close", name=name)
+        columns = "state,process,remote,lport,age,recv-q,send-q,in,out,rtt"
+        line = f"connections --open --netns web --columns {columns}"
+        command = [sys.executable, "-m", "tracer", *line.split()]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return f"$ tcptrace {line}\n{done.stdout}"
 
 
 def _pretty(text: str) -> str:

@@ -125,12 +125,19 @@ class Player:
                 f"show it with: tcptrace {shows} -r FILE; make one that does: {MADE_BY[needs[0]]}",
             )
 
+    @property
+    def _is_snapshot(self) -> bool:
+        """Whether nothing was traced: owners are found from what processes hold."""
+        return "holders" in self.head.keeps
+
     def _tasks(self, frame: Frame) -> None:
+        if self._is_snapshot:
+            self.facts.processes.forget()  # each pass has them as they are by then
         self.facts.processes.add_rows(self._rows(frame, "task_row"))
 
     def _holds(self, frame: Frame) -> None:
         rows = self._held = self._rows(frame, "holder_row")
-        if "holders" in self.head.keeps:  # of all sockets
+        if self._is_snapshot:  # of all sockets
             rows = rows[rows["state"] == self.facts.layout.enums["tcp_state"]["LISTEN"]]
         self._holders = self.facts.holders = rows
 
@@ -203,6 +210,9 @@ class Player:
             if column in (records.dtype.names or ()):
                 waiting |= records[column] == names["tcp_state"]["LISTEN"]
         found |= waiting & _at_one_of(held, records, self.facts.layout)
+        if self._is_snapshot:  # whoever of its holders made it
+            ours = self._held[np.isin(_processes(self._held), _packed(keys))]
+            found |= np.isin(records["cookie"], ours["cookie"])
         return found
 
     # --- counts ---------------------------------------------------------------
@@ -239,9 +249,26 @@ class Player:
     def _connections(self, frame: Frame) -> None:
         rows = self._rows(frame, "open_row")
         rows = rows[rows["matched"] > 0]
-        if "holders" in self.head.keeps:
-            rows = give_owners(rows, self._held, self.facts.layout)
-        self._view.connections(rows[self._asked(rows)], self._ticks[1])
+        if self._is_snapshot:
+            rows = self._narrow(give_owners(rows, self._held, self.facts.layout))
+            self._view.sockets(rows)
+        self._view.connections(rows, self._ticks[1])
+
+    def _narrow(self, rows: Records) -> Records:
+        """What of a snapshot is asked for, counted: nothing in the kernel has done either."""
+        if not self._view.wants_listeners:
+            rows = rows[rows["state"] != self.facts.layout.enums["tcp_state"]["LISTEN"]]
+        self.tally.seen += len(rows)
+        if self._filters is not None:
+            passed, refused = refuse(
+                self._filters.of_sockets(), rows, self.facts.layout, self._owned
+            )
+            rows = rows[passed]
+            for name, count in refused.items():
+                self._refused[name] = self._refused.get(name, 0) + count
+        self._passed += len(rows)
+        self.tally.matched += len(rows)
+        return rows
 
     def _listeners(self, frame: Frame) -> None:
         rows = self._rows(frame, "listener_row")

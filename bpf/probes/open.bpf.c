@@ -59,8 +59,10 @@ tt_inline void tt_measure_request(struct tt_open_row *row, struct sock_common *s
 	row->role = TT_ROLE_PASSIVE;
 	row->retransmits = again;
 	row->listener_cookie = listener ? tt_read_cookie(&listener->__sk_common) : 0;
-	if (sent_us && row->head.mono_ns > sent_us * 1000)
+	if (sent_us && row->head.mono_ns > sent_us * 1000) {
 		row->age_ns = row->life_ns = row->head.mono_ns - sent_us * 1000;
+		row->age_is = TT_DWELL_EXACT;
+	}
 }
 
 /* What is known from tracing: whose it is, and since when; whether that is asked for. */
@@ -112,6 +114,7 @@ int tt_iter_open(struct bpf_iter__tcp *ctx)
 	if (!skc)
 		return 0;
 	row.state = skc->skc_state;
+	row.age_is = TT_DWELL_AT_LEAST;
 	row.head.mono_ns = bpf_ktime_get_ns();
 	row.head.cookie = bpf_get_socket_cookie(skc);
 	row.head.netns = tt_read_netns(skc, true);

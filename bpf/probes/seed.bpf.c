@@ -42,8 +42,10 @@ int tt_iter_task(struct bpf_iter__task *ctx)
 	row.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	row.ended = !BPF_CORE_READ(task, signal, live.counter);
 	BPF_CORE_READ_INTO(&row.comm, task, comm);
-	told = MAP_GET(tt_tasks, &row.pid);
-	row.told = told && *told == row.start;
+	if (!CFG(alone)) {
+		told = MAP_GET(tt_tasks, &row.pid);
+		row.told = told && *told == row.start;
+	}
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import Namespace, Record, Tracer, namespace, wait_until
+from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
+from tests.schemas import checked
 
 pytestmark = pytest.mark.kernel
 
@@ -73,3 +75,49 @@ def test_a_state_asked_for_is_the_one_that_ss_finds(
     with Tracer("states", "--netns", ns.name, "--state", "fin-wait2") as tracer:
         records = tracer.stop()
     assert by_us(records) == {"FIN_WAIT2": LEFT + UNTAKEN}
+
+
+def now(*arguments: str) -> list[Record]:
+    command = [*COMMAND, "states", "--now", *arguments, "-j"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    return checked(done.stdout.splitlines())
+
+
+@pytest.mark.guest("holders", "iter")
+def test_without_tracing_every_state_has_as_many_sockets_as_ss_finds(
+    leak: tuple[Namespace, Program, Program],
+) -> None:
+    ns, server, client = leak
+    records, witness = now("--netns", ns.name), by_ss(ns)
+    assert by_us(records) == witness
+    by_pid = {record["pid"]: record for record in records}
+    assert by_pid[server.pid]["now"] == {
+        "LISTEN": 1,
+        "CLOSE_WAIT": LEFT + UNTAKEN,
+        "ESTABLISHED": HELD,
+    }
+    assert by_pid[server.pid]["unaccepted"] == {"CLOSE_WAIT": UNTAKEN, "ESTABLISHED": HELD}
+    assert by_pid[client.pid]["now"] == {"ESTABLISHED": HELD}
+    assert by_pid[None]["now"] == {"FIN_WAIT2": LEFT + UNTAKEN, "TIME_WAIT": WAITED}
+
+
+def test_without_tracing_what_would_take_it_is_unknown(
+    leak: tuple[Namespace, Program, Program],
+) -> None:
+    ns, server, _ = leak
+    for record in now("--netns", ns.name):
+        assert (record["opened"], record["closed"], record["failed"]) == (None, None, None)
+        assert record["transitions"] == []
+        assert "CLOSE_WAIT" not in record["oldest_us"] | record["oldest_at_least_us"]
+    (mine,) = now("--netns", ns.name, "--pid", str(server.pid))
+    assert mine["oldest_us"]["ESTABLISHED"] > 0
+
+
+def test_without_tracing_rows_are_grouped_as_with_it(
+    leak: tuple[Namespace, Program, Program],
+) -> None:
+    ns, _, _ = leak
+    records = now("--netns", ns.name, "--by", "lport", "--state", "established")
+    (served,) = [record for record in records if record["lport"] == PORT]
+    assert served["now"] == {"ESTABLISHED": HELD}
+    assert len(records) == 1 + HELD

@@ -266,11 +266,35 @@ class Peer:
         self._sockets[name], peer = self._sockets[listener].accept()
         return {"peer": peer[1]}
 
-    def send(self, name: str) -> None:
-        self._sockets[name].sendall(b"x")
+    def send(self, name: str, count: int = 1) -> None:
+        self._sockets[name].sendall(b"x" * count)
 
-    def receive(self, name: str) -> Facts:
-        return {"bytes": len(self._sockets[name].recv(100))}
+    def send_what_fits(self, name: str) -> Facts:
+        """Send until the socket takes no more; tells how many bytes it took."""
+        made = self._sockets[name]
+        made.setblocking(False)
+        count = 0
+        try:
+            while True:
+                count += made.send(b"x" * 65536)
+        except BlockingIOError:
+            return {"bytes": count}
+
+    def receive(self, name: str, count: int = 100) -> Facts:
+        return {
+            "bytes": len(self._sockets[name].recv(count, socket.MSG_WAITALL if count > 100 else 0))
+        }
+
+    def keep_alive(self, name: str, idle: int, interval: int, probes: int) -> None:
+        made = self._sockets[name]
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+
+    def number(self, name: str) -> Facts:
+        """A socket's descriptor."""
+        return {"fd": self._sockets[name].fileno()}
 
     def half_close(self, name: str) -> None:
         self._sockets[name].shutdown(socket.SHUT_WR)

@@ -16,15 +16,16 @@ import click
 import pytest
 
 from tracer import cli
-from tracer.cli import options, setup
+from tracer.cli import looking, options, setup
 from tracer.cli.grammar import BARE, build
 from tracer.wire.filters import Filters
 
 ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
-OPERANDS = {"record": ["a.rec"]}
+OPERANDS = {"record": ["a.rec"], "connections": ["--open"]}
 TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "record"]
-COMMANDS = [*TRACING, "schema", "doctor"]
+FILTERED = [*TRACING, "connections"]
+COMMANDS = [*FILTERED, "schema", "doctor"]
 
 # every filter, with a value that differs from none given
 FILTERS: dict[str, list[str]] = {
@@ -46,7 +47,7 @@ FILTERS: dict[str, list[str]] = {
     "--kind": ["--kind", "accept"],
 }
 # what they sum up is of one kind
-REFUSED = {(name, "--kind") for name in ("states", "accepts", "handshakes", "listeners", "drops")}
+REFUSED = {(name, "--kind") for name in FILTERED if name not in ("events", "record")}
 
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {
@@ -96,6 +97,7 @@ def read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         found.append(command)
 
     monkeypatch.setattr(setup.Command, "run", keep)
+    monkeypatch.setattr(looking, "look", keep)
 
     def go(*arguments: str) -> setup.Command:
         found.clear()
@@ -124,7 +126,7 @@ def meaning(command: setup.Command) -> dict[str, Any]:
 # --- where things stand ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", TRACING)
+@pytest.mark.parametrize("command", FILTERED)
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_filter_means_the_same_before_and_after_the_command(
     read: Read, run: Run, command: str, name: str
@@ -462,6 +464,50 @@ def test_a_traceback_is_shown_with_v_alone(run: Run) -> None:
     assert "Traceback" not in run("--pid", "x", *program)[2], "that -v is the program's"
 
 
+# --- what looks and does not trace ------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["connections --open", "states --now"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--keep a.rec", "--transport perf", "--buffer-pages 8", "--sockets 1000", "--attach raw"),
+        *("--no-accept-hook", "--kernel-cost"),
+    ],
+)
+def test_a_look_refuses_what_says_how_to_trace(run: Run, command: str, option: str) -> None:
+    for line in ([*command.split(), *option.split()], [*option.split(), *command.split()]):
+        status, stdout, stderr = run(*line)
+        assert (status, stdout) == (2, "")
+        assert f"{command} traces nothing: {option.split()[0]} has no use" in stderr
+
+
+@pytest.mark.parametrize("option", ["--duration 1", "--interval 1"])
+def test_states_now_ends_at_once_so_it_takes_no_time(run: Run, option: str) -> None:
+    status, _, stderr = run("states", "--now", *option.split())
+    assert status == 2
+    assert option.split()[0] in stderr
+
+
+@pytest.mark.parametrize("command", ["connections --open", "states --now"])
+def test_a_look_at_a_recording_is_refused_and_says_what_shows_it(run: Run, command: str) -> None:
+    status, _, stderr = run(*command.split(), "-r", "a.rec")
+    assert status == 2
+    assert "tcptrace states -r FILE" in stderr
+
+
+def test_connections_that_ended_are_refused_with_what_there_is(run: Run) -> None:
+    status, _, stderr = run("connections")
+    assert status == 2
+    assert "tcptrace connections --open" in stderr
+
+
+def test_a_listener_is_no_connection(run: Run) -> None:
+    status, _, stderr = run("connections", "--open", "--state", "listen")
+    assert status == 2
+    assert "tcptrace listeners" in stderr
+
+
 # --- version and help -----------------------------------------------------------
 
 
@@ -479,7 +525,7 @@ def test_the_version_tells_path_kernel_and_libbpf(run: Run, line: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_works_before_and_after_every_command(run: Run, option: str, command: str) -> None:
     for line in ([command, option], [option, command], ["--pid", "1", command, option]):
-        if command not in TRACING and "--pid" in line:
+        if command not in FILTERED and "--pid" in line:
             continue
         status, stdout, stderr = run(*line)
         assert (status, stderr) == (0, "")

@@ -16,7 +16,7 @@ def a_pass(wire: Layout, now_ns: int, *rows: tuple[int, int, int], is_: int = FU
     found = np.zeros(len(rows), wire.dtypes["open_row"])
     for row, (cookie, received, sent) in zip(found, rows, strict=True):
         row["cookie"], row["rx_bytes"], row["tx_bytes"] = cookie, received, sent
-        row["mono_ns"], row["is"], row["state"] = now_ns + cookie, is_, 1
+        row["mono_ns"], row["flags"], row["state"] = now_ns + cookie, is_, 1
     return found
 
 

@@ -20,6 +20,7 @@ ALLOWED = {
     "kernel": {"errors", "wire", "probes", "kernel"},
     "player": {"errors", "wire", "flows", "attribution", "views"},
     "session": {"errors", "wire", "flows", "attribution", "views", "kernel", "player"},
+    "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "session"},
     "diagnosis": {"errors", "kernel", "probes", "views"},
 }
 # package -> the rooms that may import it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracer.views import accept_table, drops, handshake_table, listeners, states
+from tracer.views import accept_table, connection_columns, drops, handshake_table, listeners, states
 from tracer.views.meanings import COLUMNS, columns
 
 TITLES = {
@@ -12,12 +12,18 @@ TITLES = {
     | {c.title for c in states.TRANSITIONS},
     "accepts": {"LISTENER", "ACCEPTED BY", "PEER", *(c.title for c in accept_table.NUMBERS)},
     "handshakes": {"ROLE", "PEER", *(c.title for c in handshake_table.NUMBERS)},
+    "connections": {
+        c.title
+        for group in ("COLUMNS", "RATES", "MEASURES")
+        for c in getattr(connection_columns, group)
+    },
     "listeners": {c.title for c in listeners.COLUMNS},
     "drops": {c.title for c in drops.COLUMNS},
 }
 # what they are called says it all
 PLAIN = {"PID", "PEER", "LISTENER", "COUNT", "LPORT", "NETNS", "p50", "p99", "max", "REFUSED"}
 PLAIN |= {"RESET", "SYN_SENT", "LISTEN", "TIME_WAIT", "SYNQ", "IN FIRST STATE: p50"}
+PLAIN |= {"LADDR", "OUT", "OUT/s", "MINRTT", "MSS", "UID"}
 
 
 @pytest.mark.parametrize("command", COLUMNS)

@@ -35,7 +35,7 @@ def held(cookie: int, process: tuple[int, int], fd: int = 3, **more: Any) -> dic
 
 def test_the_oldest_of_several_holders_owns_a_socket_and_all_are_counted(wire: Layout) -> None:
     holders = [held(9, CHILD, 4), held(9, PARENT, 8), held(9, PARENT, 6), held(3, CHILD)]
-    sockets = made(wire, "open_row", [{"cookie": 9, "is": FULL | TAKEN}, {"cookie": 4}])
+    sockets = made(wire, "open_row", [{"cookie": 9, "flags": FULL | TAKEN}, {"cookie": 4}])
     found = give_owners(sockets, made(wire, "holder_row", holders), wire)
     columns = ("pid", "start", "fd", "holders", "owner_is")
     assert [tuple(int(row[c]) for c in columns) for row in found] == [
@@ -57,7 +57,7 @@ def test_what_waits_in_a_queue_is_its_listeners_owners(
         [
             listener(wire, 1, LOOPBACK, family=4),
             listener(wire, 2, ANY6, family=6),
-            {"cookie": 3, "laddr": laddr, "lport": 80, "family": 4, "is": FULL, "state": 1},
+            {"cookie": 3, "laddr": laddr, "lport": 80, "family": 4, "flags": FULL, "state": 1},
         ],
     )
     holders = made(wire, "holder_row", [held(1, PARENT), held(2, CHILD)])
@@ -78,7 +78,7 @@ def test_a_half_open_one_names_its_listener_itself(wire: Layout) -> None:
 
 def test_which_of_two_twins_queue_it_is_in_nobody_knows(wire: Layout) -> None:
     twins = [listener(wire, cookie, ANY4, family=4) for cookie in (1, 2)]
-    waiting = {"cookie": 3, "laddr": LOOPBACK, "lport": 80, "family": 4, "is": FULL, "state": 1}
+    waiting = {"cookie": 3, "laddr": LOOPBACK, "lport": 80, "family": 4, "flags": FULL, "state": 1}
     sockets = made(wire, "open_row", [*twins, waiting])
     holders = made(wire, "holder_row", [held(1, PARENT), held(2, CHILD)])
     found = give_owners(sockets, holders, wire)[2]
@@ -87,14 +87,14 @@ def test_which_of_two_twins_queue_it_is_in_nobody_knows(wire: Layout) -> None:
 
 @pytest.mark.parametrize("is_", [FULL | ORPHAN, FULL | TAKEN, 0], ids=["orphan", "taken", "mini"])
 def test_what_has_left_the_queue_is_not_its_listeners(wire: Layout, is_: int) -> None:
-    gone = {"cookie": 3, "laddr": LOOPBACK, "lport": 80, "family": 4, "is": is_, "state": 8}
+    gone = {"cookie": 3, "laddr": LOOPBACK, "lport": 80, "family": 4, "flags": is_, "state": 8}
     sockets = made(wire, "open_row", [listener(wire, 1, LOOPBACK, family=4), gone])
     holders = made(wire, "holder_row", [held(1, PARENT)])
     assert give_owners(sockets, holders, wire)["pid"].tolist() == [PARENT[0], 0]
 
 
 def test_a_listener_of_another_namespace_has_nothing_to_do_with_it(wire: Layout) -> None:
-    waiting = {"cookie": 3, "laddr": LOOPBACK, "lport": 80, "family": 4, "is": FULL, "netns": 7}
+    waiting = {"cookie": 3, "laddr": LOOPBACK, "lport": 80, "family": 4, "flags": FULL, "netns": 7}
     sockets = made(wire, "open_row", [listener(wire, 1, ANY4, family=4, netns=8), waiting])
     holders = made(wire, "holder_row", [held(1, PARENT)])
     assert give_owners(sockets, holders, wire)["pid"].tolist() == [PARENT[0], 0]

@@ -39,6 +39,11 @@ class ProcessTable:
         self._last_local: dict[int, Key] = {}  # the same by PID
         self._renamed, self._exited = renamed, exited
 
+    def forget(self) -> None:
+        """Know of none: a whole new walk follows."""
+        for kept in (self._processes, self._last, self._last_local):
+            kept.clear()
+
     def add_rows(self, rows: Records) -> None:
         """Take the rows of one walk over all processes."""
         columns = ("pid", "start", "local_pid", "local_ppid", "cgroup_id", "comm")

@@ -15,6 +15,7 @@ import click
 
 from tracer.cli import options
 from tracer.cli.accepts import accepts
+from tracer.cli.connections import connections
 from tracer.cli.doctor import doctor
 from tracer.cli.drops import drops
 from tracer.cli.events import events
@@ -222,6 +223,7 @@ def build() -> Line:
         accepts,
         handshakes,
         listeners,
+        connections,
         drops,
         record,
         schema,

@@ -241,7 +241,7 @@ class Command:
             if keep is not None:
                 session.record = Writer(Path(keep), bool(given.get("force")))
             if ready_file is not None:
-                _touch(Path(ready_file))
+                touch(ready_file)
             if program:
                 program.start(signals.wake)
 
@@ -272,9 +272,10 @@ class Command:
         return player
 
 
-def _touch(path: Path) -> None:
+def touch(path: str) -> None:
+    """Make --ready-file. Errors: TracerError."""
     try:
-        path.touch()
+        Path(path).touch()
     except OSError as error:
         raise TracerError(
             f"cannot make --ready-file {path}: {error.strerror}", "give another place"

@@ -18,8 +18,9 @@ KEYS = (
 @click.command(epilog=columns("states"))
 @options.filters
 @options.by("pid", *KEYS)
+@click.option("--now", is_flag=True, help="Sockets alone, as they are now; ends at once.")
 @options.summary
-def states(**given: Any) -> None:
+def states(now: bool, **given: Any) -> None:
     """Sockets by state and process now, transitions, and the time spent in each state."""
     from tracer.cli import values
     from tracer.cli.setup import Command
@@ -29,6 +30,14 @@ def states(**given: Any) -> None:
     words, bits = values.keys(given["by"], KEYS)
     by = By(words, bits) if words not in ((), ("pid",)) else None
     streams = by is not None and by.needs_records
+    if now:
+        from tracer.cli.looking import look, refuse_tracing
+        from tracer.views.states_now import StatesNowView
+
+        refuse_tracing(given, "states --now", "duration", "interval")
+        command = Command(given)
+        look(command, StatesNowView(command.output, command.notices, command.look, by))
+        return
     command = Command(
         given,
         stream=streams,

@@ -69,11 +69,11 @@ class _Kept(NamedTuple):
 def _compare(now: _Kept, then: _Kept | None) -> Pass:
     """A pass beside an earlier one. A mini-socket has a cookie of its own, and counts nothing."""
     rows = now.rows
-    full = (rows["is"] & FULL) > 0
+    full = (rows["flags"] & FULL) > 0
     unknown = np.full(len(rows), np.nan)
     if then is None:
         return Pass(rows, unknown, unknown.copy(), np.zeros(len(rows), np.bool_))
-    before = then.rows[(then.rows["is"] & FULL) > 0]
+    before = then.rows[(then.rows["flags"] & FULL) > 0]
     order = np.argsort(before["cookie"])
     place = np.searchsorted(before["cookie"][order], rows["cookie"])
     known = place < len(before)

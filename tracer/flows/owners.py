@@ -59,7 +59,7 @@ def _give_to_listeners(rows: Records, layout: Layout) -> None:
     states = layout.enums["tcp_state"]
     listeners = rows[(rows["state"] == states["LISTEN"]) & (rows["holders"] > 0)]
     half_open = rows["state"] == states["NEW_SYN_RECV"]
-    waits = half_open | ((rows["is"] & (FULL | TAKEN | ORPHAN)) == FULL)
+    waits = half_open | ((rows["flags"] & (FULL | TAKEN | ORPHAN)) == FULL)
     waits &= rows["holders"] == 0
     if not len(listeners) or not waits.any():
         return

@@ -15,10 +15,11 @@ class View:
     One that looks at no records sets `wants_records` to False, and none are sorted for it. `needs`
     names what of it a recording must keep (see Head.keeps) for there to be something to show.
     `kinds` are those it looks at, if not all: of a recording it is shown no others, and no others
-    count as matched.
+    count as matched; likewise of a snapshot listening sockets, if it does not want them.
     """
 
     wants_records = True
+    wants_listeners = True
     gathers = True  # shows nothing for a while: on a terminal it is told how far it is
     needs: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
@@ -39,7 +40,10 @@ class View:
         """A pass over the sockets."""
 
     def connections(self, rows: Records, now_ns: int) -> None:
-        """A pass over what is open, `open_row`, that began at this moment (CLOCK_MONOTONIC)."""
+        """A pass over what is open, `open_row`, that began at this moment (CLOCK_MONOTONIC).
+
+        Those of a snapshot have the TIME_WAIT ones as well.
+        """
 
     def listeners(self, rows: Records) -> None:
         """Listening sockets as they stand, and those closed since the last time."""

@@ -44,6 +44,27 @@ COLUMNS: dict[str, dict[str, str]] = {
         "max": _SPANS["max"],
         "RTX": "SYNs or SYN-ACKs that had to be sent again",
     },
+    "connections": {
+        "STATE": "as `ss` has it; SYN_RECV: half-open. TIME_WAIT ones only with --state time-wait",
+        "PROCESS": "who holds its descriptor; of several (+N) the oldest. (listener): waits for"
+        " accept(). (orphan): closed here, and not yet over",
+        "REMOTE": "the other end; < it began, > this end did, - not known",
+        "AGE": "since ESTABLISHED, of an attempt since its first SYN; >= it carried data first"
+        " so long ago or earlier",
+        "IDLE": "since data was sent or received, or an ACK came",
+        "RECV-Q": "bytes that came and were not read (`ss` counts a FIN as one more)",
+        "SEND-Q": "bytes written and not acknowledged (`ss` counts a FIN as one more)",
+        "IN": "bytes received; OUT: sent, each counted once",
+        "IN/s": "bytes a second since the pass before; so for OUT/s",
+        "NEW": "was not there at the pass before",
+        "RTT": "smoothed round trip; MINRTT: the shortest of late",
+        "CWND": "segments that may be under way",
+        "RTX": "segments sent again",
+        "LIMITED": "of the time with data to send: the share that the receiver's window or the"
+        " own send buffer held it up",
+        "CC": "congestion control",
+        "FD": "the descriptor, in the process named",
+    },
     "listeners": {
         "OWNER": "who accepted from it last, or opened it; +N: others hold it too",
         "QUEUE": "finished connections that wait for accept() now; SYNQ: half-open ones",

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tracer.views.schema_connection import CONNECTION
+from tracer.views.schema_words import Schema
+from tracer.views.schema_words import cookie as _cookie
+from tracer.views.schema_words import count as _count
+from tracer.views.schema_words import counts as _counts
+from tracer.views.schema_words import flag as _flag
+from tracer.views.schema_words import moment as _moment
+from tracer.views.schema_words import number as _number
+from tracer.views.schema_words import of as _of
+from tracer.views.schema_words import one_of as _one_of
+from tracer.views.schema_words import spread as _spread
+from tracer.views.schema_words import text as _text
 
-Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-
-def _of(kind: str | list[str], says: str, **more: Any) -> Schema:
-    return {"type": kind, **more, "description": says}
-
-
-def _number(says: str, *, null: bool = False) -> Schema:
-    return _of(["number", "null"] if null else "number", says, minimum=0)
-
-
-def _count(says: str, *, null: bool = False) -> Schema:
-    return _of(["integer", "null"] if null else "integer", says, minimum=0)
-
-
-def _text(says: str, *, null: bool = False) -> Schema:
-    return _of(["string", "null"] if null else "string", says)
-
-
-def _one_of(says: str, *names: str | None) -> Schema:
-    return {"enum": list(names), "description": says}
-
-
-def _flag(says: str, *, null: bool = False) -> Schema:
-    return _of(["boolean", "null"] if null else "boolean", says)
-
-
-def _counts(says: str) -> Schema:
-    """An object of counts by name."""
-    return _of("object", says, additionalProperties={"type": "integer", "minimum": 0})
-
-
-_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
-_COOKIE = r"^[0-9a-f]+$"
 STATES = (
     *("ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE"),
     *("CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
@@ -51,26 +28,6 @@ CAUSES = (
     *("accept_queue_full", "syn_queue_full", "syn_queue_reserve", "memory", "route", "lsm"),
     "other",
 )
-
-
-def _moment(says: str, *, null: bool = False) -> Schema:
-    return _of(["string", "null"] if null else "string", says, pattern=_TIME)
-
-
-def _cookie(says: str) -> Schema:
-    return _of(["string", "null"], says, pattern=_COOKIE)
-
-
-def _spread(says: str) -> Schema:
-    """Percentiles in us; null without any."""
-    names = ("sum", "min", "p50", "p90", "p99", "p999", "max")
-    return {
-        "type": ["object", "null"],
-        "description": f"{says}: us; quantiles are good to 6 %",
-        "properties": {"count": {"type": "integer"}, **{n: {"type": "number"} for n in names}},
-        "required": ["count", *names],
-        "additionalProperties": False,
-    }
 
 
 _PORT = {"type": ["integer", "null"], "minimum": 1, "maximum": 65535}
@@ -179,9 +136,9 @@ _SUMMARIES: dict[str, Schema] = {
                 "additionalProperties": False,
             },
         },
-        "opened": _count("connections begun in the span"),
-        "closed": _count("ended, having been ESTABLISHED"),
-        "failed": _count("ended before"),
+        "opened": _count("connections begun in the span; null: not traced", null=True),
+        "closed": _count("ended, having been ESTABLISHED; null: not traced", null=True),
+        "failed": _count("ended before; null: not traced", null=True),
     },
     "handshake_summary": {
         "attempts": _count("ended in the span, and pending"),
@@ -298,13 +255,15 @@ _OTHERS: dict[str, Schema] = {
         "needed": _flag("whether it must"),
     },
 }
-KINDS = (*_EVENTS, *_SUMMARIES, *_OTHERS)
+KINDS = (*_EVENTS, "connection", *_SUMMARIES, *_OTHERS)
 
 
 def schema(kind: str) -> Schema:
     """JSON Schema of one kind of record, of KINDS. Errors: KeyError."""
     if kind in _EVENTS:
         members = _HEAD | _EVENTS[kind]
+    elif kind == "connection":
+        members = _HEAD | CONNECTION | {name: _SUMMARY[name] for name in ("span_us", "total")}
     elif kind in _SUMMARIES:
         members = _SUMMARY | _SUMMARIES[kind]
     else:

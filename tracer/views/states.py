@@ -86,7 +86,8 @@ class StatesView(SummaryView):
 
     command = "states"
     kind = "state_summary"
-    needs = ("records", "counts")
+    needs: tuple[str, ...] = ("records", "counts")
+    counts_transitions = True
 
     def __init__(
         self, output: Output, notices: Notices, look: Look | None = None, by: By | None = None
@@ -96,7 +97,8 @@ class StatesView(SummaryView):
 
     def start(self) -> None:
         """Begin to gather. Errors: TracerError where counts are kept that --by cannot use."""
-        if self._by and self._by.needs_records and "records" not in self.head.keeps:
+        counted = "records" not in self.head.keeps and self.counts_transitions
+        if counted and self._by and self._by.needs_records:
             raise TracerError(
                 "this recording keeps counts by process; what --by asks for needs records",
                 "make it with: tcptrace record FILE",

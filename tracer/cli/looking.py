@@ -1,0 +1,67 @@
+"""Commands that look at what there is and trace nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tracer.cli.setup import Command, touch
+from tracer.cli.values import STATES
+from tracer.errors import UsageError
+from tracer.player import Player
+from tracer.snapshot import Snapshots
+from tracer.views.base import View
+
+# what says how to trace, and where from
+TRACING = (
+    *("keep", "transport", "buffer_pages", "sockets", "attach", "no_accept_hook", "kernel_cost"),
+)
+
+
+def refuse_tracing(given: dict[str, Any], command: str, *more: str) -> None:
+    """Refuse options that a look has no use for, and those of `more`. Errors: UsageError."""
+    if given.get("source"):
+        raise UsageError(
+            f"{command} looks at this machine now; a recording keeps no queues, bytes or round"
+            " trips",
+            "sockets by state and process, as they were at its end: tcptrace states -r FILE",
+        )
+    if given.get("program"):
+        raise UsageError(
+            f"{command} looks at what is there already: -- PROGRAM has no use",
+            "start it yourself and give its PID: --pid $!",
+        )
+    for option in (*TRACING, *more):
+        if given.get(option):
+            name = "--" + option.replace("_", "-")
+            raise UsageError(f"{command} traces nothing: {name} has no use", f"leave {name} out")
+
+
+def look(command: Command, show: View) -> Player:
+    """Look as often as asked for, and show it."""
+    signals = command.take_signals()
+    given = command.given
+
+    def ready() -> None:
+        signals.attached()
+        command.output.open()
+        if given.get("ready_file") is not None:
+            touch(given["ready_file"])
+
+    filters = command.filters
+    if STATES["SYN_RECV"] in filters.states:
+        # half-open ones are called so by everybody but the kernel
+        half_open = filters.states | {STATES["NEW_SYN_RECV"]}
+        filters = replace(filters, states=half_open)
+    try:
+        return Snapshots(
+            filters,
+            show,
+            utc=bool(given.get("utc")),
+            ready=ready,
+            notice=command.notices.say,
+            wake_fd=signals.fd,
+            limits=command.limits,
+        ).run()
+    finally:
+        command.output.close()
