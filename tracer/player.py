@@ -21,6 +21,7 @@ from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Layout, Records
 from tracer.wire.recording import Frame
 from tracer.wire.refuse import as_sockets, refuse
+from tracer.wire.window import Window
 
 CLOCK_STEP_NS = 100_000_000
 # commands that show what a recording keeps, and those that make one which keeps it
@@ -36,7 +37,13 @@ MADE_BY = {
 class Player:
     """Turns frames into calls of a view. `filters` are applied here only to recordings."""
 
-    def __init__(self, show: View, filters: Filters | None = None, utc: bool = False) -> None:
+    def __init__(
+        self,
+        show: View,
+        filters: Filters | None = None,
+        utc: bool = False,
+        window: Window | None = None,
+    ) -> None:
         self.facts: Facts
         self.tally = Tally(kinds=show.kinds)
         self.head: Head
@@ -45,6 +52,7 @@ class Player:
         self._filters = filters
         self._narrowed = filters  # to the kinds that the view looks at, where more were kept
         self._utc = utc
+        self._window = window
         self._small, self._large = Sorter(), Sorter()
         self._ticks = [0, 0]
         self._pending: list[tuple[str, str, int]] = []
@@ -315,15 +323,18 @@ class Player:
         filters = self._filters or Filters()
         self._view.end(Outcome(self._final(), mono_ns - self._started_ns, ended_by, filters))
 
-    def cut(self, name: str) -> None:
+    def cut(self, name: str, stopped: bool = False) -> None:
         """There are no more frames, though no end was told: show what there is, and say so.
+
+        `stopped`: it was asked for, and no end came in time.
 
         Errors: TracerError where not even the session's head is there.
         """
         if not hasattr(self, "head"):
             raise TracerError(f"{name} holds nothing yet", "it was cut, or is still being made")
+        why = "it was left" if stopped else "who made it was killed, or it was cut"
         self._view.notice(
-            f"{name} ends early: who made it was killed, or it was cut; this is what it holds, up"
+            f"{name} ends early: {why}; this is what it holds, up"
             f" to {self.facts.clock.iso(self._ticks[1])}"
         )
         # the looks there may be are of the begin: what there was at the end is not known
@@ -336,6 +347,9 @@ class Player:
         if narrowed is not None and (narrowed.describe() or narrowed.kinds):
             self.tally.matched = self._passed
             self.tally.refused = dict(self._refused)
+        if self._window is not None:
+            self.tally.matched = self._passed
+            self.tally.refused = self._refused | self._window.removed
         return self.tally
 
 

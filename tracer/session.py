@@ -8,6 +8,7 @@ Also the public API for scripts: see examples/.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import BinaryIO
 
 import numpy as np
 
@@ -26,12 +28,15 @@ from tracer.kernel.followers import Followers
 from tracer.kernel.live import LiveSource, Settings
 from tracer.player import Player
 from tracer.views.base import View
+from tracer.views.output import PipeClosed
 from tracer.wire.filters import Filters
 from tracer.wire.head import Head
 from tracer.wire.layout import Records
-from tracer.wire.recording import Frame, Writer, read
+from tracer.wire.pipe import Pipe
+from tracer.wire.recording import Frame, Writer, end_of, read
+from tracer.wire.window import Window
 
-__all__ = ["Limits", "Session", "Settings", "replay"]
+__all__ = ["Limits", "Replay", "Session", "Settings"]
 
 FAST_S, SLOW_S = 0.05, 0.2
 QUIET_TICKS = 10
@@ -116,15 +121,20 @@ class Session:
             record.write(frame)
             if frame.tag == "TICK":
                 record.flush()
+        except BrokenPipeError:
+            raise PipeClosed from None
         except OSError as error:
             raise TracerError(
-                f"cannot write to {record.path}: {error.strerror}",
+                f"cannot write to {record.name}: {error.strerror}",
                 "what was written before can be shown: give more room or another place",
             ) from error
         limits = self.limits
         if limits.most_bytes and record.size > limits.most_bytes and not limits.stop:
             limits.stop = "size"
-            self.notice(f"{record.path} has reached --max-size: recording ends")
+            self.notice(f"{record.name} has reached --max-size: recording ends")
+        if frame.tag == "TICK" and not limits.stop and record.is_short_of_room():
+            limits.stop = "disk"
+            self.notice(f"the disk of {record.name} is nearly full: recording ends")
 
     # --- frames ---------------------------------------------------------------
 
@@ -353,14 +363,42 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
     )
 
 
-def replay(path: str, show: View, filters: Filters, utc: bool, limits: Limits) -> Player:
-    """Show a recording as the session that made it was shown. `-` is standard input."""
-    player = Player(show, filters, utc)
-    with open(0 if path == "-" else path, "rb") as file:
-        for frame in read(file, path):
-            # stopped early, what is left is passed over: the end still has the counts
-            if not limits.stop or frame.tag in ("STAT", "MISS", "LAST"):
-                player.feed(frame)
-    if not player.ended:
-        player.cut(path)
-    return player
+@dataclass(frozen=True)
+class Replay:
+    """A recording, how much of it to show, and with which filters. `-` is standard input."""
+
+    path: str
+    filters: Filters
+    utc: bool = False
+    window: Window | None = None
+    wake_fd: int = -1
+
+    @property
+    def name(self) -> str:
+        """As it is told of."""
+        return "standard input" if self.path == "-" else self.path
+
+    def show(self, show: View, limits: Limits) -> Player:
+        """Show it as the session that made it was shown. Errors: OSError, TracerError."""
+        player = Player(show, self.filters, self.utc, self.window)
+        if self.window is not None and self.path != "-":
+            self.window.ended_ns = end_of(self.path)
+        with self._open(limits) as file:
+            frames = read(file, self.name)
+            if self.window is not None:
+                frames = self.window.cut(frames, show.kinds)
+            for frame in frames:
+                # stopped early, what is left is passed over: the end still has the counts. What a
+                # pipe still brings after a signal is the end that its writer makes of it
+                streams = self.path == "-" and limits.stop.startswith("SIG")
+                if not limits.stop or streams or frame.tag in ("STAT", "MISS", "LAST"):
+                    player.feed(frame)
+        if not player.ended:
+            player.cut(self.name, stopped=self.path == "-" and bool(limits.stop))
+        return player
+
+    def _open(self, limits: Limits) -> BinaryIO:
+        if self.path != "-":
+            return open(self.path, "rb")
+        pipe = Pipe(0, lambda: limits.stop.startswith("SIG"), self.wake_fd)
+        return io.BufferedReader(pipe, 1 << 20)

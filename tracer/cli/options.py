@@ -85,6 +85,8 @@ as_json = _option("-j", "--json", "as_json", is_flag=True, help="Same as --forma
 output = _option("-o", "--output", metavar="FILE", help="Results into a new file.")
 force = _option("--force", is_flag=True, help="Write over a file that exists.")
 source = _option("-r", "--from", "source", metavar="FILE", help="Show a recording; - is stdin.")
+since = _option("--since", metavar="WHEN", help="Of a recording: from 03:12:41, a date, +30s, -1m.")
+until = _option("--until", metavar="WHEN", help="Of a recording: before then.")
 keep = _option("-w", "--keep", metavar="FILE", help="Keep the session in a recording as well.")
 utc = _option("--utc", is_flag=True, help="Times in UTC.")
 color = _option("--color", default="auto", metavar="WHEN", help="auto (default), always or never.")
@@ -110,7 +112,21 @@ numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (alw
 
 # what every command that shows a session takes
 shown = _group(
-    *(form, as_json, columns, no_header, output, force, source, keep, utc, numeric, color),
+    *(
+        form,
+        as_json,
+        columns,
+        no_header,
+        output,
+        force,
+        source,
+        since,
+        until,
+        keep,
+        utc,
+        numeric,
+        color,
+    ),
     *(tracing, common),
 )
 # and one that sums up

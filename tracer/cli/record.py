@@ -17,15 +17,29 @@ from tracer.cli import options
 @options.force
 @options.tracing
 @options.common
-@click.option("--max-size", default="20G", metavar="SIZE", help="End at this size (20G).")
-def record(file: str, max_size: str, **given: Any) -> None:
-    """Keep a session in FILE; every tracing command shows it again with -r FILE."""
+@click.option("--max-size", metavar="SIZE", help="End at this size (20G; a pipe has none).")
+def record(file: str, max_size: str | None, **given: Any) -> None:
+    """Keep a session in FILE; every tracing command shows it again with -r FILE.
+
+    FILE - is standard output, for a pipe into `tcptrace -r -`.
+    """
+    import sys
+
     from tracer.cli import values
     from tracer.cli.setup import Command
+    from tracer.errors import UsageError
     from tracer.views.recorder import RecordView
 
+    if file == "-" and sys.stdout.isatty():
+        raise UsageError(
+            "a recording is not for a terminal",
+            "give a FILE, or a pipe: tcptrace record - | tcptrace -r - states",
+        )
+    if file == "-" and given["force"]:
+        raise UsageError("--force has no use with standard output", "leave --force out")
     command = Command({**given, "keep": file})
-    command.limits.most_bytes = values.size(max_size, "--max-size")
+    if max_size is not None or file != "-":
+        command.limits.most_bytes = values.size(max_size or "20G", "--max-size")
     command.snapshots = True
     command.listen_stats = "syn_drop" in command.filters.kinds
-    command.run(RecordView(command.notices, file))
+    command.run(RecordView(command.notices, None if file == "-" else file))

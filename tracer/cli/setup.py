@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any
 
 from tracer.cli import values
 from tracer.cli.asked import read_filters
+from tracer.cli.moments import moment
 from tracer.cli.program import Program
 from tracer.cli.signals import PassedSignals, Signals
 from tracer.errors import TracerError, UsageError
 from tracer.player import Player
-from tracer.session import Limits, Session, Settings, replay
+from tracer.session import Limits, Replay, Session, Settings
 from tracer.views.base import View
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.wire.recording import Writer
+from tracer.wire.window import Moment, Window
 
 ATTACH = ("auto", "fexit", "raw", "tracepoint")
 FORMS = ("table", "json", "csv", "md")
@@ -60,6 +63,20 @@ def read_look(given: dict[str, Any], form: str) -> Look:
         sort=given.get("sort") or "",
         columns=values.columns(columns) if columns is not None else (),
         header=not given.get("no_header"),
+    )
+
+
+def read_part(given: dict[str, Any]) -> tuple[Moment | None, Moment | None]:
+    """Which part of a recording to show. Errors: UsageError."""
+    texts = {name: given.get(name) for name in ("since", "until")}
+    for name, text in texts.items():
+        if text is not None and given.get("source") is None:
+            raise UsageError(
+                f"--{name} chooses a part of a recording, and this session is live",
+                f"give a recording with -r FILE, or leave --{name} out",
+            )
+    return tuple(  # type: ignore[return-value]
+        moment(text, f"--{name}") if text is not None else None for name, text in texts.items()
     )
 
 
@@ -133,8 +150,19 @@ class Command:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
         self.attach = read_attach(given)
         self.look = read_look(given, self.form)
+        self.since, self.until = read_part(given)
+        if given.get("keep") == "-" and "form" in given:
+            raise UsageError(
+                "-w - would mix a recording with the results",
+                "give a FILE; to standard output alone: tcptrace record -",
+            )
         self.notices = Notices(bool(given.get("quiet")))
         self.program: Program | None = given.get("program")
+        if self.program and given.get("keep") == "-":
+            raise UsageError(
+                "a recording and the program would both write to standard output",
+                "give a FILE: tcptrace record FILE -- PROGRAM",
+            )
         path = given.get("output")
         # the program's own output stays as it is
         fd = 2 if self.program and path is None else 1
@@ -187,12 +215,23 @@ class Command:
                 name = "-- PROGRAM" if option == "program" else name
                 raise UsageError(f"{name} has no use with a recording", f"leave {name} out")
 
+    def replay(self, source: str, wake_fd: int = -1) -> Replay:
+        """The recording, and what of it is asked for. Errors: UsageError."""
+        utc = bool(self.given.get("utc"))
+        if source == "-" and sys.stdin.isatty():
+            raise UsageError(
+                "-r - reads a recording from a pipe, and standard input is a terminal",
+                "such as: tcptrace record - | tcptrace -r - states",
+            )
+        window = Window(self.since, self.until, utc) if self.since or self.until else None
+        return Replay(source, self.filters, utc, window, wake_fd)
+
     def _replay(self, source: str, show: View) -> Player:
         self.refuse_live_options()
         signals = self.take_signals()
         signals.attached()
         try:
-            player = replay(source, show, self.filters, bool(self.given.get("utc")), self.limits)
+            player = self.replay(source, signals.fd).show(show, self.limits)
         except OSError as error:
             raise TracerError(
                 f"cannot read {source}: {error.strerror}", "give the path of a recording"
@@ -231,6 +270,7 @@ class Command:
             **({"sockets": self.sockets} if self.sockets else {}),
         )
         keep, ready_file = given.get("keep"), given.get("ready_file")
+        force = bool(given.get("force"))
 
         def ready() -> None:
             signals.attached()
@@ -239,7 +279,7 @@ class Command:
             # no file is made, or emptied, for a session that could not start
             self.output.open()
             if keep is not None:
-                session.record = Writer(Path(keep), bool(given.get("force")))
+                session.record = Writer(None if keep == "-" else Path(keep), force)
             if ready_file is not None:
                 touch(ready_file)
             if program:
@@ -287,6 +327,6 @@ def _finish(record: Writer) -> None:
         record.close()
     except OSError as error:
         raise TracerError(
-            f"cannot write to {record.path}: {error.strerror}",
+            f"cannot write to {record.name}: {error.strerror}",
             "what was written before can be shown: give more room or another place",
         ) from error

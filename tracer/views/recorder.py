@@ -16,14 +16,15 @@ class RecordView(View):
     wants_records = False
     gathers = False
 
-    def __init__(self, notices: Notices, path: str) -> None:
+    def __init__(self, notices: Notices, path: str | None) -> None:
         self._notices, self._path = notices, path
         self._options: dict[str, str] = {}
 
     def begin(self, facts: Facts, head: Head) -> None:
         """Say where the session goes."""
         self._options = head.filters
-        self._notices.progress(f"recording to {self._path}; Ctrl-C ends it")
+        where = self._path or "standard output"
+        self._notices.progress(f"recording to {where}; Ctrl-C ends it")
 
     def mark(self, now_ns: int, tally: Tally) -> None:
         """Ctrl-\\: how far it is."""
@@ -38,4 +39,5 @@ class RecordView(View):
         for text in explain_nothing(outcome.tally, self._options) + explain_lost(outcome.tally):
             self._notices.say(text)
         self._notices.say(closing(outcome.tally, outcome.span_ns))
-        self._notices.say(f"kept in {self._path}; see it: tcptrace events -r {self._path}")
+        if self._path:
+            self._notices.say(f"kept in {self._path}; see it: tcptrace events -r {self._path}")

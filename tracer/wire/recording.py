@@ -21,6 +21,7 @@ ownership and sums are made from them, live or later, by the same code.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import struct
@@ -36,6 +37,7 @@ from tracer.errors import TracerError
 MAGIC = b"tcptrace recording 1\n"
 _HEADER = struct.Struct("<4sxxxxQ")
 _LONGEST = 1 << 32
+RESERVE = 64 << 20
 
 Payload = bytes | NDArray[np.generic]
 
@@ -48,12 +50,16 @@ class Frame(NamedTuple):
 
 
 class Writer:
-    """Write frames to a new file of mode 0600, given to the user who called sudo."""
+    """Write frames to a new file of mode 0600, given to the user who called sudo.
 
-    def __init__(self, path: Path, force: bool = False) -> None:
-        self.path = path
+    Without a path, to standard output.
+    """
+
+    def __init__(self, path: Path | None, force: bool = False) -> None:
+        self.name = "standard output" if path is None else str(path)
         self.size = 0
-        self._file = os.fdopen(create(path, force), "wb", buffering=1 << 20)
+        self.fd = os.dup(1) if path is None else create(path, force)
+        self._file = os.fdopen(self.fd, "wb", buffering=1 << 20)
         self._put(MAGIC)
 
     def _put(self, data: bytes) -> None:
@@ -71,6 +77,17 @@ class Writer:
             # its memory as it is: a run of samples is written without another copy
             self._file.write(np.ascontiguousarray(data).view(np.uint8).data)
             self.size += data.nbytes
+
+    def is_short_of_room(self) -> bool:
+        """Whether the disk is nearly full: less than RESERVE is left, or a quarter of a small one.
+
+        What is there has to do for what is still to be written when a session ends.
+        """
+        if not stat.S_ISREG(os.fstat(self.fd).st_mode):
+            return False
+        disk = os.fstatvfs(self.fd)
+        left = disk.f_bavail * disk.f_frsize
+        return bool(left < min(RESERVE, disk.f_blocks * disk.f_frsize // 4))
 
     def flush(self) -> None:
         """Hand everything to the kernel."""
@@ -132,3 +149,28 @@ def read(file: BinaryIO, name: str) -> Iterator[Frame]:
         if len(data) < length:
             return
         yield Frame(tag.decode("ascii", "replace"), data)
+
+
+def end_of(path: str) -> int | None:
+    """When a recording in a file ended, CLOCK_MONOTONIC ns: its end, or its last drain.
+
+    None of what is no recording. Errors: OSError.
+    """
+    found = None
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return None
+        while len(header := file.read(_HEADER.size)) == _HEADER.size:
+            tag, length = _HEADER.unpack(header)
+            if tag not in (b"TICK", b"LAST"):
+                file.seek(length, os.SEEK_CUR)
+                continue
+            data = file.read(length)
+            if len(data) < length:
+                break
+            found = json.loads(data)["mono_ns"] if tag == b"LAST" else _first(data)
+    return found
+
+
+def _first(data: bytes) -> int:
+    return int(np.frombuffer(data, np.int64)[0])
