@@ -87,6 +87,7 @@ class Link:
 
     def __init__(self, here: Namespace, there: Namespace) -> None:
         self.here, self.there = here, there
+        self.names = f"{here.name},{there.name}"
 
     def cut(self, ns: Namespace) -> None:
         """What this side sends goes to a card that nobody has."""

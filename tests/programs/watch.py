@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from contextlib import ExitStack
@@ -17,13 +18,17 @@ from tests.schemas import checked
 class Watch:
     """Tracers of what goes to or from a port; `states` has one for all and one for each PID."""
 
-    def __init__(self, directory: Path, port: int, *pids: int) -> None:
+    def __init__(self, directory: Path, port: int, *pids: int, netns: str = "all") -> None:
         self._file = directory / "recording"
-        only = ["--port", str(port)]
+        only = ["--port", str(port), "--netns", netns]
         self._events = Tracer(*TRANSITIONS, *only)
         self._recorder = Tracer("record", str(self._file), *only, json=False)
+        # with one that goes on, as a session ends with the processes it is of
+        lives_on = os.getpid()
         self.states = {
-            pid: Tracer("states", *only, *(["--pid", str(pid), "--no-follow"] if pid else []))
+            pid: Tracer(
+                "states", *only, *(["--pid", f"{pid},{lives_on}", "--no-follow"] if pid else [])
+            )
             for pid in (0, *pids)
         }
         self._all = ExitStack()
