@@ -108,7 +108,8 @@ tt_inline bool tt_is_connecting(void)
  */
 tt_inline bool tt_closes_itself(const struct task_struct *task)
 {
-	if (!task || task->flags & PF_EXITING)
+	/* a worker of io_uring is a thread of who asked, whatever call that was in */
+	if (!task || task->flags & (PF_EXITING | PF_IO_WORKER))
 		return true;
 	switch (tt_current_call(task)) {
 	case -1:

@@ -420,6 +420,7 @@ struct trace_event_raw_kfree_skb {
 #define ERESTARTSYS 512
 #define ERESTART_RESTARTBLOCK 516
 #define PF_EXITING 0x00000004
+#define PF_IO_WORKER 0x00000010	  /* in that place since v5.12: before it was a kernel thread */
 #define PF_KTHREAD 0x00200000	  /* include/linux/sched.h, unchanged since v2.6 */
 #define NSEC_PER_TICK 10000000ULL /* USER_HZ is 100 on x86 and arm64 */
 
