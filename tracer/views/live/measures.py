@@ -15,7 +15,7 @@ def measures(picture: Picture, cookie: int) -> list[str]:
     if at < 0:
         return []
     row = picture.looked.rows[at]
-    if not row["is"] & FULL:
+    if not row["flags"] & FULL:
         return []
     sent, again = int(row["tx_bytes"]), int(row["retransmit_bytes"])
     share = f" {again / (sent + again):.1%}" if again else ""
