@@ -10,7 +10,7 @@ from tracer.wire.layout import Layout, Records
 
 # what is kept of a row: tens of thousands of them stay in memory
 KEPT = (
-    *("cookie", "mono_ns", "state", "is", "recv_queue", "send_queue", "srtt_us", "min_rtt_us"),
+    *("cookie", "mono_ns", "state", "flags", "recv_queue", "send_queue", "srtt_us", "min_rtt_us"),
     *("rx_bytes", "tx_bytes", "segs_in", "segs_out", "retransmits", "retransmit_bytes"),
     *("cwnd", "mss", "congestion", "busy_ns", "rwnd_limited_ns", "sndbuf_limited_ns"),
 )
