@@ -258,6 +258,8 @@ def test_names_of_services_are_ports(read: Read) -> None:
     ("line", "cause", "hint"),
     [
         # programs
+        ("doctor --sockets 5", "--sockets is for the self-test alone", "add --self-test"),
+        ("doctor --self-test --attach x", "--attach 'x' is not known", "tracepoint"),
         ("--", "no program stands after --", "tcptrace -- curl URL"),
         ("doctor -- true", "tcptrace doctor cannot use `-- true`", "tcptrace doctor --help"),
         ("schema -- a --b", "cannot use `-- a --b`", "tcptrace schema --help"),

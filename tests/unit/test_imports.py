@@ -21,6 +21,7 @@ ALLOWED = {
     "player": {"errors", "wire", "flows", "attribution", "views"},
     "session": {"errors", "wire", "flows", "attribution", "views", "kernel", "player"},
     "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "session"},
+    "selftest": {"errors", "wire", "probes", "flows", "views", "kernel", "session", "selftest"},
     "diagnosis": {"errors", "kernel", "probes", "views"},
 }
 # package -> the rooms that may import it

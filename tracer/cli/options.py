@@ -95,7 +95,8 @@ common = _group(
     _option("-q", "--quiet", is_flag=True, help="No notices, no closing line."),
     _option("-v", "--verbose", is_flag=True, help="Tracebacks."),
 )
-tracing = _group(
+# how it is done: also by a session that shows nothing
+means = _group(
     _option("--transport", metavar="HOW", help="How records come: auto (default), perf, ring."),
     _option("--buffer-pages", metavar="N", help="Pages of each buffer per CPU, a power of two."),
     _option("--sockets", metavar="N", help="Sockets that can be kept track of (131072)."),
@@ -104,6 +105,9 @@ tracing = _group(
         metavar="HOW",
         help="auto (default); or fexit, raw, tracepoint for all that can be attached so.",
     ),
+)
+tracing = _group(
+    means,
     _option("--no-accept-hook", is_flag=True, help="Do without the cost of seeing accept()."),
     _option("--kernel-cost", is_flag=True, help="Measure and tell the programs' own time."),
     _option("--ready-file", metavar="PATH", help="Made once all is attached."),

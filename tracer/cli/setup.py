@@ -106,7 +106,14 @@ def read_transport(given: dict[str, Any]) -> str:
     return how
 
 
-def _pages(given: dict[str, Any]) -> int:
+def read_sockets(given: dict[str, Any]) -> int:
+    """How many sockets can be kept track of. Errors: UsageError."""
+    text = given.get("sockets")
+    return Settings.sockets if text is None else values.count(text, "--sockets", MOST_SOCKETS)
+
+
+def read_pages(given: dict[str, Any]) -> int:
+    """Pages of each buffer, 0: as many as there is room for. Errors: UsageError."""
     text = given.get("buffer_pages")
     if text is None:
         return 0
@@ -138,13 +145,9 @@ class Command:
         self._signals: Signals | PassedSignals | None = None
         self.filters = read_filters(given)
         self.form = read_form(given)
-        self.pages = _pages(given)
+        self.pages = read_pages(given)
         self.transport = read_transport(given)
-        self.sockets = (
-            values.count(given["sockets"], "--sockets", MOST_SOCKETS)
-            if given.get("sockets") is not None
-            else 0
-        )
+        self.sockets = read_sockets(given)
         for name, attribute in (("duration", "seconds"), ("interval", "interval")):
             if given.get(name) is not None:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
@@ -267,7 +270,7 @@ class Command:
             buffer_pages=self.pages,
             transport=self.transport,
             kernel_cost=bool(given.get("kernel_cost")),
-            **({"sockets": self.sockets} if self.sockets else {}),
+            sockets=self.sockets,
         )
         keep, ready_file = given.get("keep"), given.get("ready_file")
         force = bool(given.get("force"))

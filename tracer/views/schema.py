@@ -225,6 +225,11 @@ _KEYS: dict[str, Schema] = {
         "answer": _one_of("null where it is no key of --by", "none", "rst", "cookie", None),
     },
     "handshake_summary": {"role": _EVENTS["handshake"]["role"], **_ANY},
+    "probe": {
+        "expected": _count("events that the self-test made"),
+        "found": _count("those of them that were told"),
+        "surplus": _count("events that were told and not made"),
+    },
     "accept_summary": {
         **_LISTENER,
         **_PROCESS,

@@ -1,0 +1,157 @@
+"""What was told of the self-test's connections, beside what was done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tracer.selftest.workload import DROPPED, OK, REFUSED, Account, Workload
+from tracer.views.columns import Facts
+from tracer.wire.layout import Layout, Records
+
+_SLACK_NS = 1_000_000  # a connection is queued some us before it is told to be ESTABLISHED
+
+STATES = Counter(
+    {
+        "CLOSE SYN_SENT": OK + REFUSED + DROPPED,
+        "SYN_SENT ESTABLISHED": OK,
+        "SYN_SENT CLOSE": REFUSED + DROPPED,
+        "ESTABLISHED FIN_WAIT1": OK,
+        "FIN_WAIT1 FIN_WAIT2": OK,
+        "FIN_WAIT2 CLOSE": OK,
+        "CLOSE LISTEN": 2,
+        "LISTEN SYN_RECV": OK,
+        "SYN_RECV ESTABLISHED": OK,
+        "ESTABLISHED CLOSE_WAIT": OK,
+        "CLOSE_WAIT LAST_ACK": OK,
+        "LAST_ACK CLOSE": OK,
+        "LISTEN CLOSE": 2,
+    }
+)
+HANDSHAKES = Counter(
+    {"ACTIVE OK": OK, "PASSIVE OK": OK, "ACTIVE REFUSED": REFUSED, "ACTIVE ABORTED": DROPPED}
+)
+ACCEPTS = Counter({"accepts that waited as long as the server says": OK})
+SYN_DROPS = Counter({"SYN ACCEPT_QUEUE_FULL": DROPPED})
+EXPECTED = {"state": STATES, "handshake": HANDSHAKES, "accept": ACCEPTS, "syn_drop": SYN_DROPS}
+KERNEL = {"ActiveOpens": OK + REFUSED + DROPPED, "PassiveOpens": OK, "ListenOverflows": DROPPED}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One subject: how many events there were, how many of them were told, what else was.
+
+    One that was not `tried`, as that is not permitted, says nothing either way.
+    """
+
+    subject: str
+    expected: int
+    found: int
+    surplus: int = 0
+    why: str = ""
+    tried: bool = True
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all were told, and nothing else."""
+        return self.tried and self.found == self.expected and not self.surplus
+
+
+def records(kinds: Iterable[str]) -> int:
+    """How many records of these kinds there are to come."""
+    return sum(EXPECTED[kind].total() for kind in kinds)
+
+
+def compare(
+    told: dict[str, list[Records]],
+    untried: dict[str, str],
+    lost: int,
+    facts: Facts,
+    work: Workload,
+    account: Account,
+) -> list[Result]:
+    """A result for each kind, for owners, for what was lost, and for the kernel's own count.
+
+    `untried`: why kinds were not asked for.
+    """
+    layout = facts.layout
+    readings = {
+        "state": lambda some: _states(some, layout),
+        "handshake": lambda some: _handshakes(some, layout),
+        "accept": lambda some: _accepts(some, account),
+        "syn_drop": lambda some: _syn_drops(some, layout),
+    }
+    found = []
+    for kind, expected in EXPECTED.items():
+        if kind in untried:
+            found.append(Result(kind, expected.total(), 0, why=untried[kind], tried=False))
+            continue
+        names = [name for some in told.get(kind, ()) for name in readings[kind](some)]
+        found.append(_result(kind, expected, Counter(names)))
+    owners = [owner for parts in told.values() for some in parts for owner in _owners(some, facts)]
+    right = Counter(pid == _owner(places, work) for pid, places in owners)
+    count = records(EXPECTED.keys() - untried.keys())
+    missing = count - right.total()
+    why = [f"{missing} not told"] * (missing > 0) + [f"{right[False]} wrong"] * (right[False] > 0)
+    found.append(Result("owner", count, right[True], right[False], ", ".join(why)))
+    found.append(Result("lost", 0, 0, lost, f"{lost} lost" if lost else ""))
+    return [*found, _result("kernel", Counter(KERNEL), Counter(account.kernel))]
+
+
+def _result(subject: str, expected: Counter[str], found: Counter[str]) -> Result:
+    missing, surplus = expected - found, found - expected
+    why = [f"{count} of {name} missing" for name, count in missing.items()]
+    why += [f"{count} of {name} too many" for name, count in surplus.items()]
+    return Result(
+        subject, expected.total(), (expected & found).total(), surplus.total(), ", ".join(why)
+    )
+
+
+def _states(records: Records, layout: Layout) -> list[str]:
+    names = layout.names["tcp_state"]
+    pairs = zip(records["old"].tolist(), records["new"].tolist(), strict=True)
+    return [f"{names[old]} {names[new]}" for old, new in pairs]
+
+
+def _handshakes(records: Records, layout: Layout) -> list[str]:
+    roles, outcomes = layout.names["role"], layout.names["outcome"]
+    pairs = zip(records["role"].tolist(), records["outcome"].tolist(), strict=True)
+    return [f"{roles[role]} {outcomes[outcome]}" for role, outcome in pairs]
+
+
+def _syn_drops(records: Records, layout: Layout) -> list[str]:
+    stages, causes = layout.names["stage"], layout.names["cause"]
+    columns = (records[name].tolist() for name in ("stage", "cause", "count"))
+    return [
+        f"{stages[stage]} {causes[cause]}"
+        for stage, cause, count in zip(*columns, strict=True)
+        for _ in range(count)
+    ]
+
+
+def _accepts(records: Records, account: Account) -> list[str]:
+    """Whether each waited as long as it did by the server's own clock."""
+    found = []
+    for port, wait in zip(records["rport"].tolist(), records["wait_ns"].tolist(), strict=True):
+        called, returned = account.accepts.get(port, (0, 0))
+        least, most = called - account.queued - _SLACK_NS, returned - account.opened
+        fits = least <= wait <= most
+        name = next(iter(ACCEPTS))
+        found.append(name if fits else "accepts that waited otherwise")
+    return found
+
+
+def _owners(records: Records, facts: Facts) -> list[tuple[int | None, tuple[int, int]]]:
+    """PID and (local, remote) port of each."""
+    columns = (records[name].tolist() for name in ("pid", "start", "lport", "rport"))
+    found = []
+    for pid, start, lport, rport in zip(*columns, strict=True):
+        process = facts.processes.find(pid, start)
+        found.append((process.pid if process else None, (lport, rport)))
+    return found
+
+
+def _owner(places: tuple[int, int], work: Workload) -> int:
+    """Who has the socket at these ports: only the client calls one of the server's."""
+    return work.client if places[1] in work.ports else work.server
