@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as C
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -38,7 +39,8 @@ def read_rows(fd: int, dtype: np.dtype[np.void]) -> Records:
 def in_namespace(path: str, work: Callable[[], int]) -> int:
     """Run `work` on a thread that has joined the network namespace at `path`.
 
-    iter/tcp belongs to the namespace of the thread that makes it. Errors: OSError.
+    iter/tcp belongs to the namespace of the thread that makes it. Errors: OSError,
+    FileNotFoundError where there is none any more.
     """
     outcome: list[int | OSError] = []
 
@@ -46,7 +48,10 @@ def in_namespace(path: str, work: Callable[[], int]) -> int:
         try:
             with open(path, "rb") as namespace:
                 if C.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
-                    raise OSError(C.get_errno(), os.strerror(C.get_errno()))
+                    # a name that was just taken away, or is just being made, is a plain file
+                    gone = C.get_errno() == errno.EINVAL
+                    number = errno.ENOENT if gone else C.get_errno()
+                    raise OSError(number, os.strerror(number))
             outcome.append(work())
         except OSError as error:
             outcome.append(error)
