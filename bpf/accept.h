@@ -53,7 +53,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 	struct tt_head head = {};
 	struct tt_owner acceptor;
 	struct tt_sock *sock;
-	bool matched;
+	tt_marks marks;
 	tt_uid uid;
 
 	if (!stats)
@@ -66,7 +66,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 	head.start = acceptor.start;
 	head.cgroup_id = acceptor.cgroup_id;
 	head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
-	matched = tt_is_target(acceptor.pid, acceptor.start);
+	marks = tt_current_marks(&acceptor);
 	/* one older than the tracer, whose listener is not to be told, is known from here on */
 	sock = tt_find_sock(head.cookie);
 	if (!sock)
@@ -74,7 +74,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 	if (sock) {
 		sock->owner = acceptor;
 		sock->owner_is = head.owner_is;
-		sock->matched = matched;
+		sock->marks = marks;
 		sock->seeded = 0;
 		if (!sock->state)
 			bpf_core_read(&sock->state, 1, &sk->__sk_common.skc_state);
@@ -89,19 +89,17 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 	}
 	if (tt_is_live()) {
 		uid = tt_read_uid(sk, false);
-		if (tt_needs_tuple(matched)) {
+		if (tt_needs_tuple(marks)) {
 			head.netns = tt_read_netns(&sk->__sk_common, false);
 			tt_read_tuple(&sk->__sk_common, &head, false);
 		}
 		if (tt_admit(stats, TT_KIND_ACCEPT, &head, uid, sock ? 1U << (sock->state & 15) : 0,
-			     matched) &&
+			     marks) &&
 		    CFG(stream))
 			tt_send_accept(ctx, &head, uid, sock, listener, precision, stats);
 	}
-	if (listener) {
-		listener->owner = acceptor;
-		listener->matched |= matched;
-	}
+	if (listener)
+		tt_pass_listener(listener, &acceptor, marks);
 	return 0;
 }
 
@@ -114,7 +112,7 @@ tt_inline int tt_accept_failed(void *ctx, const struct sock *sk, int error)
 	struct tt_accept *event = &large.accept;
 	struct tt_head *head = &event->head;
 	struct tt_owner caller;
-	bool matched;
+	tt_marks marks;
 
 	if (!stats || !tt_is_live())
 		return 0;
@@ -125,7 +123,7 @@ tt_inline int tt_accept_failed(void *ctx, const struct sock *sk, int error)
 	head->start = caller.start;
 	head->cgroup_id = caller.cgroup_id;
 	head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
-	matched = tt_is_target(caller.pid, caller.start);
+	marks = tt_current_marks(&caller);
 	head->cookie = tt_read_cookie(&sk->__sk_common);
 	head->netns = tt_read_netns(&sk->__sk_common, false);
 	tt_read_tuple(&sk->__sk_common, head, false);
@@ -136,7 +134,7 @@ tt_inline int tt_accept_failed(void *ctx, const struct sock *sk, int error)
 	listener = MAP_GET(tt_listeners, &head->cookie);
 	if (listener)
 		tt_describe_listener(event, listener);
-	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << TT_LISTEN, matched) &&
+	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << TT_LISTEN, marks) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_ACCEPT, &large, stats);
 	return 0;
@@ -188,7 +186,7 @@ tt_inline void tt_tell_taken(void *ctx, const struct sock *sk, const struct tt_s
 	if (listener)
 		tt_describe_listener(event, listener);
 	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << (sock->state & 15),
-		     sock->matched) &&
+		     sock->marks) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_ACCEPT, large, stats);
 }

@@ -16,7 +16,7 @@ tt_inline void tt_inherit(tt_cookie cookie, struct tt_sock *child)
 	child->listener_cookie = cookie;
 	child->owner = listener->owner;
 	child->owner_is = listener->owner.pid ? TT_OWNER_LISTENER : TT_OWNER_KERNEL;
-	child->matched = listener->matched;
+	child->marks = tt_marks_of_listener(listener);
 }
 
 /*

@@ -54,13 +54,27 @@ tt_inline __u8 tt_ask_uid(tt_uid uid)
 	return asked ? *asked : 0;
 }
 
+tt_inline enum tt_filter tt_refuses_owner(tt_marks marks)
+{
+	if (CFG(filter_pid) && !(marks & TT_MARK_PID))
+		return TT_FILTER_PID;
+	if (CFG(filter_comm) && !(marks & TT_MARK_COMM))
+		return TT_FILTER_COMM;
+	if (CFG(filter_cgroup) && !(marks & TT_MARK_CGROUP))
+		return TT_FILTER_CGROUP;
+	/* set of what is excluded alone */
+	if (marks & (TT_MARK_NOT_PID | TT_MARK_NOT_COMM | TT_MARK_NOT_CGROUP))
+		return TT_FILTER_EXCLUDE;
+	return TT_FILTER_NONE;
+}
+
 /*
  * Counting alone, with no filter that looks at them, needs no addresses; nor
- * does what --pid refuses, which is asked first.
+ * does what the owner's filters refuse, which are asked first.
  */
-tt_inline bool tt_needs_tuple(bool matched)
+tt_inline bool tt_needs_tuple(tt_marks marks)
 {
-	if (CFG(filter_pid) && !matched)
+	if (CFG(asks_owners) && tt_refuses_owner(marks) != TT_FILTER_NONE)
 		return false;
 	return CFG(needs_tuple);
 }
@@ -101,10 +115,12 @@ tt_inline bool tt_is_excluded(const struct tt_head *head, tt_uid uid, __u32 stat
 
 /* The first filter that refuses, whatever kinds are wanted; TT_FILTER_NONE if all let it pass. */
 tt_inline enum tt_filter tt_refuses(const struct tt_head *head, tt_uid uid, __u32 states,
-				    bool matched)
+				    tt_marks marks)
 {
-	if (CFG(filter_pid) && !matched)
-		return TT_FILTER_PID;
+	enum tt_filter of_owner = CFG(asks_owners) ? tt_refuses_owner(marks) : TT_FILTER_NONE;
+
+	if (of_owner != TT_FILTER_NONE)
+		return of_owner;
 	if (CFG(family) && head->family != CFG(family))
 		return TT_FILTER_FAMILY;
 	if (CFG(filter_netns) && !(tt_ask_netns(head->netns) & TT_WANTED))
@@ -132,10 +148,10 @@ tt_inline enum tt_filter tt_refuses(const struct tt_head *head, tt_uid uid, __u3
  * `kind` is a constant where this is inlined: it indexes the counters.
  */
 tt_inline bool tt_admit(struct tt_stats *stats, const enum tt_kind kind, const struct tt_head *head,
-			tt_uid uid, __u32 states, bool matched)
+			tt_uid uid, __u32 states, tt_marks marks)
 {
 	enum tt_filter refused =
-		CFG(kinds) & 1U << kind ? tt_refuses(head, uid, states, matched) : TT_FILTER_KIND;
+		CFG(kinds) & 1U << kind ? tt_refuses(head, uid, states, marks) : TT_FILTER_KIND;
 
 	stats->seen[kind]++;
 	if (refused != TT_FILTER_NONE) {

@@ -31,6 +31,8 @@ typedef __s32 tt_errno;		/* positive, 0: none */
 typedef __u32 tt_count;
 typedef __u32 tt_uid; /* of the socket, as `ss -e` shows it */
 
+typedef __u8 tt_marks; /* enum tt_mark */
+
 #define TT_NOBODY 0xffffffff /* a uid that is not known */
 
 enum tt_kind {
@@ -285,7 +287,8 @@ struct tt_holder_row {
 	tt_family family;
 	tt_tcp_state_t state;
 	__u32 fd;
-	__u32 reserved;
+	tt_marks marks;
+	__u8 reserved[3];
 };
 
 /* iter/tcp: one socket, mini-sockets too */
@@ -401,6 +404,18 @@ struct tt_listener_row {
 
 #define TT_STATES 13
 
+/* What an owner is asked for as. */
+enum tt_mark {
+	TT_MARK_PID = 1,
+	TT_MARK_COMM = 2,
+	TT_MARK_CGROUP = 4,
+	TT_MARK_WANTED =
+		7, /* all of them: one of whom nothing is known, and who may be asked for */
+	TT_MARK_NOT_PID = 8,
+	TT_MARK_NOT_COMM = 16,
+	TT_MARK_NOT_CGROUP = 32,
+};
+
 enum tt_filter {
 	TT_FILTER_NONE = 0,
 	TT_FILTER_KIND = 1,
@@ -416,7 +431,11 @@ enum tt_filter {
 	TT_FILTER_RADDR = 11,
 	TT_FILTER_UID = 12,
 	TT_FILTER_EXCLUDE = 13,
-	TT_FILTER_MAX = 14,
+	TT_FILTER_COMM = 14,
+	TT_FILTER_CGROUP = 15,
+	TT_FILTER_FAILED = 16,
+	TT_FILTER_SLOWER = 17,
+	TT_FILTER_MAX = 18,
 };
 
 /*

@@ -169,7 +169,7 @@ tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk,
 	else
 		ended = tt_end_passive(sk, tp, new, sock, event);
 	if (!ended || !tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, event->uid,
-				1U << old | 1U << new, sock->matched))
+				1U << old | 1U << new, sock->marks))
 		return;
 	if (CFG(stream)) {
 		event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;

@@ -20,11 +20,11 @@
 #define TT_HELD_LOOK 0x3fff
 
 tt_inline void tt_choose_holder(struct tt_sock *sock, __u16 look, const struct tt_owner *holder,
-				bool matched)
+				tt_marks marks)
 {
 	sock->owner = *holder;
 	sock->owner_is = TT_OWNER_PROCESS;
-	sock->matched = matched;
+	sock->marks = marks;
 	sock->seeded = 1;
 	sock->held = look | TT_HELD_CHOSEN;
 }
@@ -37,12 +37,12 @@ tt_inline bool tt_is_unowned(const struct tt_sock *sock)
 }
 
 /* One more descriptor for a connection: this process holds it. */
-tt_inline void tt_meet_holder(struct tt_sock *sock, const struct tt_owner *holder, bool matched)
+tt_inline void tt_meet_holder(struct tt_sock *sock, const struct tt_owner *holder, tt_marks marks)
 {
 	__u16 look = tt_control.holders_look & TT_HELD_LOOK;
 
 	if (tt_is_unowned(sock)) {
-		tt_choose_holder(sock, look, holder, matched);
+		tt_choose_holder(sock, look, holder, marks);
 	} else if (sock->owner_is != TT_OWNER_PROCESS) {
 		return;
 	} else if (sock->owner.pid == holder->pid && sock->owner.start == holder->start) {
@@ -50,10 +50,10 @@ tt_inline void tt_meet_holder(struct tt_sock *sock, const struct tt_owner *holde
 			sock->held = look;
 	} else if (sock->held == (look | TT_HELD_CHOSEN)) {
 		if (sock->owner.start > holder->start)
-			tt_choose_holder(sock, look, holder, matched);
+			tt_choose_holder(sock, look, holder, marks);
 	} else if (tt_control.second_pass) {
 		if (sock->held == (look | TT_HELD_OTHERS))
-			tt_choose_holder(sock, look, holder, matched);
+			tt_choose_holder(sock, look, holder, marks);
 	} else if (sock->held != look) {
 		sock->held = look | TT_HELD_OTHERS;
 		tt_control.passed_on++;

@@ -40,7 +40,7 @@ tt_inline void tt_begin_hearing(const struct sock *sk, struct tt_head *head, tt_
 
 /* A listener is remembered by its cookie. */
 tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netns netns,
-				tt_mono_ns now, const struct tt_owner *owner, bool matched)
+				tt_mono_ns now, const struct tt_owner *owner, tt_marks marks)
 {
 	struct tt_head head = {};
 	struct tt_listener listener = {
@@ -49,7 +49,7 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 		.opener_start = owner->start,
 		.sk = (__u64)sk,
 		.netns = netns,
-		.matched = matched,
+		.marks = marks & ~TT_MARKS_OF_NAME,
 		.uid = sk->sk_uid.val,
 	};
 
@@ -86,7 +86,8 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 	/* the last that held it closes it */
 	if (tt_closing_owner(ctx, stats, now, &closer))
 		sock->owner = closer;
-	sock->matched = listener->matched;
+	/* asked for is it as all that held it */
+	listener->marks = sock->marks = tt_marks_of_listener(listener);
 	if (CFG(see_drops))
 		tt_end_hearing(listener, cookie);
 	queue = tt_find_queue(cookie);

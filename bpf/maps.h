@@ -17,7 +17,13 @@ struct tt_config {
 	__u8 stream;	     /* send records */
 	__u8 count_by_owner; /* keep tt_counts */
 	__u8 keep_remains;   /* keep tt_timewaits */
+	__u8 asks_owners;    /* any of the six that follow */
 	__u8 filter_pid;
+	__u8 filter_comm;
+	__u8 filter_cgroup;
+	__u8 not_pid;
+	__u8 not_comm;
+	__u8 not_cgroup;
 	__u8 follow;	  /* children of targets are targets */
 	__u8 needs_tuple; /* somebody looks at addresses */
 	__u8 family;	  /* 4, 6, 0: both */
@@ -51,9 +57,22 @@ struct tt_config {
 	__u8 ring;	    /* send through ring buffers, not perf buffers */
 	__u8 see_drops;	    /* what listeners throw away is looked at */
 	__u8 alone;	    /* a snapshot: nothing is traced, and nothing known from tracing */
-	__u8 reserved[2];
-	__u32 last_place; /* of tt_places: their number, a power of two, less one */
-	__u32 tick_ns;	  /* of the kernel's jiffies */
+	__u32 last_place;   /* of tt_places: their number, a power of two, less one */
+	__u32 tick_ns;	    /* of the kernel's jiffies */
+};
+
+/*
+ * Patterns for names of processes, four in a word: 16 bits each, of which bit n stands
+ * for "n elements are behind, and the next may come".
+ */
+#define TT_GLOB_WORDS 8
+
+struct tt_globs {
+	__u64 takes[TT_GLOB_WORDS][256]; /* by byte: whose next element takes it */
+	__u64 stays[TT_GLOB_WORDS];	 /* what a star stands at: takes any byte, and stays */
+	__u64 starts[TT_GLOB_WORDS];
+	__u64 wanted[TT_GLOB_WORDS]; /* all of a pattern of --comm is behind */
+	__u64 unwanted[TT_GLOB_WORDS];
 };
 
 struct tt_portset {
@@ -61,6 +80,7 @@ struct tt_portset {
 };
 
 const volatile struct tt_config tt_config = {};
+const volatile struct tt_globs tt_globs = {};
 const volatile struct tt_portset tt_ports = {};
 const volatile struct tt_portset tt_lports = {};
 const volatile struct tt_portset tt_rports = {};
@@ -222,7 +242,7 @@ struct tt_sock {
 	tt_us handshake_us;
 	tt_tcp_state_t state; /* 0: seeded, and not heard of since */
 	tt_owner_is_t owner_is;
-	__u8 matched; /* a target answers for it */
+	tt_marks marks; /* of who answers for it */
 	__u8 seeded;
 	__u8 is;	 /* TT_SOCK_ bits */
 	__u8 told_error; /* how its last attempt to connect ended; connect() will say so too */
@@ -262,7 +282,7 @@ struct tt_listener {
 	tt_netns netns;
 	tt_port port;
 	tt_family family;
-	__u8 matched; /* a target holds it */
+	tt_marks marks; /* of all that hold it, but for the name of the owner: that may change */
 	tt_uid uid;
 	__u32 reserved;
 };
@@ -338,7 +358,7 @@ struct tt_remains {
 	struct tt_owner owner;
 	tt_uid uid;
 	tt_owner_is_t owner_is;
-	__u8 matched;
+	tt_marks marks;
 };
 
 struct {
@@ -386,13 +406,26 @@ enum tt_asked {
 	TT_UNWANTED_REMOTE = 32,
 };
 
-/* The processes of --pid and their descendants: tgid -> start. */
+struct tt_target {
+	tt_ticks start;
+	__u32 marks;
+};
+
+/* The processes of --pid and their descendants, by tgid. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
 	__type(key, tt_pid);
-	__type(value, tt_ticks);
+	__type(value, struct tt_target);
 } tt_targets SEC(".maps");
+
+/* Those with a name that is asked for, or that had one, by tgid. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, tt_pid);
+	__type(value, struct tt_target);
+} tt_named SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -5,6 +5,7 @@
 
 #include "emit.h"
 #include "maps.h"
+#include "marks.h"
 
 /* Start of a process as /proc/PID/stat tells it: with the tgid, its identity. */
 tt_inline tt_ticks tt_read_start(const struct task_struct *task)
@@ -28,16 +29,6 @@ tt_inline tt_local_pid tt_read_local_pid(const struct task_struct *task)
 	if (BPF_CORE_READ(entry, ns, ns.inum) != tt_control.pidns)
 		return 0;
 	return BPF_CORE_READ(entry, nr);
-}
-
-tt_inline bool tt_is_target(tt_pid pid, tt_ticks start)
-{
-	tt_ticks *target;
-
-	if (!CFG(filter_pid))
-		return true;
-	target = MAP_GET(tt_targets, &pid);
-	return target && *target == start;
 }
 
 tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,

@@ -34,6 +34,7 @@ struct tt_wire {
 	enum tt_stage stage;
 	enum tt_answer answer;
 	enum tt_filter filter;
+	enum tt_mark mark;
 	enum tt_slot slot;
 	enum tt_mib mib;
 };

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.attribution.owned import Names, Owned
 from tracer.attribution.processes import ProcessTable
 from tracer.errors import TracerError
 from tracer.flows.owners import give_owners
@@ -18,7 +19,7 @@ from tracer.views.text import Clock
 from tracer.wire.batch import Batch, Sorter, split, view
 from tracer.wire.filters import Filters
 from tracer.wire.head import Attachment, Head
-from tracer.wire.layout import Layout, Records
+from tracer.wire.layout import Records
 from tracer.wire.recording import Frame
 from tracer.wire.refuse import as_sockets, refuse
 from tracer.wire.window import Window
@@ -50,6 +51,7 @@ class Player:
         self.ended = False
         self._view = show
         self._filters = filters
+        self._asks_names = bool(filters and (filters.comms or filters.excluded.comms))
         self._narrowed = filters  # to the kinds that the view looks at, where more were kept
         self._utc = utc
         self._window = window
@@ -103,7 +105,8 @@ class Player:
         self._started_ns = head.started_ns
         self._offset_ns = clock.offset_ns
         self.facts = Facts(layout, processes, clock, initial_pids=head.initial_pids)
-        self._holders = self._held = np.zeros(0, layout.dtypes["holder_row"])
+        self._held = np.zeros(0, layout.dtypes["holder_row"])
+        self._owned = Owned(processes, layout, self._held)
         if self._filters is not None:
             self._check_kept(self._filters)
             if self._view.kinds and set(head.kinds) - self._view.kinds:
@@ -139,15 +142,21 @@ class Player:
         return "holders" in self.head.keeps
 
     def _tasks(self, frame: Frame) -> None:
+        rows = self._rows(frame, "task_row")
         if self._is_snapshot:
-            self.facts.processes.forget()  # each pass has them as they are by then
-        self.facts.processes.add_rows(self._rows(frame, "task_row"))
+            # each pass has them as they are by then
+            self.facts.processes.forget()
+            self._owned.names = Names()
+        self.facts.processes.add_rows(rows)
+        if self._asks_names:
+            self._owned.names.add_rows(rows)
 
     def _holds(self, frame: Frame) -> None:
         rows = self._held = self._rows(frame, "holder_row")
         if self._is_snapshot:  # of all sockets
+            self._owned.held = rows
             rows = rows[rows["state"] == self.facts.layout.enums["tcp_state"]["LISTEN"]]
-        self._holders = self.facts.holders = rows
+        self._owned.holders = self.facts.holders = rows
 
     def _cgroups(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
@@ -195,6 +204,8 @@ class Player:
         if self._filters is not None:
             for task in batch.kinds.get("task", ()):
                 self.facts.processes.add_unseen(task)
+            if self._asks_names and "task" in batch.kinds:
+                self._owned.names.add_events(batch.kinds["task"])
             batch = Batch({kind: self._filter(kind, batch.kinds[kind]) for kind in batch.kinds})
         self._view.batch(batch)
 
@@ -206,22 +217,6 @@ class Player:
             self._refused[name] = self._refused.get(name, 0) + count
         self._passed += int(passed.sum())
         return records[passed]
-
-    def _owned(self, name: str, filters: Filters, records: Records) -> NDArray[np.bool_]:
-        """Records of the processes asked for, as live: a waiting child also by any holder."""
-        keys = self.facts.processes.descendants(set(filters.pids), filters.follow)
-        found: NDArray[np.bool_] = np.isin(_processes(records), _packed(keys))
-        held = self._holders[np.isin(_processes(self._holders), _packed(keys))]
-        names = self.facts.layout.enums
-        waiting = records["owner_is"] == names["owner_is"]["LISTENER"]
-        for column in ("old", "new", "state"):
-            if column in (records.dtype.names or ()):
-                waiting |= records[column] == names["tcp_state"]["LISTEN"]
-        found |= waiting & _at_one_of(held, records, self.facts.layout)
-        if self._is_snapshot:  # whoever of its holders made it
-            ours = self._held[np.isin(_processes(self._held), _packed(keys))]
-            found |= np.isin(records["cookie"], ours["cookie"])
-        return found
 
     # --- counts ---------------------------------------------------------------
 
@@ -351,44 +346,3 @@ class Player:
             self.tally.matched = self._passed
             self.tally.refused = self._refused | self._window.removed
         return self.tally
-
-
-def _processes(records: Records) -> NDArray[np.uint64]:
-    """tgid and start time as one number."""
-    packed: NDArray[np.uint64] = records["pid"].astype(np.uint64) << np.uint64(32)
-    packed |= records["start"]
-    return packed
-
-
-def _packed(keys: set[tuple[int, int]]) -> NDArray[np.uint64]:
-    return np.array([pid << 32 | start for pid, start in keys], np.uint64)
-
-
-def _at_one_of(listeners: Records, records: Records, layout: Layout) -> NDArray[np.bool_]:
-    """Records of these listeners and of who waits there: by cookie where it is told, or by place.
-
-    Several may listen on one port, at other addresses or sharing it.
-    """
-    names = records.dtype.names or ()
-    states = layout.enums["tcp_state"]
-    itself = np.zeros(len(records), np.bool_)
-    for column in ("new", "state"):
-        if column in names:
-            itself |= records[column] == states["LISTEN"]
-    if "old" in names:
-        itself |= (records["old"] == states["LISTEN"]) & (records["new"] == states["CLOSE"])
-    told = records["listener_cookie"] if "listener_cookie" in names else np.uint64(0)
-    cookies = np.where(itself, records["cookie"], told)
-    found: NDArray[np.bool_] = np.where(
-        cookies > 0,
-        np.isin(cookies, listeners["cookie"]),
-        np.isin(_places(records), _places(listeners)),
-    )
-    return found
-
-
-def _places(records: Records) -> NDArray[np.uint64]:
-    """Namespace and local port as one number."""
-    packed: NDArray[np.uint64] = records["netns"].astype(np.uint64) << np.uint64(16)
-    packed |= records["lport"]
-    return packed

@@ -100,7 +100,7 @@ tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long e
 	struct tt_owner caller;
 	const struct sock *sk;
 	struct tt_sock *sock;
-	bool matched;
+	tt_marks marks;
 
 	if (!stats)
 		return;
@@ -123,7 +123,7 @@ tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long e
 	head->start = caller.start;
 	head->cgroup_id = caller.cgroup_id;
 	head->oncpu_pid = head->pid;
-	matched = tt_is_target(caller.pid, caller.start);
+	marks = tt_current_marks(&caller);
 	head->netns = tt_read_netns(&sk->__sk_common, false);
 	tt_read_tuple(&sk->__sk_common, head, false);
 	tt_read_wanted((const void *)tt_call_argument(task, 1), head);
@@ -133,7 +133,7 @@ tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long e
 	event->new = TT_CLOSE;
 	event->error = error;
 	event->outcome = tt_outcome_of(error);
-	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << TT_CLOSE, matched) &&
+	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << TT_CLOSE, marks) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &large, stats);
 }

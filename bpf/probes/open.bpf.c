@@ -65,8 +65,8 @@ tt_inline void tt_measure_request(struct tt_open_row *row, struct sock_common *s
 	}
 }
 
-/* What is known from tracing: whose it is, and since when; whether that is asked for. */
-tt_inline bool tt_recall(struct tt_open_row *row)
+/* What is known from tracing: whose it is, and since when; its owner's marks. */
+tt_inline tt_marks tt_recall(struct tt_open_row *row)
 {
 	struct tt_sock *sock = tt_find_sock(row->head.cookie);
 	struct tt_listener *listener;
@@ -77,15 +77,16 @@ tt_inline bool tt_recall(struct tt_open_row *row)
 
 		listener = MAP_GET(tt_listeners, &cookie);
 		if (!listener)
-			return !CFG(filter_pid);
+			return 0;
 		row->head.pid = listener->owner.pid;
 		row->head.start = listener->owner.start;
 		row->head.cgroup_id = listener->owner.cgroup_id;
 		row->head.owner_is = row->state == TT_LISTEN ? TT_OWNER_PROCESS : TT_OWNER_LISTENER;
-		return listener->matched;
+		return tt_marks_of_listener(listener);
 	}
 	if (!sock)
-		return !CFG(filter_pid);
+		return 0;
+	tt_mark_again(sock);
 	row->head.pid = sock->owner.pid;
 	row->head.start = sock->owner.start;
 	row->head.cgroup_id = sock->owner.cgroup_id;
@@ -99,7 +100,7 @@ tt_inline bool tt_recall(struct tt_open_row *row)
 			row->life_is = TT_DWELL_EXACT;
 		}
 	}
-	return sock->matched;
+	return sock->marks;
 }
 
 /* Every TCP socket of the namespace of the thread that made the iterator. */
@@ -109,7 +110,7 @@ int tt_iter_open(struct bpf_iter__tcp *ctx)
 	struct sock_common *skc = ctx->sk_common;
 	struct tt_open_row row = {};
 	const struct tcp_sock *tp;
-	bool matched = true;
+	tt_marks marks = 0;
 
 	if (!skc)
 		return 0;
@@ -135,9 +136,9 @@ int tt_iter_open(struct bpf_iter__tcp *ctx)
 		tt_measure(&row, skc, tp);
 	}
 	if (!CFG(alone))
-		matched = tt_recall(&row);
+		marks = tt_recall(&row);
 	row.matched =
-		tt_refuses(&row.head, row.uid, 1U << (row.state & 15), matched) == TT_FILTER_NONE;
+		tt_refuses(&row.head, row.uid, 1U << (row.state & 15), marks) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -15,6 +15,7 @@
  */
 #include "../cookies.h"
 #include "../emit.h"
+#include "../marks.h"
 #include "../send.h"
 #include "../sock.h"
 
@@ -25,7 +26,7 @@ static __u64 tt_request_timer;
 struct tt_due {
 	__u64 timer; /* 0: none */
 	__u8 timeouts;
-	__u8 matched;
+	tt_marks marks;
 	struct tt_large large;
 };
 
@@ -132,7 +133,7 @@ tt_inline bool tt_note_request(const struct request_sock *req, struct tt_due *du
 	head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	event->listener_cookie = tt_read_cookie(&owner->__sk_common);
 	listener = MAP_GET(tt_listeners, &event->listener_cookie);
-	due->matched = listener ? listener->matched : !CFG(filter_pid);
+	due->marks = listener ? tt_marks_of_listener(listener) : 0;
 	if (listener) {
 		head->pid = listener->owner.pid;
 		head->start = listener->owner.start;
@@ -190,7 +191,7 @@ int BPF_PROG(tt_timer_over, struct timer_list *timer)
 	stats = tt_get_stats(TT_SLOT_TIMER);
 	if (stats &&
 	    tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, event->uid,
-		     1U << TT_NEW_SYN_RECV | 1U << TT_CLOSE, due->matched) &&
+		     1U << TT_NEW_SYN_RECV | 1U << TT_CLOSE, due->marks) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &due->large, stats);
 	return 0;

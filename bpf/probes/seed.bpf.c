@@ -23,6 +23,18 @@ tt_inline void tt_find_namespace(void)
 	tt_control.pidns = BPF_CORE_READ(entry, ns, ns.inum);
 }
 
+/* A name that it has got since, from a probe, stands. */
+tt_inline void tt_take_name(const struct tt_task_row *row)
+{
+	struct tt_target target = {.start = row->start};
+	char name[16] = {};
+
+	bpf_probe_read_kernel_str(name, sizeof(name), row->comm);
+	target.marks = tt_mark_name(name);
+	if (target.marks)
+		MAP_PUT(tt_named, &row->pid, &target, BPF_NOEXIST);
+}
+
 /* Processes: rows for --pid and its descendants, and for names. */
 PROBE_ITER("task")
 int tt_iter_task(struct bpf_iter__task *ctx)
@@ -42,6 +54,8 @@ int tt_iter_task(struct bpf_iter__task *ctx)
 	row.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	row.ended = !BPF_CORE_READ(task, signal, live.counter);
 	BPF_CORE_READ_INTO(&row.comm, task, comm);
+	if (tt_asks_names())
+		tt_take_name(&row);
 	if (!CFG(alone)) {
 		told = MAP_GET(tt_tasks, &row.pid);
 		row.told = told && *told == row.start;
@@ -93,7 +107,7 @@ tt_inline struct tt_sock *tt_seed_child(struct sock_common *skc, const struct tt
 	child->owner = listener->owner;
 	child->owner_is = TT_OWNER_LISTENER;
 	child->listener_cookie = *heard;
-	child->matched = listener->matched;
+	child->marks = tt_marks_of_listener(listener);
 	child->state = skc->skc_state;
 	child->seeded = 1;
 	child->is |= TT_SOCK_WAITING;
@@ -131,7 +145,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	struct tt_holder_row row = {};
 	struct socket *socket;
 	struct sock *sk;
-	bool matched;
+	tt_marks marks;
 	__u8 state;
 
 	if (!task || !file)
@@ -151,20 +165,20 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	owner.pid = task->tgid;
 	owner.start = tt_read_start(task);
 	owner.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	matched = tt_is_target(owner.pid, owner.start);
+	marks = tt_marks_of(&owner);
 	sock = tt_find_sock(head.cookie);
 	if (!sock)
 		sock = tt_add_sock(head.cookie);
 	if (!sock) {
 		tt_control.map_full = 1;
 	} else if (state != TT_LISTEN) {
-		tt_meet_holder(sock, &owner, matched);
+		tt_meet_holder(sock, &owner, marks);
 	} else if (sock->owner_is == TT_OWNER_UNKNOWN ||
 		   (sock->seeded && sock->owner.start > owner.start)) {
 		/* held by several: the oldest made it, the others inherited it */
 		sock->owner = owner;
 		sock->owner_is = TT_OWNER_PROCESS;
-		sock->matched = matched;
+		sock->marks = marks;
 		sock->seeded = 1;
 	}
 	/* its row of the task iterator names it: only its end is left to tell */
@@ -175,7 +189,10 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 		tt_hear_port(&head);
 	listener = MAP_GET(tt_listeners, &head.cookie);
 	if (listener) {
-		listener->matched |= matched;
+		bool owns =
+			listener->owner.pid == owner.pid && listener->owner.start == owner.start;
+
+		listener->marks |= owns ? marks & ~TT_MARKS_OF_NAME : marks;
 	} else {
 		struct tt_listener opened = {
 			.owner = owner,
@@ -185,7 +202,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 			.netns = head.netns,
 			.port = head.lport,
 			.family = head.family,
-			.matched = matched,
+			.marks = marks & ~TT_MARKS_OF_NAME,
 			.uid = sk->sk_uid.val,
 		};
 
@@ -205,6 +222,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	row.family = head.family;
 	row.state = state;
 	row.fd = ctx->fd;
+	row.marks = marks;
 	row.pid = owner.pid;
 	row.start = owner.start;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
@@ -245,6 +263,7 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	struct tt_head head = {};
 	struct tcp_sock *tp;
 	struct net *net;
+	tt_marks marks = 0;
 
 	if (!skc || skc->skc_state != TT_LISTEN)
 		return 0;
@@ -259,12 +278,11 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	row.port = head.lport;
 	row.family = head.family;
 	__builtin_memcpy(row.addr, head.laddr, sizeof(row.addr));
-	row.matched = !CFG(filter_pid);
 	row.accept_queue = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 	row.accept_queue_max = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	listener = MAP_GET(tt_listeners, &row.cookie);
 	if (listener) {
-		row.matched = listener->matched;
+		marks = tt_marks_of_listener(listener);
 		row.pid = listener->owner.pid;
 		row.start = listener->owner.start;
 		row.cgroup_id = listener->owner.cgroup_id;
@@ -283,7 +301,7 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 		      &net->ipv4.sysctl_max_syn_backlog);
 	bpf_core_read(&row.syncookies, 1, &net->ipv4.sysctl_tcp_syncookies);
 	row.uid = tp->inet_conn.icsk_inet.sk.sk_uid.val;
-	row.matched = tt_refuses(&head, row.uid, 1U << TT_LISTEN, row.matched) == TT_FILTER_NONE;
+	row.matched = tt_refuses(&head, row.uid, 1U << TT_LISTEN, marks) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }
@@ -302,8 +320,8 @@ tt_inline tt_count tt_read_retransmits(struct sock_common *skc, __u8 state)
 	return tp ? tp->total_retrans : 0;
 }
 
-/* A handshake that a listener waits for: since when, and whose it is; whether it is matched. */
-tt_inline bool tt_fill_request(struct tt_sock_row *row, struct sock_common *skc)
+/* A handshake that a listener waits for: since when, and whose it is; its owner's marks. */
+tt_inline tt_marks tt_fill_request(struct tt_sock_row *row, struct sock_common *skc)
 {
 	const struct tcp_request_sock *req = (const void *)skc;
 	const struct sock *owner = NULL;
@@ -320,12 +338,12 @@ tt_inline bool tt_fill_request(struct tt_sock_row *row, struct sock_common *skc)
 	row->listener_cookie = owner ? tt_read_cookie(&owner->__sk_common) : 0;
 	listener = MAP_GET(tt_listeners, &row->listener_cookie);
 	if (!listener)
-		return !CFG(filter_pid);
+		return 0;
 	row->pid = listener->owner.pid;
 	row->start = listener->owner.start;
 	row->cgroup_id = listener->owner.cgroup_id;
 	row->owner_is = row->pid ? TT_OWNER_LISTENER : TT_OWNER_KERNEL;
-	return listener->matched;
+	return tt_marks_of_listener(listener);
 }
 
 tt_inline bool tt_is_taken(struct sock_common *skc)
@@ -361,7 +379,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	struct tt_head head = {};
 	struct tt_sock *sock;
 	__u8 state;
-	bool matched;
+	tt_marks marks = 0;
 
 	if (!skc)
 		return 0;
@@ -372,11 +390,11 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	sock = tt_find_sock(head.cookie);
 	if (!sock && tt_control.seeding)
 		sock = tt_seed_child(skc, &head);
-	matched = !CFG(filter_pid);
 	row.uid = tt_uid_of(skc);
 	row.age_is = TT_DWELL_AT_LEAST;
 	if (sock) {
-		matched = sock->matched;
+		tt_mark_again(sock);
+		marks = sock->marks;
 		row.pid = sock->owner.pid;
 		row.start = sock->owner.start;
 		row.cgroup_id = sock->owner.cgroup_id;
@@ -400,7 +418,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 		struct tt_remains *remains = MAP_GET(tt_timewaits, &place);
 
 		if (remains && remains->cookie == head.cookie) {
-			matched = remains->matched;
+			marks = remains->marks;
 			row.pid = remains->owner.pid;
 			row.start = remains->owner.start;
 			row.cgroup_id = remains->owner.cgroup_id;
@@ -410,13 +428,13 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 		state = tt_read_substate(skc);
 	}
 	if (state == TT_NEW_SYN_RECV)
-		matched = tt_fill_request(&row, skc);
+		marks = tt_fill_request(&row, skc);
 	if (state == TT_LISTEN) {
 		/* who accepted last, and whether any holder is asked for */
 		struct tt_listener *listener = MAP_GET(tt_listeners, &head.cookie);
 
 		if (listener) {
-			matched = listener->matched;
+			marks = tt_marks_of_listener(listener);
 			row.pid = listener->owner.pid;
 			row.start = listener->owner.start;
 			row.cgroup_id = listener->owner.cgroup_id;
@@ -431,7 +449,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	row.family = head.family;
 	row.state = state;
 	row.syn_retransmits = tt_read_retransmits(skc, state);
-	row.matched = tt_refuses(&head, row.uid, 1U << (state & 15), matched) == TT_FILTER_NONE;
+	row.matched = tt_refuses(&head, row.uid, 1U << (state & 15), marks) == TT_FILTER_NONE;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -44,7 +44,7 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock, tt_
 	remains->owner = sock->owner;
 	remains->owner_is = sock->owner_is;
 	remains->uid = uid;
-	remains->matched = sock->matched;
+	remains->marks = sock->marks;
 	remains->cookie = cookie;
 }
 
@@ -65,7 +65,7 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 
 	if (tt_is_opening(old, new)) {
 		sock->owner_is = tt_current_owner(ctx, stats, now, &sock->owner);
-		sock->matched = tt_is_target(sock->owner.pid, sock->owner.start);
+		sock->marks = tt_current_marks(&sock->owner);
 		if (new == TT_SYN_SENT) {
 			sock->is = TT_SOCK_CONNECTING;
 			sock->established_ns = now;
@@ -77,7 +77,7 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 		if (tt_closing_owner(ctx, stats, now, &closer)) {
 			sock->owner = closer;
 			sock->owner_is = TT_OWNER_PROCESS;
-			sock->matched = tt_is_target(closer.pid, closer.start);
+			sock->marks = tt_current_marks(&closer);
 			sock->seeded = 0;
 		}
 	}
@@ -91,6 +91,8 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	struct tt_head *head = &event->head;
 	int old = event->old, new = event->new;
 
+	if (old != TT_LISTEN)
+		tt_mark_again(sock);
 	head->pid = sock->owner.pid;
 	head->start = sock->owner.start;
 	head->cgroup_id = sock->owner.cgroup_id;
@@ -98,12 +100,12 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	if (new == TT_CLOSE)
 		event->timewait = tt_read_timewait(sk, old);
 	event->uid = tt_read_uid(sk, true);
-	if (tt_needs_tuple(sock->matched))
+	if (tt_needs_tuple(sock->marks))
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
 		tt_tell_handshake(ctx, sk, event, sock, &bench->large, stats);
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
-		      1U << old | 1U << new | 1U << event->timewait, sock->matched))
+		      1U << old | 1U << new | 1U << event->timewait, sock->marks))
 		return;
 	tt_count_seen(stats, old, new);
 	if (event->timewait)
@@ -131,14 +133,15 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 	if (new == TT_CLOSE)
 		event->timewait = tt_read_timewait(sk, old);
 	event->uid = tt_read_uid(sk, true);
-	if (tt_needs_tuple(true))
+	if (tt_needs_tuple(TT_MARK_WANTED))
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV) &&
 	    (new == TT_ESTABLISHED || new == TT_CLOSE) &&
-	    tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << old | 1U << new, true))
+	    tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << old | 1U << new,
+		     TT_MARK_WANTED))
 		stats->lost_map[TT_KIND_HANDSHAKE]++;
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
-		      1U << old | 1U << new | 1U << event->timewait, true))
+		      1U << old | 1U << new | 1U << event->timewait, TT_MARK_WANTED))
 		return;
 	tt_count_seen(stats, old, new);
 	if (event->timewait)
@@ -190,7 +193,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	tt_settle_owner(ctx, sk, old, new, head->mono_ns, sock, stats);
 	if (new == TT_LISTEN && old == TT_CLOSE)
 		tt_open_listener(sk, head->cookie, head->netns, head->mono_ns, &sock->owner,
-				 sock->matched);
+				 sock->marks);
 	if (old == TT_LISTEN && new == TT_CLOSE)
 		tt_close_listener(ctx, head->cookie, head->mono_ns, sock, stats);
 
@@ -315,7 +318,7 @@ tt_inline void tt_end_taken(void *ctx, const struct sock *sk, tt_cookie cookie, 
 	if (left && tt_closing_owner(ctx, stats, bpf_ktime_get_ns(), &closer)) {
 		sock->owner = closer;
 		sock->owner_is = TT_OWNER_PROCESS;
-		sock->matched = tt_is_target(closer.pid, closer.start);
+		sock->marks = tt_current_marks(&closer);
 	}
 	tt_tell_taken(ctx, sk, sock, &bench->large, stats);
 }

@@ -20,6 +20,7 @@
 #include "../emit.h"
 #include "../hearers.h"
 #include "../listeners.h"
+#include "../marks.h"
 #include "../mib.h"
 #include "../sock.h"
 
@@ -225,7 +226,7 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 	bool admitted;
 
 	admitted = tt_admit(stats, TT_KIND_SYN_DROP, &event->head, event->uid, 1U << TT_LISTEN,
-			    listener && listener->matched);
+			    listener ? tt_marks_of_listener(listener) : 0);
 	tt_count_drop(event, packets, moved, admitted);
 	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;
 	if (queue && cause < TT_CAUSE_MAX)
@@ -389,7 +390,8 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 		event->answer = TT_ANSWER_COOKIE;
 		tt_count_drop(event, cookies, moved,
 			      tt_refuses(&event->head, event->uid, 1U << TT_LISTEN,
-					 listener && listener->matched) == TT_FILTER_NONE);
+					 listener ? tt_marks_of_listener(listener) : 0) ==
+				      TT_FILTER_NONE);
 		event->answer = TT_ANSWER_NONE;
 	}
 	if (moved[TT_MIB_LISTENDROPS])

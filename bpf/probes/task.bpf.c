@@ -2,6 +2,18 @@
 /* Processes: the children of targets, new names, and ends. */
 #include "../owner.h"
 
+/* What is asked for of the parent is of the child. */
+tt_inline void tt_follow(const struct task_struct *parent, const struct tt_owner *child)
+{
+	const struct tt_target *above = tt_find_target(parent->tgid, tt_read_start(parent));
+	struct tt_target target = {.start = child->start};
+
+	if (!above)
+		return;
+	target.marks = above->marks;
+	MAP_PUT(tt_targets, &child->pid, &target, BPF_ANY);
+}
+
 PROBE_BTF("sched_process_fork")
 int BPF_PROG(tt_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -16,10 +28,11 @@ int BPF_PROG(tt_fork, struct task_struct *parent, struct task_struct *child)
 		owner.cgroup_id = bpf_get_current_cgroup_id();
 		if (CFG(tell_forks) && tt_is_live())
 			tt_tell_task(ctx, stats, bpf_ktime_get_ns(), child, &owner);
-		return 0;
 	}
-	if (CFG(follow) && tt_is_target(parent->tgid, tt_read_start(parent)))
-		MAP_PUT(tt_targets, &owner.pid, &owner.start, BPF_ANY);
+	if (CFG(follow) && (CFG(filter_pid) || CFG(not_pid)))
+		tt_follow(parent, &owner);
+	if (tt_asks_names())
+		tt_name_target(owner.pid, owner.start, child->comm);
 	return 0;
 }
 
@@ -34,10 +47,12 @@ int BPF_PROG(tt_rename, struct task_struct *task, const char *comm)
 	if (task->pid != task->tgid || !stats)
 		return 0;
 	owner.pid = task->tgid;
+	owner.start = tt_read_start(task);
+	if (tt_asks_names())
+		tt_name_target(owner.pid, owner.start, comm);
 	told = MAP_GET(tt_tasks, &owner.pid);
 	if (!told)
 		return 0;
-	owner.start = tt_read_start(task);
 	owner.cgroup_id = bpf_get_current_cgroup_id();
 	tt_send_task(ctx, stats, bpf_ktime_get_ns(), task, &owner, TT_TASK_RENAMED, comm);
 	return 0;
@@ -69,15 +84,16 @@ int BPF_PROG(tt_exit, struct task_struct *task)
 PROBE_BTF("sched_process_free")
 int BPF_PROG(tt_free, struct task_struct *task)
 {
-	tt_ticks *told, *target, start;
+	tt_ticks *told, start;
 	tt_pid pid = task->tgid;
 
 	if (task->pid != task->tgid)
 		return 0;
 	start = task->start_boottime / NSEC_PER_TICK;
-	target = MAP_GET(tt_targets, &pid);
-	if (target && *target == start)
+	if (tt_find_target(pid, start))
 		MAP_DEL(tt_targets, &pid);
+	if (tt_find_named(pid, start))
+		MAP_DEL(tt_named, &pid);
 	told = MAP_GET(tt_tasks, &pid);
 	if (told && *told == start)
 		MAP_DEL(tt_tasks, &pid);

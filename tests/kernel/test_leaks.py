@@ -44,6 +44,7 @@ WAYS = {
     "namespace": 500,
 }
 # Ways that are open all at once until somebody else does something: nothing else runs meanwhile.
+OF_FILTERS = ("tt_targets", "tt_named")
 HELD = ("destroyed", "with-process", "namespace")
 ROUND = 10
 
@@ -94,7 +95,7 @@ class Workload:
         self.run = Run()
         self._spaces, self._layout, self._hidden = spaces, layout, hidden
         pid = tracer.process.pid
-        names = ("tt_socks", "tt_places", "tt_listeners", "tt_tasks", "tt_targets", "tt_stats")
+        names = ("tt_socks", "tt_places", "tt_listeners", "tt_tasks", "tt_stats", *OF_FILTERS)
         self._maps = {name: TracerMap(pid, name) for name in names}
 
     def ways(self, left_last: ExitStack) -> None:
@@ -144,7 +145,7 @@ class Workload:
     def _is_foreign(self, cookie: int) -> bool:
         """Somebody else's: its owner is known, and is not one of our descendants."""
         sock = self._sock(cookie)
-        return bool(sock["pid"]) and not sock["matched"]
+        return bool(sock["pid"]) and not sock["marks"] & self._layout.enums["mark"]["PID"]
 
     def look(self, before: dict[str, set[int]]) -> None:
         """Note what the maps keep that they did not keep `before` and that no one holds."""
@@ -154,7 +155,7 @@ class Workload:
         for name in ("tt_socks", "tt_listeners"):
             left = self.keys(name) - before[name] - cookies_alive()
             self._settle(name, {one for one in left if not self._is_foreign(one)})
-        for name in ("tt_tasks", "tt_targets"):
+        for name in ("tt_tasks", *OF_FILTERS):
             self._settle(name, self._ended(name))
 
     def _settle(self, name: str, left: set[int]) -> None:
@@ -185,7 +186,7 @@ class Workload:
         found = set()
         for pid in self.keys(name):
             value = self._maps[name].value(pid)
-            if value is not None and has_ended(pid, int.from_bytes(value, "little")):
+            if value is not None and has_ended(pid, int.from_bytes(value[:4], "little")):
                 found.add(pid)
         return found
 
@@ -211,7 +212,7 @@ def run() -> Iterator[Run]:
         spaces = {way: stack.enter_context(namespace()) for way in WAYS if way != "namespace"}
         spaces["namespace"] = left_last.enter_context(namespace())
         names = ",".join(space.name for space in spaces.values())
-        arguments = ["states", "--pid", str(os.getpid()), "--netns", names]
+        arguments = ["states", "--pid", str(os.getpid()), "--comm", "*", "--netns", names]
         hidden = stack.enter_context(hidden_events(PORT))
         tracer = stack.enter_context(Tracer(*arguments))
         workload = Workload(tracer, spaces, layout, hidden)
@@ -265,5 +266,6 @@ def test_no_process_is_kept_after_its_end(run: Run) -> None:
     assert run.left["tt_tasks"] == set()
 
 
-def test_no_target_is_kept_after_its_end(run: Run) -> None:
-    assert run.left["tt_targets"] == set()
+@pytest.mark.parametrize("name", OF_FILTERS)
+def test_nothing_of_filters_is_kept_of_a_process_after_its_end(run: Run, name: str) -> None:
+    assert run.left[name] == set()

@@ -182,6 +182,10 @@ class Peer:
         thread.join()
         return facts
 
+    def rename(self, name: str) -> None:
+        """Be called this from here on."""
+        name_thread(name)
+
     def become(self, uid: int) -> None:
         """Be this user from here on."""
         os.setuid(uid)

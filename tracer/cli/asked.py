@@ -10,7 +10,7 @@ from tracer.wire.filters import Filters
 
 # what --exclude takes: the filters that have a value
 KEYS = (
-    *("uid", "port", "lport", "rport", "addr", "laddr", "raddr", "family", "state"),
+    *("pid", "comm", "uid", "port", "lport", "rport", "addr", "laddr", "raddr", "family", "state"),
     *("netns", "kind"),
 )
 
@@ -20,7 +20,7 @@ def read_filters(given: dict[str, Any]) -> Filters:
     if given.get("ipv4") and given.get("ipv6"):
         raise UsageError("-4 and -6 together leave nothing", "give one of them, or neither")
     family = ("4",) * given.get("ipv4", False) + ("6",) * given.get("ipv6", False)
-    texts = {name: tuple(given.get(name, ())) for name in ("pid", *KEYS) if name != "family"}
+    texts = {name: tuple(given.get(name, ())) for name in KEYS if name != "family"}
     return _read(
         texts | {"family": family},
         follow=given.get("follow", True),
@@ -33,7 +33,8 @@ def _read(texts: dict[str, tuple[str, ...]], before: str = "--", **others: Any) 
     found = {name: texts.get(name, ()) for name in KEYS}
 
     return Filters(
-        pids=values.pids(tuple(texts.get("pid", ()))),
+        pids=values.pids(found["pid"]),
+        comms=values.comms(found["comm"]),
         uids=values.uids(found["uid"]),
         ports=values.ports(found["port"], before + "port"),
         lports=values.ports(found["lport"], before + "lport"),

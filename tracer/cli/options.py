@@ -36,6 +36,7 @@ filters = _group(
         default=True,
         help="With --pid, descendants too (on).",
     ),
+    _option("--comm", multiple=True, metavar="GLOB,…", help="Processes of this name: 'work*'."),
     _option("--uid", multiple=True, metavar="UID,…", help="Sockets of this user: number or name."),
     _option("--port", multiple=True, metavar="N[-M],…", help="This port, on either side."),
     _option("--lport", multiple=True, metavar="N[-M],…", help="This local port."),

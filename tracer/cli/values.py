@@ -7,6 +7,7 @@ import ipaddress
 import os
 import pwd
 import re
+import shlex
 import socket
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tracer.errors import TracerError, UsageError
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _NO_UID = (1 << 32) - 1
+_LONGEST_NAME = 15  # TASK_COMM_LEN - 1
+_MOST_NAMES = 16  # half of bpf/maps.h: TT_GLOB_WORDS * 4
 _LARGEST_PID = 4194304  # PID_MAX_LIMIT, include/linux/threads.h
 
 # include/net/tcp_states.h; ABI
@@ -116,6 +119,27 @@ def split(texts: tuple[str, ...]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",")]
 
 
+def comms(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns for names of processes."""
+    from tracer.wire.globs import Glob
+
+    found = tuple(dict.fromkeys(split(texts)))
+    for text in found:
+        if not text:
+            raise UsageError("--comm '' is no name", "give one like nginx or 'worker-*'")
+        try:
+            Glob.parse(text)
+        except ValueError:
+            raise UsageError(
+                f"--comm {text!r} is longer than any process's name, which has {_LONGEST_NAME}"
+                " bytes",
+                f"--comm {shlex.quote(text[: _LONGEST_NAME - 1] + '*')}",
+            ) from None
+    if len(found) > _MOST_NAMES:
+        raise UsageError(f"--comm takes at most {_MOST_NAMES}", "use patterns: 'worker-*'")
+    return found
+
+
 def uids(texts: tuple[str, ...]) -> frozenset[int]:
     """Users by number or name."""
     return frozenset(_uid(part) for part in split(texts))
@@ -155,7 +179,7 @@ def pids(texts: tuple[str, ...]) -> tuple[int, ...]:
             if re.fullmatch(r"[\w.@:+-]*[A-Za-z][\w.@:+-]*", part):
                 raise UsageError(
                     f"--pid takes numbers, and {part!r} is a name",
-                    f"look its processes up: --pid $(pgrep -d, -x {part})",
+                    f"its processes by name: --comm {part[:_LONGEST_NAME]}",
                 )
             raise UsageError(f"--pid takes numbers, not {part!r}", "such as --pid 1234,5678")
         if not 0 < int(part) <= _LARGEST_PID:

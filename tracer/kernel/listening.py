@@ -12,10 +12,9 @@ from tracer.kernel import maps
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import await_programs
 from tracer.kernel.passes import read_all, read_sockets
-from tracer.kernel.targets import packed
 from tracer.wire.filters import Filters
 from tracer.wire.layout import Layout, Records
-from tracer.wire.refuse import as_sockets, refuse
+from tracer.wire.refuse import Mask, as_sockets, refuse
 
 CHILDREN_END_NS = 1_000_000_000  # by then what waited in a closed listener's queue has ended
 
@@ -35,6 +34,8 @@ class Listening:
         self._control = control
         self._tell = tell
         self._row = layout.dtypes["listener_row"]
+        self._marks = layout.enums["mark"]
+        self._of_names = np.uint8(self._marks["COMM"] | self._marks["NOT_COMM"])
         self._closed: list[Records] = []  # since they were last told of
         self.holders = self._find_holders()
 
@@ -52,17 +53,14 @@ class Listening:
     def _pass(self) -> Records:
         return read_all(self._object, "tt_iter_files", self._layout.dtypes["holder_row"])
 
-    def look(self, targets: NDArray[np.uint64]) -> Records:
-        """Look again who holds each socket; one that its owner let go of finds an heir.
-
-        `targets`: the processes of --pid and below, as `packed` has them.
-        """
+    def look(self) -> Records:
+        """Look again who holds each socket; one that its owner let go of finds an heir."""
         self.holders = self._find_holders()
-        self._settle(targets)
+        self._settle()
         return self.holders
 
-    def _settle(self, targets: NDArray[np.uint64]) -> None:
-        """Give listeners that were let go of to an heir, and forget targets that let go."""
+    def _settle(self) -> None:
+        """Give listeners that were let go of to an heir, and forget the marks of who let go."""
         rows = self.holders
         fd, dtype = self._object.map_fd("tt_listeners"), self._layout.dtypes["listener"]
         for cookie in np.unique(rows["cookie"]):
@@ -72,13 +70,16 @@ class Listening:
             if found is None:
                 continue
             kept = found.copy()
-            if self._filters.pids:
-                kept["matched"] = bool(np.isin(packed(holders), targets).any())
+
             if not _holds(holders, kept["pid"], kept["start"]).any():
                 opener = _holds(holders, kept["opener_pid"], kept["opener_start"])
                 heir = holders[int((opener if opener.any() else holders["start"]).argmax())]
                 for name in ("pid", "start", "cgroup_id"):
                     kept[name] = heir[name]
+            # the owner's name may change: it is looked up where it matters
+            owns = _holds(holders, kept["pid"], kept["start"])
+            marks = np.where(owns, holders["marks"] & ~self._of_names, holders["marks"])
+            kept["marks"] = np.bitwise_or.reduce(marks)
             # an accept meanwhile has made another owner: that one stands
             if kept != found and maps.get(fd, key, dtype) == found:
                 maps.replace(fd, key, kept)
@@ -107,7 +108,8 @@ class Listening:
         """Listeners that closed: what they counted, and then nothing is kept of them."""
         fd, counted = self._object.map_fd("tt_listeners"), self._object.map_fd("tt_queues")
         dtypes = self._layout.dtypes
-        found = []
+        found: list[Records] = []
+        marks: list[int] = []
         settled_ns = time.monotonic_ns() - CHILDREN_END_NS
         for cookie in maps.keys(counted, np.dtype(np.uint64)):
             key = cookie.reshape(1).copy()
@@ -130,10 +132,15 @@ class Listening:
                 word = int(queue[peak + "s"][0][look % 2])
                 row[peak] = word & 0xFFFFFFFF if word >> 32 == look else 0
             found.append(row)
+            marks.append(int(kept["marks"][0]))
         rows = np.concatenate([np.zeros(0, self._row), *found])
-        sockets, held = as_sockets(rows, self._layout), rows["matched"] > 0
         asked = self._filters.of_sockets()
-        rows["matched"] = refuse(asked, sockets, self._layout, lambda *_: held)[0]
+        held = np.array(marks, np.uint8)
+
+        def owned(name: str, part: Filters, _: Records) -> Mask:
+            return held & self._marks[name if part is asked else f"NOT_{name}"] > 0
+
+        rows["matched"] = refuse(asked, as_sockets(rows, self._layout), self._layout, owned)[0]
         return rows
 
 

@@ -390,7 +390,7 @@ class LiveSource:
 
         Then at all processes: a holder met just now is told of from now on, and is in `task_rows`.
         """
-        self._listening.look(self._processes.targets())
+        self._listening.look()
         self._processes.sweep()
 
     # --- end ------------------------------------------------------------------

@@ -14,11 +14,12 @@ from tracer.kernel.ladder import Ladder
 from tracer.kernel.settings import Settings
 from tracer.kernel.ticks import tick_ns
 from tracer.wire.filters import Filters, mapped, port_bits
+from tracer.wire.globs import fill_tables
 from tracer.wire.layout import Layout
 
 MOST_FILTERS = 1024  # bpf/maps.h: tt_addrs, tt_netns_set, tt_uids
 ENDS = ("addr", "laddr", "raddr")  # either, local, remote: as enum tt_asked has them
-SIMPLE = ("netns", "port", "lport", "rport", *ENDS, "uid")
+SIMPLE = ("pid", "comm", "netns", "port", "lport", "rport", *ENDS, "uid")
 
 
 def write_config(
@@ -44,7 +45,7 @@ def write_config(
     config["last_place"] = places - 1
     config["keep_remains"] = settings.snapshots
     config["tick_ns"] = tick_ns()
-    config["filter_pid"] = bool(filters.pids)
+    config["asks_owners"] = filters.asks_owners
     config["follow"] = filters.follow
     config["keep_uid"] = settings.keep_uids
     config["family"] = filters.family
@@ -59,6 +60,9 @@ def write_config(
     config["needs_tuple"] = settings.stream or bool(
         looks & (filters.values().keys() | unwanted.values().keys())
     )
+    if filters.comms or unwanted.comms:
+        globs = bpf.setting("tt_globs", layout.dtypes["globs"])
+        fill_tables(globs, filters.comms, unwanted.comms)
     _write_ports(bpf, layout, filters, "tt_")
     _write_ports(bpf, layout, unwanted, "tt_not_")
 

@@ -24,17 +24,23 @@ class Processes:
         self._object, self._layout, self._filters = bpf, layout, filters
         self._initial_pids = initial_pids
         self._targets = bpf.map_fd("tt_targets")
+        marks = layout.enums["mark"]
+        self._wanted = dict.fromkeys(filters.pids, marks["PID"])
+        for pid in filters.excluded.pids:
+            self._wanted[pid] = self._wanted.get(pid, 0) | marks["NOT_PID"]
+        self._mark_wanted = marks["PID"]
+        self._target = layout.dtypes["target"]
         self.all_ended = False
         self.rows = self._mark()
 
     def _mark(self) -> Records:
-        """Mark the processes of --pid and their descendants; returns all processes.
+        """Mark the processes asked for and their descendants; returns all processes.
 
         Walks until a walk finds no more: a child born in between is either found by the next
-        walk or was added by the fork probe, as its parent was a target by then.
+        walk or was added by the fork probe, as its parent was marked by then.
         """
-        wanted = set(self._filters.pids)
-        known: set[int] = set()
+        wanted = set(self._wanted)
+        known: dict[int, int] = {}
         while True:
             rows = self._walk(wanted)
             targets = rows[np.isin(rows["local_pid"], list(wanted)) & (rows["local_pid"] > 0)]
@@ -43,18 +49,28 @@ class Processes:
                 raise TracerError(
                     f"no process has the PID {min(missing)}", "look it up: pgrep -a NAME"
                 )
-            pids = set(targets["pid"].tolist())
-            if self._filters.follow:
-                pids = _descendants(rows, pids)
-            if pids <= known:
-                for gone in known - set(rows["pid"].tolist()):
+            marks = self._marks_of(rows, targets)
+            if marks.items() <= known.items():
+                for gone in known.keys() - set(rows["pid"].tolist()):
                     # ended before it was put there
                     maps.delete(self._targets, np.array([gone], np.uint32))
                 return rows
-            for row in rows[np.isin(rows["pid"], list(pids - known))]:
-                pid, start = row["pid"].reshape(1).copy(), row["start"].reshape(1).copy()
-                maps.put(self._targets, pid, start)
-            known |= pids
+            entry = np.zeros(1, self._layout.dtypes["target"])
+            for row in rows[np.isin(rows["pid"], list(marks))]:
+                pid = row["pid"].reshape(1).copy()
+                if known.get(int(row["pid"])) != marks[int(row["pid"])]:
+                    entry["start"], entry["marks"] = row["start"], marks[int(row["pid"])]
+                    maps.put(self._targets, pid, entry)
+            known |= marks
+
+    def _marks_of(self, rows: Records, targets: Records) -> dict[int, int]:
+        """Marks by tgid, of the targets and, if they are to be followed, all below them."""
+        marks: dict[int, int] = {}
+        for row in targets:
+            pids = {int(row["pid"])}
+            for pid in _descendants(rows, pids) if self._filters.follow else pids:
+                marks[pid] = marks.get(pid, 0) | self._wanted[int(row["local_pid"])]
+        return marks
 
     def _walk(self, wanted: set[int]) -> Records:
         """Rows of all processes. A kernel may hide one from iterators, though /proc shows it."""
@@ -82,16 +98,12 @@ class Processes:
         row["comm"] = comm
         return row
 
-    def targets(self) -> NDArray[np.uint64]:
-        """The processes of --pid and below that still live, as `packed` has them."""
-        return self._kept("tt_targets")
-
     def _kept(self, name: str) -> NDArray[np.uint64]:
         """What a map of start times by tgid holds, as `packed` has processes."""
-        fd, start = self._object.map_fd(name), np.dtype([("start", np.uint32)])
+        fd, dtype = self._object.map_fd(name), self._value(name)
         found = []
         for pid in maps.keys(fd, np.dtype(np.uint32)):
-            value = maps.get(fd, pid.reshape(1).copy(), start)
+            value = maps.get(fd, pid.reshape(1).copy(), dtype)
             if value is not None:
                 found.append(int(pid) << 32 | int(value["start"][0]))
         return np.array(found, np.uint64)
@@ -102,17 +114,26 @@ class Processes:
         A PID that has come to another process since is that one's.
         """
         # what is kept first: a process that comes afterwards is in neither list
-        kept = {name: self._kept(name) for name in ("tt_tasks", "tt_targets")}
-        rows = self.rows = self._walk(set(self._filters.pids))
+        kept = {name: self._kept(name) for name in ("tt_tasks", "tt_targets", "tt_named")}
+        rows = self.rows = self._walk(set(self._wanted))
         for name, processes in kept.items():
             for gone in np.setdiff1d(processes, packed(rows)):
                 self._forget(name, int(gone))
         living = packed(rows[rows["ended"] == 0])
-        self.all_ended = not np.isin(kept["tt_targets"], living).any()
+        alive = np.intersect1d(kept["tt_targets"], living)
+        self.all_ended = not any(self._is_wanted(int(process)) for process in alive)
+
+    def _is_wanted(self, process: int) -> bool:
+        key = np.array([process >> 32], np.uint32)
+        found = maps.get(self._targets, key, self._layout.dtypes["target"])
+        return found is not None and bool(found["marks"][0] & self._mark_wanted)
+
+    def _value(self, name: str) -> np.dtype[np.void]:
+        return np.dtype([("start", np.uint32)]) if name == "tt_tasks" else self._target
 
     def _forget(self, name: str, process: int) -> None:
         fd, pid = self._object.map_fd(name), np.array([process >> 32], np.uint32)
-        found = maps.get(fd, pid, np.dtype([("start", np.uint32)]))
+        found = maps.get(fd, pid, self._value(name))
         if found is not None and int(found["start"][0]) == process & 0xFFFFFFFF:
             maps.delete(fd, pid)
 

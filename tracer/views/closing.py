@@ -64,4 +64,5 @@ def explain_nothing(tally: Tally, options: dict[str, str]) -> list[str]:
     return [
         f"nothing matched: {options.get(name, name)} removed {count} of {tally.seen}"
         for name, count in sorted(refused.items(), key=lambda item: -item[1])
+        if count
     ]

@@ -22,6 +22,7 @@ class Filters:
 
     pids: tuple[int, ...] = ()
     follow: bool = True
+    comms: tuple[str, ...] = ()  # patterns, wire/globs.py
     uids: frozenset[int] = frozenset()  # of the sockets
     ports: tuple[PortRange, ...] = ()
     lports: tuple[PortRange, ...] = ()
@@ -36,6 +37,11 @@ class Filters:
     exclude: Filters | None = None  # OR between its members: what one of them lets pass is left out
     program: str = ""  # what the last of `pids` was started as: `-- sh -c 'echo hi'`
     typed: tuple[tuple[str, str], ...] = ()  # (name, text) where the meaning alone says too little
+
+    @property
+    def asks_owners(self) -> bool:
+        """Whether who answers for a socket matters."""
+        return any(part.pids or part.comms for part in (self, self.excluded))
 
     @property
     def excluded(self) -> Filters:
@@ -55,6 +61,7 @@ class Filters:
         found = {
             "kind": ",".join(sorted(self.kinds)),
             "pid": ",".join(map(str, self.pids)),
+            "comm": ",".join(self.comms),
             "family": str(self.family or ""),
             "netns": ",".join(map(str, sorted(self.netns))),
             "uid": ",".join(map(str, sorted(self.uids))),

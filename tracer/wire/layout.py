@@ -39,6 +39,7 @@ OTHERS = {
     "stats": "tt_stats",
     "config": "tt_config",
     "portset": "tt_portset",
+    "globs": "tt_globs",
     "control": "tt_control",
     "count_key": "tt_count_key",
     "count_value": "tt_count_value",
@@ -51,6 +52,7 @@ OTHERS = {
     "listener": "tt_listener",
     "queue": "tt_queue",
     "addr_key": "tt_addr_key",
+    "target": "tt_target",
 }
 ENUMS = {
     "kind": ("tt_kind", "TT_KIND_"),
@@ -66,6 +68,7 @@ ENUMS = {
     "stage": ("tt_stage", "TT_STAGE_"),
     "answer": ("tt_answer", "TT_ANSWER_"),
     "filter": ("tt_filter", "TT_FILTER_"),
+    "mark": ("tt_mark", "TT_MARK_"),
     "slot": ("tt_slot", "TT_SLOT_"),
     "mib": ("tt_mib", "TT_MIB_"),
 }

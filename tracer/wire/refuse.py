@@ -11,7 +11,7 @@ from tracer.wire.filters import Filters, Network, PortRange, mapped
 from tracer.wire.layout import Layout, Records
 
 Mask = NDArray[np.bool_]
-# which records belong to the processes that the filter of this name asks for: PID
+# which records belong to the processes that the filter of this name asks for: PID, COMM
 Owned = Callable[[str, Filters, Records], Mask]
 Test = Callable[[], Mask]
 
@@ -43,6 +43,8 @@ def _tests(
         yield "KIND", lambda: np.isin(records["kind"], wanted_kinds)
     if filters.pids:
         yield "PID", lambda: owned("PID", filters, records)
+    if filters.comms:
+        yield "COMM", lambda: owned("COMM", filters, records)
     if filters.family:
         yield "FAMILY", lambda: records["family"] == filters.family
     if filters.netns:

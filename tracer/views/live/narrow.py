@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.attribution.owned import called, packed
 from tracer.flows.sockets import Owner
 from tracer.views.columns import Facts
 from tracer.views.text import escape
@@ -40,16 +41,12 @@ class Narrowing:
         """Which of these sockets or events are shown."""
 
         def owned(name: str, filters: Filters, found: Records) -> Mask:
+            if name == "COMM":
+                return called(filters.comms, facts.processes, found)
             keys = facts.processes.descendants(set(filters.pids), filters.follow)
-            return np.isin(_packed(found), np.array([p << 32 | s for p, s in keys], np.uint64))
+            return np.isin(packed(found), np.array([p << 32 | s for p, s in keys], np.uint64))
 
         mask, _ = refuse(self.filters, records, facts.layout, owned)
         if self.owner is not None:
             mask &= (records["pid"] == self.owner[0]) & (records["start"] == self.owner[1])
         return mask
-
-
-def _packed(records: Records) -> NDArray[np.uint64]:
-    found: NDArray[np.uint64] = records["pid"].astype(np.uint64) << np.uint64(32)
-    found |= records["start"]
-    return found
