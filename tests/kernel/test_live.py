@@ -94,7 +94,10 @@ def test_a_summary_stays_when_it_ends(
     assert "q quit" not in text
 
 
-@pytest.mark.parametrize(("size", "env"), [((79, 24), ""), ((80, 23), ""), ((80, 24), "TERM=dumb")])
+@pytest.mark.parametrize(
+    ("size", "env"),
+    [((79, 24), ""), ((80, 23), ""), ((80, 24), "TERM=dumb"), ((80, 24), "2>/dev/null")],
+)
 def test_a_terminal_that_cannot_show_it_gets_lines(
     tmp_path: Path, size: tuple[int, int], env: str
 ) -> None:

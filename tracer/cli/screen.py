@@ -6,7 +6,6 @@ import codecs
 import locale
 import os
 import shlex
-import sys
 from typing import Any
 
 import click
@@ -23,7 +22,8 @@ EVERY_S = 1.0
 
 def is_for_screen(given: dict[str, Any]) -> bool:
     """Whether there is a terminal that can show it, and nothing asks for lines."""
-    if given.get("program") or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on standard error
+    if given.get("program") or not all(os.isatty(fd) for fd in (0, 1, 2)):
         return False
     asks_for_lines = given.get("as_json") or given.get("form") != "table" or given.get("output")
     asks_for_lines = asks_for_lines or given.get("columns") or given.get("no_header")
