@@ -13,6 +13,7 @@ import select
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -54,40 +55,56 @@ class Snapshots:
 
     def _frames(self, source: SnapshotSource) -> Iterator[Frame]:
         limits, began = self.limits, time.monotonic_ns()
+        now = began
         looked = source.look(self.filters.netns)
         self._check_pids(looked)
         self.ready()
         yield Frame("HEAD", self._describe(source, began).to_bytes())
-        yield from self._pass(looked, began)
-        seconds = limits.interval or limits.seconds
-        marked, rounds = False, 0
-        while seconds and not limits.stop:
-            rounds += 1
-            due = began + round(rounds * seconds * 1e9)
-            end = began + round(limits.seconds * 1e9) if limits.seconds else None
-            self._wait(due if end is None else min(due, end))
+        yield from self._pass(looked, now)
+        while (limits.interval or limits.seconds) and not limits.stop:
+            self._wait(self._next(began, now))
             now = time.monotonic_ns()
-            yield from self._pass(source.look(self.filters.netns), now)
-            if limits.interval:
-                marked = True
+            looked = source.look(self.filters.netns)
+            yield from self._pass(looked, now)
+            if limits.interval or limits.interim:
+                limits.interim = False
                 yield Frame("MARK", np.array([now], np.int64))
-            if end is not None and now >= end:
-                limits.stop = limits.stop or "duration"
-            while began + round((rounds + 1) * seconds * 1e9) <= time.monotonic_ns():
-                rounds += 1  # one that was missed is not made up for
+            self._look_for_an_end(began, now, looked)
         for text in source.notices:
             self.notice(text)
-        yield self._last(time.monotonic_ns() if not marked else now)
+        last = {"mono_ns": now if now > began else looked.mono_ns, "ended_by": limits.stop}
+        yield Frame("LAST", json.dumps(last).encode())
+
+    def _next(self, began: int, now: int) -> int:
+        """When to look again; an interval that was missed is not made up for."""
+        moments = []
+        if self.limits.interval:
+            every = round(self.limits.interval * 1e9)
+            moments.append(now + every - (now - began) % every)
+        if self.limits.seconds:
+            moments.append(began + round(self.limits.seconds * 1e9))
+        return min(moments)
 
     def _wait(self, due_ns: int) -> None:
         """Sleep until then, or until a signal comes."""
         left = max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
         fds = [self.wake_fd] if self.wake_fd is not None else []
-        if not self.limits.stop and select.select(fds, [], [], left)[0] and fds:
+        if select.select(fds, [], [], left)[0] and fds:
             os.read(fds[0], 4096)
 
-    def _last(self, now_ns: int) -> Frame:
-        return Frame("LAST", json.dumps({"mono_ns": now_ns, "ended_by": self.limits.stop}).encode())
+    def _look_for_an_end(self, began: int, now: int, looked: Looked) -> None:
+        limits = self.limits
+        if limits.seconds and now >= began + round(limits.seconds * 1e9):
+            limits.stop = limits.stop or "duration"
+        living = set(looked.tasks["local_pid"][looked.tasks["ended"] == 0].tolist())
+        if self.filters.pids and not limits.stop and not self._alive(living):
+            limits.stop = "gone"
+            self.notice("the processes of --pid have ended")
+
+    def _alive(self, living: set[int]) -> set[int]:
+        # a kernel may hide one from iterators, though /proc shows it
+        hidden = set(self.filters.pids) - living
+        return living & set(self.filters.pids) | {pid for pid in hidden if _runs(pid)}
 
     def _pass(self, looked: Looked, now_ns: int) -> Iterator[Frame]:
         offset = time.time_ns() - time.monotonic_ns()
@@ -103,9 +120,7 @@ class Snapshots:
         return Frame("CGRP", json.dumps({str(key): path for key, path in found.items()}).encode())
 
     def _check_pids(self, looked: Looked) -> None:
-        missing = set(self.filters.pids) - set(looked.tasks["local_pid"].tolist())
-        # a kernel may hide one from iterators, though /proc shows it
-        gone = sorted(pid for pid in missing if not os.path.exists(f"/proc/{pid}"))
+        gone = sorted(set(self.filters.pids) - self._alive(set(looked.tasks["local_pid"].tolist())))
         if gone:
             raise TracerError(f"no process has the PID {gone[0]}", "look it up: pgrep -a NAME")
 
@@ -124,3 +139,12 @@ class Snapshots:
             attached={"connections": "iter"},
             netns=tuple(sorted(self.filters.netns)),
         )
+
+
+def _runs(pid: int) -> bool:
+    """Whether /proc shows it, and not as one that has ended and is not waited for."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return "\nState:\tZ" not in status

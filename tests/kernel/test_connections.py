@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ from tests.programs import ss
 from tests.programs.driver import Process, Program
 from tests.programs.places import ADDRESS, CALLED, PORT, SILENT, add_silent_host, link
 from tests.schemas import checked
+from tracer.session import Limits, Session, Settings
+from tracer.views.base import View
+from tracer.wire.filters import Filters
 
 pytestmark = pytest.mark.kernel
 
@@ -524,3 +529,62 @@ def test_bytes_that_the_machines_own_queue_refused_were_not_sent(
     assert (record["tx_bytes"], record["send_queue"]) == (0, 700 + 1009)
     (other,) = look("connections", "--open", "--netns", ns.name, "--lport", str(PORT))
     assert other["rx_bytes"] == 0
+
+
+def test_a_pid_that_ends_ends_the_looks_with_a_notice(
+    pair: tuple[Namespace, Program, Program],
+) -> None:
+    _, _, client = pair
+    with Tracer("connections", "--open", "-i", "100ms", "--pid", str(client.pid)) as tracer:
+        wait_until(tracer.so_far, "a block")
+        client.end()
+        assert tracer.process.wait(timeout=20) == 0
+        records = tracer.stop()
+    assert {r["pid"] for r in records} == {client.pid}
+    assert "the processes of --pid have ended" in tracer.stderr
+
+
+def test_a_look_between_two_can_be_asked_for(pair: tuple[Namespace, Program, Program]) -> None:
+    ns, _, _ = pair
+    with Tracer("connections", "--open", "--netns", ns.name, "-d", "1h") as tracer:
+        tracer.process.send_signal(signal.SIGQUIT)
+        wait_until(lambda: len(tracer.so_far()) == 2, "an interim block")
+        records = tracer.stop()
+    assert [r["total"] for r in records] == [False, False, True, True]
+    assert all(r["tx_per_s"] == 0 for r in records)
+
+
+class Looks(View):
+    """What a traced session is told by looks at what is open."""
+
+    def __init__(self) -> None:
+        self.rows: Any = None
+
+    def connections(self, rows: Any, now_ns: int) -> None:
+        self.rows = rows
+
+
+def test_beside_the_probes_a_look_knows_what_they_know(
+    pair: tuple[Namespace, Program, Program],
+) -> None:
+    ns, server, client = pair
+    show, limits, live = Looks(), Limits(), threading.Event()
+    settings = Settings(Filters(netns=frozenset({ns.inode})), connections=True)
+    session = Session(settings, show, ready=live.set, limits=limits)
+    thread = threading.Thread(target=session.run)
+    thread.start()
+    assert live.wait(20)
+    began = time.monotonic_ns()
+    client.do("connect", name="new", address=ADDRESS, port=PORT)
+    ended = time.monotonic_ns()
+    client.do("send", name="new", count=307)
+    limits.stop = "test"
+    thread.join(20)
+    rows = show.rows[show.rows["recv_queue"] == 307]
+    assert rows["pid"].tolist() == [server.pid], "nobody has accepted it: it is its listener's"
+    assert rows["listener_cookie"].all()
+    assert rows["state"].tolist() == [1]
+    (mine,) = show.rows[show.rows["tx_bytes"] == 307]
+    assert mine["pid"] == client.pid
+    established = int(mine["mono_ns"]) - int(mine["life_ns"])
+    assert began <= established <= ended, "though it has sent data since"

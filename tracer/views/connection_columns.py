@@ -11,11 +11,10 @@ from tracer.views import connection_record as record
 from tracer.views.columns import Facts
 from tracer.views.columns import Row as Socket
 from tracer.views.tables import Column
-from tracer.views.text import address, duration, endpoint, escape
+from tracer.views.text import address, duration, endpoint, escape, quantity
 
 SIGNS = {"active": ">", "passive": "<"}
 SHORT = {"ESTABLISHED": "ESTAB", "NEW_SYN_RECV": "SYN_RECV"}
-UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 @dataclass(frozen=True)
@@ -89,15 +88,6 @@ class Row:
         return (share, name) if share >= 0.005 else None
 
 
-def size(count: float) -> str:
-    """Bytes in three digits: 412, 38.0k, 8.13M."""
-    for limit, unit in UNITS:
-        if count >= limit * 0.9995:
-            value = count / limit
-            return (f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}") + unit
-    return f"{count:.0f}"
-
-
 def _limit_text(row: Row) -> str:
     found = row.limit()
     return f"{found[1]} {found[0]:.0%}" if found else "-"
@@ -108,7 +98,7 @@ def _us(value: float) -> str:
 
 
 def _bytes(title: str, name: str, spare: int = 0) -> Column[Row]:
-    return Column(title, partial(_member, name=name), size, spare=spare)
+    return Column(title, partial(_member, name=name), quantity, spare=spare)
 
 
 def _member(row: Row, name: str) -> Any:
@@ -133,8 +123,8 @@ COLUMNS: tuple[Column[Row], ...] = (
     _bytes("OUT", "tx_bytes", spare=2),
 )
 RATES: tuple[Column[Row], ...] = (
-    Column("IN/s", lambda row: row.rate("rx"), size),
-    Column("OUT/s", lambda row: row.rate("tx"), size),
+    Column("IN/s", lambda row: row.rate("rx"), quantity),
+    Column("OUT/s", lambda row: row.rate("tx"), quantity),
     Column("NEW", lambda row: row.is_new, lambda new: "new" if new else "-", words=True, spare=3),
 )
 MEASURES: tuple[Column[Row], ...] = (

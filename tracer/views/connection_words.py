@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from tracer.flows.owners import RECEIVED
 from tracer.views.columns import Facts
-from tracer.views.connection_columns import size
-from tracer.views.text import address, duration, endpoint, escape
+from tracer.views.text import address, duration, endpoint, escape, quantity
 from tracer.wire.layout import Records
 
 A_WHILE_NS = 1_000_000_000  # what waits for less is under way
@@ -49,9 +48,9 @@ def _unread(rows: Records, facts: Facts) -> str:
     deepest = mine[int(mine["recv_queue"].argmax())]
     since = int(mine["last_received_ns"].min())
     return (
-        f"{_owner(mine[0], facts)}: {size(int(mine['recv_queue'].sum()))} bytes unread for"
+        f"{_owner(mine[0], facts)}: {quantity(int(mine['recv_queue'].sum()))} bytes unread for"
         f" {duration(since)} or longer in {_connections(len(mine))}, most of all from"
-        f" {_peer(deepest)}: {size(int(deepest['recv_queue']))}"
+        f" {_peer(deepest)}: {quantity(int(deepest['recv_queue']))}"
     )
 
 
@@ -62,9 +61,9 @@ def _unacknowledged(rows: Records, facts: Facts) -> str:
         return ""
     deepest = unacked[int(unacked["send_queue"].argmax())]
     return (
-        f"{_connections(len(unacked))} with {size(int(unacked['send_queue'].sum()))} bytes that"
+        f"{_connections(len(unacked))} with {quantity(int(unacked['send_queue'].sum()))} bytes that"
         f" peers have not acknowledged, and nothing heard for {duration(A_WHILE_NS)} or longer;"
-        f" most of all {_peer(deepest)}: {size(int(deepest['send_queue']))}"
+        f" most of all {_peer(deepest)}: {quantity(int(deepest['send_queue']))}"
     )
 
 
