@@ -30,7 +30,7 @@ run: setup ## Trace; ARGS="--pid 1234" are passed on
 setup: .venv/.run $(OBJECT) ## Leave a working .venv/bin/tcptrace
 
 .PHONY: test
-test: .venv/.dev $(OBJECT) ## Run all tests (root: they trace this machine's kernel)
+test: .venv/.dev .venv/.peers $(OBJECT) ## Run all tests (root: they trace this machine's kernel)
 	@$(BIN)/pytest $(ARGS)
 
 .PHONY: test-kernels
@@ -53,6 +53,10 @@ format: .venv/.dev ## Bring all sources into form
 .PHONY: bench
 bench: .venv/.dev $(OBJECT) ## Measure the cost beside an untraced run; a quiet machine, minutes
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: .venv/.dev .venv/.peers $(OBJECT) ## Measure others' tools beside ours, in the same storm
+	@$(BIN)/python -m tests.bench.peers $(ARGS)
 
 .PHONY: readme
 readme: .venv/.dev $(OBJECT) ## Make README.md's output blocks from real runs
@@ -88,6 +92,10 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
 	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3
 
+# some 45 MB, in seconds; the bench says of one that is not there why
+PEER_PACKAGES := bpfcc-tools=/usr/sbin/tcpstates-bpfcc libbpf-tools=/usr/sbin/tcplife \
+	bpftrace=/usr/bin/bpftrace
+
 GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/depmod \
 	busybox-static=/usr/share/doc/busybox-static
 
@@ -104,6 +112,13 @@ GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/dep
 	$(call packages,$(DEV_PACKAGES))
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
+
+# one by one: where one cannot be had, the others are measured, and its row says so
+.venv/.peers: .venv/.dev
+	@for pair in $(PEER_PACKAGES); do [ -e "$${pair#*=}" ] || { echo "installing $${pair%%=*}"; \
+	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+	"$${pair%%=*}"; } >/dev/null 2>&1 || echo "$${pair%%=*} cannot be installed"; }; done
+	@$(BIN)/python -m tests.bench.peers.headers && touch $@ || true
 
 # virtme-ng in an environment of its own: what it brings is no business of the tracer's
 .venv/.guests: Makefile | .venv/.tools

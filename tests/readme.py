@@ -1,7 +1,8 @@
 """Make README.md's output blocks from real runs: `make readme`.
 
-A block stands between `<!-- output: NAME -->` and `<!-- end -->`; the bench's table, between
-`<!-- bench -->` and `<!-- end -->`, is the last one that `make bench` wrote.
+A block stands between `<!-- output: NAME -->` and `<!-- end -->`; the tables between
+`<!-- bench -->` or `<!-- peers -->` and `<!-- end -->` are the last ones that `make bench` and
+`make bench-peers` wrote.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from tests.programs.places import ADDRESS, server_in
 from tests.programs.screen import screen
 
 README = ROOT / "README.md"
-TABLE = ROOT / "tests" / "build" / "bench" / "table.md"
+BENCH = ROOT / "tests" / "build" / "bench"
+TABLES = {"bench": BENCH / "table.md", "peers": BENCH / "peers.md"}
 PORT = 8000
 
 
@@ -141,17 +143,14 @@ def _pretty(text: str) -> str:
     return done.stdout
 
 
-def fill(text: str, blocks: dict[str, str], table: str) -> str:
-    """The README with its blocks replaced."""
-    for name, block in blocks.items():
-        pattern = rf"<!-- output: {name} -->\n.*?<!-- end -->"
-        made = f"<!-- output: {name} -->\n```\n{block}```\n<!-- end -->"
-        before, *rest = re.split(pattern, text, flags=re.DOTALL)
+def fill(text: str, blocks: dict[str, str], tables: dict[str, str]) -> str:
+    """The README with its blocks, and the tables there are, replaced."""
+    made = {f"output: {name}": f"```\n{block}```\n" for name, block in blocks.items()}
+    made |= {name: f"{table.rstrip()}\n" for name, table in tables.items()}
+    for name, content in made.items():
+        before, *rest = re.split(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", text, flags=re.S)
         assert len(rest) == 1, f"README.md has no block {name}"
-        text = before + made + rest[0]
-    if table:
-        made = f"<!-- bench -->\n{table.rstrip()}\n<!-- end -->"
-        text = re.sub(r"<!-- bench -->\n.*?<!-- end -->", lambda _: made, text, flags=re.DOTALL)
+        text = before + content + rest[0]
     return text
 
 
@@ -160,9 +159,9 @@ def main() -> None:
     if len(sys.argv) == 3:
         {"serve": serve, "ask": ask}[sys.argv[1]](int(sys.argv[2]))
         return
-    table = TABLE.read_text() if TABLE.exists() else ""
-    table = re.sub(r"\A# [^\n]*\n\n", "", table)  # the section has its heading
-    README.write_text(fill(README.read_text(), outputs(), table))
+    heading = re.compile(r"\A# [^\n]*\n\n")  # the section has its own
+    tables = {n: heading.sub("", path.read_text()) for n, path in TABLES.items() if path.exists()}
+    README.write_text(fill(README.read_text(), outputs(), tables))
 
 
 if __name__ == "__main__":
