@@ -3,7 +3,7 @@
  * Connect, accept, close, as fast as it goes, on the loopback of the network
  * namespace it is started in:
  *
- *	storm SECONDS [PAUSE_US]
+ *	storm SECONDS [PAUSE_US [PORT]]
  *
  * One thread connects and closes, one accepts and closes. Prints how many
  * connections both ends were done with, and the seconds that took. With a
@@ -26,9 +26,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PORT = 1000, BACKLOG = 4096, MOST_AHEAD = 1024, ADDRESSES = 250 };
+enum { BACKLOG = 4096, MOST_AHEAD = 1024, ADDRESSES = 250 };
 
 static atomic_ulong accepted;
+static int port = 1000;
 
 static double now(void)
 {
@@ -42,7 +43,7 @@ static int listen_everywhere(void)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
-		.sin_port = htons(PORT),
+		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_ANY),
 	};
 	int one = 1;
@@ -52,7 +53,7 @@ static int listen_everywhere(void)
 		err(1, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, BACKLOG))
-		err(1, "port %d", PORT);
+		err(1, "port %d", port);
 	return fd;
 }
 
@@ -75,7 +76,7 @@ static void connect_once(unsigned long number)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
-		.sin_port = htons(PORT),
+		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + number % ADDRESSES),
 	};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -105,7 +106,9 @@ int main(int argc, char **argv)
 	double begin;
 
 	if (seconds <= 0)
-		errx(2, "usage: storm SECONDS [PAUSE_US]");
+		errx(2, "usage: storm SECONDS [PAUSE_US [PORT]]");
+	if (argc > 3)
+		port = atoi(argv[3]);
 	listener = listen_everywhere();
 	if (pthread_create(&server, NULL, serve, &listener))
 		errx(1, "no thread");

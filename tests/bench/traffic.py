@@ -11,6 +11,7 @@ from tests.bench import programs
 from tests.harness import Namespace, namespace
 
 FOREVER_S = 3600
+PORT = 1000
 
 # A round is to be limited by the machine alone, not by ports or by TIME_WAIT sockets kept.
 LIMITS = {
@@ -45,18 +46,18 @@ def roomy_namespace() -> Iterator[Namespace]:
         yield made
 
 
-def storm(where: Namespace, seconds: float) -> Storm:
+def storm(where: Namespace, seconds: float, port: int = PORT) -> Storm:
     """Connect, accept and close as fast as it goes for so many seconds."""
-    connections, took = where.run(str(programs.storm()), str(seconds)).split()
+    connections, took = where.run(str(programs.storm()), str(seconds), "0", str(port)).split()
     return Storm(int(connections), float(took))
 
 
 @contextmanager
-def trickle(pause_us: int) -> Iterator[tuple[Namespace, int]]:
+def trickle(pause_us: int, port: int = PORT) -> Iterator[tuple[Namespace, int]]:
     """Make a connection every so often while the block runs; where, and by which process."""
     program = str(programs.storm())
     with roomy_namespace() as where:
-        command = [*where.enter, program, str(FOREVER_S), str(pause_us)]
+        command = [*where.enter, program, str(FOREVER_S), str(pause_us), str(port)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             yield where, process.pid

@@ -20,7 +20,7 @@ from tests.harness import ROOT
 def starts(tools: list[Tool], effort: Effort) -> list[dict[str, float]]:
     """Turns of the tools that show events as they come; seconds by name."""
     shown = [tool for tool in tools if tool.shows]
-    with trickle(TRICKLE_PAUSE_US):
+    with trickle(TRICKLE_PAUSE_US, PORT):
         return [{tool.name: _first_event_s(tool) for tool in shown} for _ in range(effort.starts)]
 
 

@@ -52,11 +52,11 @@ def _round(tool: Tool | None, effort: Effort) -> Round:
     if tool is None:
         with roomy_namespace() as where:
             machine.settle()
-            return storm(where, effort.round_s).raw()
+            return storm(where, effort.round_s, PORT).raw()
     with Running(tool) as running:
         with roomy_namespace() as where:
             machine.settle()
-            made: Round = storm(where, effort.round_s).raw()
+            made: Round = storm(where, effort.round_s, PORT).raw()
             made["opened"] = _opened(where)
         running.drain()
         made["resident_mb"] = running.resident_mb()
@@ -114,7 +114,7 @@ def _kernel_round(tool: Tool, effort: Effort) -> Round:
         before = running.kernel_ns()
         statistics = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
         try:
-            result = storm(where, effort.round_s)
+            result = storm(where, effort.round_s, PORT)
         finally:
             os.close(statistics)
         took = running.kernel_ns() - before

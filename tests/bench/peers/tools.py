@@ -94,7 +94,7 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() else 0
 
 
-PORT = 1000  # storm.c's
+PORT = 997  # of this storm alone: others' tools see every namespace, and other benches
 _OURS = re.compile(
     r"^\S+ state +\S+:(?P<lport>\d+|\*) +(?:\S+:(?P<rport>\d+)|-) .*?\[(?P<pid>\d+)\]",
     re.MULTILINE,
