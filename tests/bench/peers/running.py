@@ -19,6 +19,7 @@ from tests.bench.peers.tools import Tool
 from tests.bench.traced import PATIENCE_S, RECORDING, SHARED_MEMORY
 from tests.harness import ROOT
 
+INTERRUPTS = 4
 LOOK_S, CALM_SHARE, DRAIN_PATIENCE_S = 0.1, 0.05, 10.0
 # classic tracepoints are found in tracefs: where it is not mounted, in a mount namespace of its own
 MOUNTS = """
@@ -152,10 +153,13 @@ class Running:
 
 
 def interrupt(process: subprocess.Popen[bytes], ends_within: Callable[[float], bool]) -> None:
-    """Send Ctrl-C until it is gone: a Python callback that C called loses one."""
-    for _ in range(PATIENCE_S):
+    """Send Ctrl-C, and again after long: a Python callback that C called loses one.
+
+    Not soon: some tools give up at the second what they still had to print.
+    """
+    for _ in range(INTERRUPTS):
         process.send_signal(signal.SIGINT)
-        if ends_within(1.0):
+        if ends_within(PATIENCE_S / INTERRUPTS):
             process.wait()
             return
     raise AssertionError(f"does not end: {process.args!r}")
