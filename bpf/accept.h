@@ -21,6 +21,15 @@ tt_inline void tt_describe_listener(struct tt_accept *event, const struct tt_lis
 		      &event->accept_queue_max);
 }
 
+/* How long it waited in the queue; 0: not known. */
+tt_inline tt_ns tt_waited(const struct tt_head *head, const struct tt_sock *sock)
+{
+	/* the child is queued some us before it is ESTABLISHED */
+	if (!sock || !sock->established_ns || head->mono_ns <= sock->established_ns)
+		return 0;
+	return head->mono_ns - sock->established_ns;
+}
+
 tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, tt_uid uid,
 			      const struct tt_sock *sock, const struct tt_listener *listener,
 			      enum tt_precision precision, struct tt_stats *stats)
@@ -36,9 +45,7 @@ tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, tt_uid uid,
 		event->established_ns = sock->established_ns;
 		event->handshake_us = sock->handshake_us;
 		event->state = sock->state;
-		/* the child is queued some us before it is ESTABLISHED */
-		if (sock->established_ns && head->mono_ns > sock->established_ns)
-			event->wait_ns = head->mono_ns - sock->established_ns;
+		event->wait_ns = tt_waited(head, sock);
 		if (listener)
 			tt_describe_listener(event, listener);
 	}
@@ -94,7 +101,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 			tt_read_tuple(&sk->__sk_common, &head, false);
 		}
 		if (tt_admit(stats, TT_KIND_ACCEPT, &head, uid, sock ? 1U << (sock->state & 15) : 0,
-			     marks) &&
+			     marks, tt_refuses_end(false, tt_waited(&head, sock))) &&
 		    CFG(stream))
 			tt_send_accept(ctx, &head, uid, sock, listener, precision, stats);
 	}
@@ -134,7 +141,8 @@ tt_inline int tt_accept_failed(void *ctx, const struct sock *sk, int error)
 	listener = MAP_GET(tt_listeners, &head->cookie);
 	if (listener)
 		tt_describe_listener(event, listener);
-	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << TT_LISTEN, marks) &&
+	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << TT_LISTEN, marks,
+		     tt_refuses_end(true, 0)) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_ACCEPT, &large, stats);
 	return 0;
@@ -185,8 +193,8 @@ tt_inline void tt_tell_taken(void *ctx, const struct sock *sk, const struct tt_s
 	event->state = sock->state;
 	if (listener)
 		tt_describe_listener(event, listener);
-	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << (sock->state & 15),
-		     sock->marks) &&
+	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << (sock->state & 15), sock->marks,
+		     tt_refuses_end(false, 0)) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_ACCEPT, large, stats);
 }

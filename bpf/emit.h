@@ -144,14 +144,37 @@ tt_inline enum tt_filter tt_refuses(const struct tt_head *head, tt_uid uid, __u3
 }
 
 /*
+ * What --failed and --slower refuse, of all that passes the rest. `took_ns`: 0 where it
+ * is not known, or there is nothing that takes time.
+ */
+tt_inline enum tt_filter tt_refuses_end(bool failed, tt_ns took_ns)
+{
+	if (CFG(failed) && !failed)
+		return TT_FILTER_FAILED;
+	if (CFG(slower_ns) && took_ns < CFG(slower_ns))
+		return TT_FILTER_SLOWER;
+	return TT_FILTER_NONE;
+}
+
+/* An attempt to connect, either side's, that came to nothing. */
+tt_inline bool tt_is_failure(int old, int new)
+{
+	return new == TT_CLOSE && (old == TT_SYN_SENT || old == TT_SYN_RECV);
+}
+
+/*
  * Count one event as seen, and as matched or refused; true if it is to be sent.
- * `kind` is a constant where this is inlined: it indexes the counters.
+ * `kind` is a constant where this is inlined: it indexes the counters. `end`: what
+ * tt_refuses_end() says of it.
  */
 tt_inline bool tt_admit(struct tt_stats *stats, const enum tt_kind kind, const struct tt_head *head,
-			tt_uid uid, __u32 states, tt_marks marks)
+			tt_uid uid, __u32 states, tt_marks marks, enum tt_filter end)
 {
 	enum tt_filter refused =
 		CFG(kinds) & 1U << kind ? tt_refuses(head, uid, states, marks) : TT_FILTER_KIND;
+
+	if (refused == TT_FILTER_NONE)
+		refused = end;
 
 	stats->seen[kind]++;
 	if (refused != TT_FILTER_NONE) {

@@ -145,6 +145,12 @@ tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, 
 	return true;
 }
 
+tt_inline enum tt_filter tt_refuses_handshake(const struct tt_handshake *event)
+{
+	return tt_refuses_end(event->outcome != TT_OUTCOME_OK,
+			      event->latency_from ? event->latency_ns : 0);
+}
+
 /* What this transition ends. */
 tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk,
 				 const struct tt_state *transition, struct tt_sock *sock,
@@ -169,7 +175,7 @@ tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk,
 	else
 		ended = tt_end_passive(sk, tp, new, sock, event);
 	if (!ended || !tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, event->uid,
-				1U << old | 1U << new, sock->marks))
+				1U << old | 1U << new, sock->marks, tt_refuses_handshake(event)))
 		return;
 	if (CFG(stream)) {
 		event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;

@@ -11,12 +11,14 @@
 
 /* Given at start, constant afterwards: a branch not taken is not even loaded. */
 struct tt_config {
+	tt_ns slower_ns;     /* what took less is left out; 0: nothing is */
 	__u32 kinds;	     /* bit per enum tt_kind: records wanted */
 	__u32 states;	     /* bit per enum tt_tcp_state, 0: any */
 	__u32 not_states;    /* likewise; what is `not_` is left out */
 	__u8 stream;	     /* send records */
 	__u8 count_by_owner; /* keep tt_counts */
 	__u8 keep_remains;   /* keep tt_timewaits */
+	__u8 failed;	     /* what went well is left out */
 	__u8 asks_owners;    /* any of the six that follow */
 	__u8 filter_pid;
 	__u8 filter_comm;

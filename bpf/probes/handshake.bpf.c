@@ -133,7 +133,8 @@ tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long e
 	event->new = TT_CLOSE;
 	event->error = error;
 	event->outcome = tt_outcome_of(error);
-	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << TT_CLOSE, marks) &&
+	if (tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << TT_CLOSE, marks,
+		     tt_refuses_handshake(event)) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &large, stats);
 }

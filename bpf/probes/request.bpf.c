@@ -191,7 +191,8 @@ int BPF_PROG(tt_timer_over, struct timer_list *timer)
 	stats = tt_get_stats(TT_SLOT_TIMER);
 	if (stats &&
 	    tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, event->uid,
-		     1U << TT_NEW_SYN_RECV | 1U << TT_CLOSE, due->marks) &&
+		     1U << TT_NEW_SYN_RECV | 1U << TT_CLOSE, due->marks,
+		     tt_refuses_end(true, event->latency_ns)) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &due->large, stats);
 	return 0;

@@ -105,7 +105,8 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
 		tt_tell_handshake(ctx, sk, event, sock, &bench->large, stats);
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
-		      1U << old | 1U << new | 1U << event->timewait, sock->marks))
+		      1U << old | 1U << new | 1U << event->timewait, sock->marks,
+		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), event->dwell_ns)))
 		return;
 	tt_count_seen(stats, old, new);
 	if (event->timewait)
@@ -138,10 +139,11 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV) &&
 	    (new == TT_ESTABLISHED || new == TT_CLOSE) &&
 	    tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << old | 1U << new,
-		     TT_MARK_WANTED))
+		     TT_MARK_WANTED, tt_refuses_end(new == TT_CLOSE, CFG(slower_ns))))
 		stats->lost_map[TT_KIND_HANDSHAKE]++;
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
-		      1U << old | 1U << new | 1U << event->timewait, TT_MARK_WANTED))
+		      1U << old | 1U << new | 1U << event->timewait, TT_MARK_WANTED,
+		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), CFG(slower_ns))))
 		return;
 	tt_count_seen(stats, old, new);
 	if (event->timewait)

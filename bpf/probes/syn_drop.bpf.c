@@ -226,7 +226,7 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 	bool admitted;
 
 	admitted = tt_admit(stats, TT_KIND_SYN_DROP, &event->head, event->uid, 1U << TT_LISTEN,
-			    listener ? tt_marks_of_listener(listener) : 0);
+			    listener ? tt_marks_of_listener(listener) : 0, tt_refuses_end(true, 0));
 	tt_count_drop(event, packets, moved, admitted);
 	queue = listener ? tt_find_queue(event->listener_cookie) : NULL;
 	if (queue && cause < TT_CAUSE_MAX)

@@ -97,7 +97,10 @@ def _converse(process: Process, address: str) -> None:
 
 
 def _be_cut_off(process: Process) -> None:
-    """A connection never accepted, reset with its listener: no accept, no LAST_ACK."""
+    """One refused, one never accepted, reset with its listener: no accept, no LAST_ACK."""
+    there = {"address": "::1", "port": PEAR_PORT}
+    assert process.attempt("connect", name="refused", **there)["errno"] == "ECONNREFUSED"
+    process.do("close", name="refused")
     process.do("bind", name="listener", address="::1", port=PEAR_PORT)
     process.do("listen", name="listener")
     process.do("connect", name="client", address="::1", port=PEAR_PORT)
@@ -156,6 +159,20 @@ def _port(port: int, *sides: str) -> Callable[[Record, Actors], bool]:
     return lambda record, actors: port in [record[side] for side in sides]
 
 
+def _has_failed(record: Record) -> bool:
+    if record["kind"] == "handshake":
+        return bool(record["outcome"] != "ok")
+    if record["kind"] == "accept":
+        return record["errno"] is not None
+    return record["old"] in ("SYN_SENT", "SYN_RECV") and record["new"] == "CLOSE"
+
+
+def _took(record: Record) -> float:
+    """What is known of how long it took."""
+    names = ("latency_us", "wait_us", "dwell_us", "dwell_at_least_us")
+    return max(record.get(name) or 0 for name in names)
+
+
 FILTERS = (
     Filter(
         "--pid",
@@ -208,6 +225,18 @@ FILTERS = (
         ),
         whose=(True, False, False),
     ),
+    Filter(
+        "--failed",
+        lambda _: ["--failed"],
+        lambda record, _: _has_failed(record),
+        whose=(False, False, True),
+    ),
+    Filter(
+        "--slower",
+        lambda _: ["--slower", "0.001us"],
+        lambda record, _: bool(_took(record)),
+        whose=(True, True, True),
+    ),
     Filter("-4", lambda _: ["-4"], lambda record, _: record["family"] == 4),
     Filter(
         "-6",
@@ -238,6 +267,13 @@ SUMS = ("handshakes", "accepts", "listeners", "drops")
 SUM_COMMANDS = tuple(command + how for how in ("", " -r") for command in SUMS)
 # what they sum up is of kinds that are theirs to choose
 USAGE_ERRORS = {(name, "--kind") for name in ("states", "states -r", *SUM_COMMANDS)}
+# listeners and drops have no end to ask for; single attempts are not summed up by --by
+USAGE_ERRORS |= {
+    (name + how, option)
+    for name in ("handshakes", "listeners", "drops")
+    for how in ("", " -r")
+    for option in ("--failed", "--slower")
+}
 CELLS = [(command, each) for command in COMMANDS for each in FILTERS]
 
 
@@ -288,6 +324,9 @@ OWN_FILTERS = {
 }
 
 
+OWN_FILTERS["accepts", "--failed"] = Filter(
+    "--failed", lambda _: ["--failed"], lambda r, _: _has_failed(r), whose=(False, False, False)
+)
 for each in ("accepts", "drops"):
     OWN_FILTERS[each, "--raddr"] = Filter(
         "--raddr",
@@ -535,7 +574,11 @@ def test_a_filter_leaves_in_a_sum_all_that_matches_and_nothing_else(
         assert done.returncode == 2
         assert each.name in done.stderr
         return
-    as_taken = {other: own_filter(other, each).given(actors) for other in SUMS}
+    as_taken = {
+        other: own_filter(other, each).given(actors)
+        for other in SUMS
+        if (other, each.name) not in USAGE_ERRORS
+    }
     documents = told.by(command, each.name, **as_taken)
     proofs = [d for d in documents if d["kind"] == "reconciliation"]
     rows = [d for d in documents if d["kind"] != "reconciliation"]
@@ -566,8 +609,8 @@ def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -
 
 
 def test_the_matrix_is_whole() -> None:
-    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 96
-    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 128
+    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 108
+    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 144
 
 
 EXCLUDED = [

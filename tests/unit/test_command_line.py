@@ -35,6 +35,8 @@ FILTERS: dict[str, list[str]] = {
     "--port": ["--port", "80,8000-8010"],
     "--lport": ["--lport=80"],
     "--rport": ["--rport", "443"],
+    "--failed": ["--failed"],
+    "--slower": ["--slower", "200ms"],
     "--comm": ["--comm", "nginx,work*"],
     "--uid": ["--uid", "0,12345"],
     "--laddr": ["--laddr", "10.0.0.0/8"],
@@ -48,7 +50,10 @@ FILTERS: dict[str, list[str]] = {
     "--kind": ["--kind", "accept"],
 }
 # what they sum up is of one kind
-REFUSED = {(name, "--kind") for name in FILTERED if name not in ("events", "record")}
+ENDS = ("--failed", "--slower")  # of what comes to an end
+REFUSED = {(name, "--kind") for name in FILTERED if name not in ("events", "record")} | {
+    (name, option) for name in ("listeners", "drops", "connections") for option in ENDS
+}
 
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {
@@ -161,6 +166,7 @@ def test_doctor_refuses_every_filter_by_its_name(run: Run, name: str) -> None:
 def test_the_table_of_filters_is_the_whole_of_them() -> None:
     @click.command()
     @options.filters
+    @options.ends
     @options.kind
     def command(**given: Any) -> None:
         """Take all filters and nothing else."""

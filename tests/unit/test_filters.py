@@ -27,6 +27,22 @@ def _address(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return np.frombuffer(mapped(ipaddress.ip_network(text))[0], np.uint8)
 
 
+ENDS = [
+    (Filters(failed=True), "state", {"old": 2, "new": 7}, {"old": 1, "new": 7}),
+    (Filters(failed=True), "state", {"old": 3, "new": 7}, {"old": 2, "new": 1}),
+    (Filters(failed=True), "handshake", {"outcome": 2}, {"outcome": 1}),
+    (Filters(failed=True), "accept", {"error": 24}, {"error": 0}),
+    (Filters(slower_ns=50), "state", {"dwell_ns": 50}, {"dwell_ns": 49}),
+    (Filters(slower_ns=50), "accept", {"wait_ns": 50}, {"wait_ns": 49}),
+    (
+        Filters(slower_ns=50),
+        "handshake",
+        {"latency_ns": 50, "latency_from": 1},
+        {"latency_ns": 50, "latency_from": 0},
+    ),
+]
+
+
 def _everybodys(name: str, filters: Filters, records: Records) -> Mask:
     return np.ones(len(records), np.bool_)
 
@@ -76,3 +92,20 @@ def test_port_sets_are_the_ports_of_their_ranges(ranges: list[tuple[int, int]]) 
     ports = {port for first, last in wanted for port in range(first, last + 1)}
     for port in range(65536):
         assert bool(int(bits[port >> 6]) >> (port & 63) & 1) == (port in ports)
+
+
+@pytest.mark.parametrize(("filters", "kind", "good", "bad"), ENDS)
+def test_what_failed_and_what_took_long_is_told_by_each_kind_s_own_fields(
+    wire: Layout, filters: Filters, kind: str, good: dict[str, int], bad: dict[str, int]
+) -> None:
+    records = np.zeros(2, wire.dtypes[kind])
+    for name in good:
+        records[name] = good[name], bad[name]
+    passed, _ = refuse(filters, records, wire, _everybodys)
+    assert passed.tolist() == [True, False]
+
+
+def test_every_dropped_syn_has_failed_and_took_no_time(wire: Layout) -> None:
+    records = np.zeros(3, wire.dtypes["syn_drop"])
+    assert refuse(Filters(failed=True), records, wire, _everybodys)[0].all()
+    assert not refuse(Filters(slower_ns=1), records, wire, _everybodys)[0].any()

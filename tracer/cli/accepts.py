@@ -14,6 +14,7 @@ KEYS = ("listener", "pid", "comm", "peer", "netns", "lport", "laddr", "cgroup", 
 
 @click.command(epilog=columns("accepts"))
 @options.filters
+@options.ends
 @options.by("listener,pid", *KEYS)
 @options.summary
 def accepts(**given: Any) -> None:
@@ -41,5 +42,6 @@ def accepts(**given: Any) -> None:
         command.notices,
         command.look,
         By.of(words, bits) if words else By(),
+        command.filters,
     )
     command.run(show)

@@ -15,6 +15,9 @@ KEYS = (
 )
 
 
+TYPED = ("netns", "state", "uid")  # of what was typed more is to be read than of what it means
+
+
 def read_filters(given: dict[str, Any]) -> Filters:
     """Filters from options. Errors: UsageError, TracerError for what does not exist."""
     if given.get("ipv4") and given.get("ipv6"):
@@ -23,12 +26,19 @@ def read_filters(given: dict[str, Any]) -> Filters:
     texts = {name: tuple(given.get(name, ())) for name in KEYS if name != "family"}
     return _read(
         texts | {"family": family},
+        slower=given.get("slower"),
         follow=given.get("follow", True),
+        failed=bool(given.get("failed")),
         exclude=_read_exclude(given),
     )
 
 
-def _read(texts: dict[str, tuple[str, ...]], before: str = "--", **others: Any) -> Filters:
+def _read(
+    texts: dict[str, tuple[str, ...]],
+    before: str = "--",
+    slower: str | None = None,
+    **others: Any,
+) -> Filters:
     """`before`: what stands before a key where it was given, for errors to name it."""
     found = {name: texts.get(name, ()) for name in KEYS}
 
@@ -46,7 +56,8 @@ def _read(texts: dict[str, tuple[str, ...]], before: str = "--", **others: Any) 
         states=values.states(found["state"]),
         netns=values.netns(found["netns"]),
         kinds=values.kinds(found["kind"]),
-        typed=tuple((name, ",".join(found[name])) for name in ("netns", "state", "uid")),
+        slower_ns=round(values.duration(slower, "--slower") * 1e9) if slower is not None else 0,
+        typed=(*((name, ",".join(found[name])) for name in TYPED), ("slower", slower or "")),
         **others,
     )
 

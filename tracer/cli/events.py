@@ -11,6 +11,7 @@ from tracer.cli import options
 
 @click.command()
 @options.filters
+@options.ends
 @options.kind
 @options.duration
 @options.count

@@ -17,12 +17,14 @@ KEYS = (
 
 @click.command(epilog=columns("handshakes"))
 @options.filters
+@options.ends
 @options.by("role,peer", *KEYS)
-@click.option("--slower", metavar="TIME", help="Single attempts that took this long or longer.")
-@click.option("--failed", is_flag=True, help="Single attempts that failed.")
 @options.summary
 def handshakes(**given: Any) -> None:
-    """Latency and outcome of every attempt to connect, active and passive, and pending ones."""
+    """Latency and outcome of every attempt to connect, active and passive, and pending ones.
+
+    With --failed or --slower, those attempts one by one.
+    """
     from tracer.cli import values
     from tracer.cli.setup import Command
     from tracer.errors import UsageError
@@ -36,8 +38,7 @@ def handshakes(**given: Any) -> None:
     words, bits = values.keys(given["by"], KEYS)
     words = words or ("peer",)
     by = By(("role", *(word for word in words if word != "role")), bits)
-    slower = given["slower"]
-    if slower is None and not given["failed"]:
+    if given["slower"] is None and not given["failed"]:
         show = HandshakesView(command.output, command.notices, command.look, by)
         command.run(show)
         return
@@ -48,9 +49,5 @@ def handshakes(**given: Any) -> None:
                 f"{which} shows single attempts, which --{name} says nothing about",
                 f"leave out --{name} or {which}",
             )
-    slower_ns = round(values.duration(slower, "--slower") * 1e9) if slower is not None else None
-    command.run(
-        AttemptsView(
-            command.output, command.notices, command.look, given["failed"], slower_ns, command.color
-        )
-    )
+    show_each = AttemptsView(command.output, command.notices, command.look, color=command.color)
+    command.run(show_each)

@@ -60,6 +60,14 @@ filters = _group(
         help="Leave out what this filter would let pass: port=22,443.",
     ),
 )
+ends = _group(
+    _option("--failed", is_flag=True, help="Attempts to connect and accepts that failed."),
+    _option(
+        "--slower",
+        metavar="TIME",
+        help="Handshakes, waits for accept(), states that took this long or longer.",
+    ),
+)
 kind = _option(
     "--kind",
     multiple=True,

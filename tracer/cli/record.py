@@ -12,6 +12,7 @@ from tracer.cli import options
 @click.command()
 @click.argument("file", metavar="FILE")
 @options.filters
+@options.ends
 @options.kind
 @options.duration
 @options.force

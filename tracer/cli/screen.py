@@ -27,7 +27,8 @@ def is_for_screen(given: dict[str, Any]) -> bool:
         return False
     asks_for_lines = given.get("as_json") or given.get("form") != "table" or given.get("output")
     asks_for_lines = asks_for_lines or given.get("columns") or given.get("no_header")
-    if asks_for_lines or given.get("count"):
+    asks_for_ends = given.get("failed") or given.get("slower")  # which sockets that are there lack
+    if asks_for_lines or asks_for_ends or given.get("count"):
         return False
     if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return False

@@ -17,6 +17,7 @@ KEYS = (
 
 @click.command(epilog=columns("states"))
 @options.filters
+@options.ends
 @options.by("pid", *KEYS)
 @click.option("--now", is_flag=True, help="Sockets alone, as they are now; ends at once.")
 @options.summary
@@ -34,7 +35,7 @@ def states(now: bool, **given: Any) -> None:
         from tracer.cli.looking import look, refuse_tracing
         from tracer.views.states_now import StatesNowView
 
-        refuse_tracing(given, "states --now", "duration", "interval")
+        refuse_tracing(given, "states --now", "duration", "interval", "failed", "slower")
         command = Command(given)
         look(command, StatesNowView(command.output, command.notices, command.look, by))
         return
@@ -45,5 +46,5 @@ def states(now: bool, **given: Any) -> None:
         snapshots=True,
         kinds=frozenset({"state", "accept"}),
     )
-    show = StatesView(command.output, command.notices, command.look, by)
+    show = StatesView(command.output, command.notices, command.look, by, command.filters)
     command.run(show)

@@ -46,6 +46,8 @@ def write_config(
     config["keep_remains"] = settings.snapshots
     config["tick_ns"] = tick_ns()
     config["asks_owners"] = filters.asks_owners
+    config["failed"] = filters.failed
+    config["slower_ns"] = filters.slower_ns
     config["follow"] = filters.follow
     config["keep_uid"] = settings.keep_uids
     config["family"] = filters.family

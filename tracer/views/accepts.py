@@ -21,7 +21,9 @@ from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part
 from tracer.views.text import duration
 from tracer.wire.batch import Batch
+from tracer.wire.filters import Filters
 from tracer.wire.layout import Records
+from tracer.wire.refuse import lasting
 
 BAR = 40  # characters of the longest bar
 WAITS = ("count", "sum", "min", "p50", "p90", "p99", "p999", "max")
@@ -42,8 +44,9 @@ class AcceptsView(SummaryView):
         notices: Notices,
         look: Look | None = None,
         by: By | None = None,
+        filters: Filters | None = None,
     ) -> None:
-        self._by = by or By()
+        self._by, self._filters = by or By(), filters or Filters()
         super().__init__(output, notices, look)
 
     def start(self) -> None:
@@ -72,11 +75,12 @@ class AcceptsView(SummaryView):
 
     def sockets(self, rows: Records) -> None:
         """Take who waits in the accept queues."""
-        self._queues.set_waiting(rows, self.facts.layout)
+        self._queues.set_waiting(lasting(rows, self._filters), self.facts.layout)
 
     def listeners(self, rows: Records) -> None:
         """Take what the listeners counted, from the session's begin."""
-        self._queues.set_counters(rows)
+        asks_ends = self._filters.failed or self._filters.slower_ns
+        self._queues.set_counters(rows[:0] if asks_ends else rows)
 
     def descriptors(self, found: dict[tuple[int, int], tuple[int, int]]) -> None:
         """Take how many descriptors those have open who could accept no more."""

@@ -22,7 +22,9 @@ from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part, Table
 from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
+from tracer.wire.filters import Filters
 from tracer.wire.layout import Records
+from tracer.wire.refuse import lasting
 
 SHOWN = ("ESTABLISHED", "SYN_SENT", "CLOSE_WAIT", "LISTEN", "TIME_WAIT")
 # whose oldest socket tells most: the first of these that a process has
@@ -90,9 +92,14 @@ class StatesView(SummaryView):
     counts_transitions = True
 
     def __init__(
-        self, output: Output, notices: Notices, look: Look | None = None, by: By | None = None
+        self,
+        output: Output,
+        notices: Notices,
+        look: Look | None = None,
+        by: By | None = None,
+        filters: Filters | None = None,
     ) -> None:
-        self._by = by
+        self._by, self._filters = by, filters or Filters()
         super().__init__(output, notices, look)
 
     def start(self) -> None:
@@ -119,7 +126,7 @@ class StatesView(SummaryView):
 
     def sockets(self, rows: Records) -> None:
         """Take the latest pass over the sockets."""
-        self._sockets = self._own(rows)
+        self._sockets = self._own(lasting(rows, self._filters))
 
     def _own(self, records: Records) -> Records:
         """With --by, records of whom it groups by instead of whose they are."""

@@ -34,6 +34,8 @@ class Filters:
     states: frozenset[int] = frozenset()
     netns: frozenset[int] = frozenset()
     kinds: frozenset[str] = frozenset()
+    failed: bool = False
+    slower_ns: int = 0  # took at least so long
     exclude: Filters | None = None  # OR between its members: what one of them lets pass is left out
     program: str = ""  # what the last of `pids` was started as: `-- sh -c 'echo hi'`
     typed: tuple[tuple[str, str], ...] = ()  # (name, text) where the meaning alone says too little
@@ -49,9 +51,9 @@ class Filters:
         return self.exclude or Filters()
 
     def of_sockets(self) -> Filters:
-        """What of it can be asked of sockets, which are of no kind."""
+        """What of it can be asked of sockets: they are of no kind, and have not ended."""
         exclude = self.exclude and replace(self.exclude, kinds=frozenset())
-        return replace(self, kinds=frozenset(), exclude=exclude)
+        return replace(self, kinds=frozenset(), failed=False, slower_ns=0, exclude=exclude)
 
     def values(self) -> dict[str, str]:
         """What is asked for, as typed, by the option's name, in the order of the kernel."""
@@ -80,6 +82,11 @@ class Filters:
         if self.program:
             others = ",".join(map(str, self.pids[:-1]))
             found["PID"] = f"--pid {others} {self.program}" if others else self.program
+        if self.failed:
+            found["FAILED"] = "--failed"
+        if self.slower_ns:
+            text = dict(self.typed).get("slower") or f"{self.slower_ns / 1e9:g}s"
+            found["SLOWER"] = f"--slower {text}"
         left_out = self.excluded.values()
         if left_out:
             words = [f"--exclude {name}={text}" for name, text in left_out.items()]

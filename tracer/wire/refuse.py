@@ -66,6 +66,50 @@ def _tests(
     if filters.raddrs:
         yield "RADDR", lambda: _in_networks(filters.raddrs, records["raddr"])
 
+    if filters.failed:
+        yield "FAILED", lambda: _failed(records, layout)
+    if filters.slower_ns:
+        yield "SLOWER", lambda: _took_ns(records) >= filters.slower_ns
+
+
+def _failed(records: Records, layout: Layout) -> Mask:
+    """What came to nothing, kind by kind."""
+    names, enums = records.dtype.names or (), layout.enums
+    if "outcome" in names:
+        ended: Mask = records["outcome"] != enums["outcome"]["OK"]
+    elif "cause" in names:
+        ended = np.ones(len(records), np.bool_)
+    elif "error" in names:
+        ended = records["error"] != 0
+    else:
+        states = enums["tcp_state"]
+        ended = np.isin(records["old"], [states["SYN_SENT"], states["SYN_RECV"]])
+        ended &= records["new"] == states["CLOSE"]
+    return ended
+
+
+def _took_ns(records: Records) -> NDArray[np.uint64]:
+    """What each took, as far as it is known: a handshake, a wait for accept(), a state."""
+    names = records.dtype.names or ()
+    none: NDArray[np.uint64] = np.zeros(len(records), np.uint64)
+    if "latency_ns" in names:
+        return np.where(records["latency_from"] > 0, records["latency_ns"], none)
+    for column in ("wait_ns", "dwell_ns"):
+        if column in names:
+            taken: NDArray[np.uint64] = records[column]
+            return taken
+    return none
+
+
+def lasting(sockets: Records, filters: Filters) -> Records:
+    """Sockets as --failed and --slower leave them to what sums up ends: by what they took so far.
+
+    None of them has failed.
+    """
+    if filters.failed:
+        return sockets[:0]
+    return sockets[sockets["age_ns"] >= filters.slower_ns]
+
 
 def _in_ports(ranges: tuple[PortRange, ...], *sides: NDArray[np.uint16]) -> Mask:
     allowed = np.zeros(65536, np.bool_)
