@@ -168,6 +168,8 @@ def _serve(told: int, say: int) -> None:
         made.close()
     os.waitpid(client, 0)
     _say(say, opened=opened, queued=queued, accepts=accepts, kernel=_counters())
+    # the namespace must last as long as the session: its number is given to another at once
+    _wait(told)
 
 
 def _wait_for(listener: socket.socket, count: int) -> None:
