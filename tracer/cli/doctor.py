@@ -59,16 +59,16 @@ def doctor(**given: Any) -> None:
 
 def _test(given: dict[str, Any], form: str, output: Output) -> None:
     """Print what came of the self-test. Errors: TracerError, where not all was told of."""
-    from tracer.cli import setup
+    from tracer.cli import means
     from tracer.selftest import shown, trial
     from tracer.session import Settings
 
     found = trial.run(
         Settings(
-            attach=setup.read_attach(given),
-            transport=setup.read_transport(given),
-            buffer_pages=setup.read_pages(given),
-            sockets=setup.read_sockets(given),
+            attach=means.read_attach(given),
+            transport=means.read_transport(given),
+            buffer_pages=means.read_pages(given),
+            sockets=means.read_sockets(given),
         )
     )
     output.write(shown.FORMS[form](found))

@@ -11,6 +11,7 @@ from typing import Any
 
 from tracer.cli import values
 from tracer.cli.asked import read_filters
+from tracer.cli.means import read_attach, read_pages, read_sockets, read_transport
 from tracer.cli.moments import moment
 from tracer.cli.program import Program
 from tracer.cli.signals import PassedSignals, Signals
@@ -23,11 +24,7 @@ from tracer.views.output import Notices, Output
 from tracer.wire.recording import Writer
 from tracer.wire.window import Moment, Window
 
-ATTACH = ("auto", "fexit", "raw", "tracepoint")
 FORMS = ("table", "json", "csv", "md")
-TRANSPORTS = ("auto", "perf", "ring")
-MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
-MOST_SOCKETS = 1 << 24
 # of no use with a recording: what is in it was decided when it was made
 LIVE_ONLY = (
     "duration",
@@ -80,14 +77,6 @@ def read_part(given: dict[str, Any]) -> tuple[Moment | None, Moment | None]:
     )
 
 
-def read_attach(given: dict[str, Any]) -> str:
-    """How to attach what can be attached in several ways. Errors: UsageError."""
-    how: str = given.get("attach") or "auto"
-    if how not in ATTACH:
-        raise UsageError(f"--attach {how!r} is not known", f"one of: {', '.join(ATTACH)}")
-    return how
-
-
 def read_color(given: dict[str, Any], output: Output) -> bool:
     """Whether to use colours. Errors: UsageError."""
     when = given.get("color", "auto")
@@ -96,32 +85,6 @@ def read_color(given: dict[str, Any], output: Output) -> bool:
     if when == "auto":
         return output.is_terminal and "NO_COLOR" not in os.environ
     return bool(when == "always")
-
-
-def read_transport(given: dict[str, Any]) -> str:
-    """How records come. Errors: UsageError."""
-    how: str = given.get("transport") or "auto"
-    if how not in TRANSPORTS:
-        raise UsageError(f"--transport {how!r} is not known", f"one of: {', '.join(TRANSPORTS)}")
-    return how
-
-
-def read_sockets(given: dict[str, Any]) -> int:
-    """How many sockets can be kept track of. Errors: UsageError."""
-    text = given.get("sockets")
-    return Settings.sockets if text is None else values.count(text, "--sockets", MOST_SOCKETS)
-
-
-def read_pages(given: dict[str, Any]) -> int:
-    """Pages of each buffer, 0: as many as there is room for. Errors: UsageError."""
-    text = given.get("buffer_pages")
-    if text is None:
-        return 0
-    pages = values.count(text, "--buffer-pages", MOST_PAGES)
-    if pages & (pages - 1):
-        near = 1 << pages.bit_length()
-        raise UsageError(f"--buffer-pages {pages} is no power of two", f"such as {near}")
-    return pages
 
 
 @dataclass
