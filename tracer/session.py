@@ -145,7 +145,8 @@ class Session:
         yield Frame("HOLD", source.holder_rows)
         if self.settings.reconcile:
             yield _kernel(source.netstat_before)
-            if self.settings.snapshots and not self.settings.sparing:
+            streams = self.settings.stream and not self.settings.sparing
+            if self.settings.snapshots and streams:
                 yield Frame("SOCK", source.sockets())  # what was counted before it began
         groups = _Groups(source)
         self._descriptors = _Descriptors()

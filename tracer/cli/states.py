@@ -45,6 +45,7 @@ def states(now: bool, **given: Any) -> None:
         count_by_owner=not streams,
         snapshots=True,
         kinds=frozenset({"state", "accept"}),
+        reconcile=True,
     )
     show = StatesView(command.output, command.notices, command.look, by, command.filters)
     command.run(show)

@@ -187,3 +187,16 @@ class TransitionTable:
 
 def _matrix(keys: Records) -> NDArray[np.int64]:
     return np.stack([keys[name].astype(np.int64) for name in KEYS], axis=1)
+
+
+def opens(table: TransitionTable, layout: Layout) -> dict[str, int]:
+    """What the transitions say of the kernel's counters of connections begun, of all owners."""
+    states = layout.enums["tcp_state"]
+    listen, closed = states["LISTEN"], states["CLOSE"]
+    found = {"PassiveOpens": 0, "ActiveOpens": 0}
+    for (old, new, _), spread in table.transitions().items():
+        if (old, new) == (listen, states["SYN_RECV"]):
+            found["PassiveOpens"] += spread.count
+        elif (old, new) == (closed, states["SYN_SENT"]):
+            found["ActiveOpens"] += spread.count
+    return found

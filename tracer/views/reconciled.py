@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tracer.flows.drops import Counters, Explained, minus, reconcile
@@ -10,16 +11,30 @@ from tracer.flows.drops import Counters, Explained, minus, reconcile
 class Witness:
     """The kernel's counters since the session's begin; None before they were read twice.
 
-    `beyond` says what is left over of a counter that tells of more than there are records of.
+    `beyond` says what is left over of a counter that tells of more than there are records of,
+    `short` of one that tells of less. `together`: of all namespaces at once, as one called 0, where
+    what is told does not say of which it is.
     """
 
-    def __init__(self, names: Sequence[str], beyond: Mapping[str, str] | None = None) -> None:
-        self._names, self._beyond = names, beyond or {}
+    def __init__(
+        self,
+        names: Sequence[str],
+        beyond: Mapping[str, str] | None = None,
+        short: Mapping[str, str] | None = None,
+        together: bool = False,
+    ) -> None:
+        self._names, self._beyond, self._short = names, beyond or {}, short or {}
+        self._together = together
         self._first: Counters | None = None
         self._now: Counters | None = None
 
     def take(self, counters: Counters) -> None:
         """Take a reading: the first stands for the begin."""
+        if self._together:
+            sums: Counter[str] = Counter()
+            for values in counters.values():
+                sums.update(values)
+            counters = {0: dict(sums)}
         if self._first is None:
             self._first = counters
         self._now = counters
@@ -37,7 +52,7 @@ class Witness:
         """
         if self._first is None or self._now is None:
             return []
-        lines = proof_lines(self.proof(told), self._names, self._beyond)
+        lines = proof_lines(self.proof(told), self._names, self._beyond, self._short)
         return lines + gone_lines(self._now, told, wanted)
 
 
@@ -45,6 +60,7 @@ def proof_lines(
     proof: list[Explained],
     names: Sequence[str] = ("ListenDrops",),
     beyond: Mapping[str, str] | None = None,
+    short: Mapping[str, str] | None = None,
 ) -> list[str]:
     """One line for all namespaces, and one for each in which something is left over.
 
@@ -63,9 +79,10 @@ def proof_lines(
     lines = [f"kernel, same span: {', '.join(pairs)}; left over {left}"]
     for one in proof:
         if one.unexplained:
-            what = (beyond or {}).get(one.counter, "") if one.unexplained > 0 else ""
+            what = ((beyond if one.unexplained > 0 else short) or {}).get(one.counter, "")
+            where = f"netns {one.netns}" if one.netns else "all network namespaces"
             lines.append(
-                f"netns {one.netns}: {one.counter} {one.kernel}, explained {one.explained}"
+                f"{where}: {one.counter} {one.kernel}, explained {one.explained}"
                 f"{': ' if what else ''}{what}"
             )
     return lines

@@ -240,7 +240,7 @@ _OTHERS: dict[str, Schema] = {
     "lost": _LOST,
     "reconciliation": {
         "ts": _SUMMARY["ts"],
-        "netns": _HEAD["netns"],
+        "netns": _count("inode of the network namespace; 0: of all that were looked at"),
         "counter": _text("by the kernel's name"),
         "kernel": _of("integer", "how far it moved in the span"),
         "explained": _of("integer", "by what was told"),

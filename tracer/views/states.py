@@ -9,12 +9,14 @@ import numpy as np
 
 from tracer.attribution.cgroups import container_of
 from tracer.errors import TracerError
+from tracer.flows.drops import Counters
 from tracer.flows.grouping import Numbers, owned
 from tracer.flows.ownership import Holding, holdings
-from tracer.flows.transitions import Spread, TransitionTable
+from tracer.flows.transitions import Spread, TransitionTable, opens
 from tracer.views.keys import By, columns
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
+from tracer.views.reconciled import Witness, proof_document
 from tracer.views.schema import STATES
 from tracer.views.scope import probes
 from tracer.views.spreads import percentiles, quantile
@@ -27,6 +29,13 @@ from tracer.wire.layout import Records
 from tracer.wire.refuse import lasting
 
 SHOWN = ("ESTABLISHED", "SYN_SENT", "CLOSE_WAIT", "LISTEN", "TIME_WAIT")
+OPENS = ("PassiveOpens", "ActiveOpens")
+# what may be told that the kernel's counters do not have
+GONE = "was in a network namespace that ended meanwhile"
+SHORT = {
+    "PassiveOpens": f"the rest {GONE}",
+    "ActiveOpens": f"the rest sent no SYN, as without a free port, or {GONE}",
+}
 # whose oldest socket tells most: the first of these that a process has
 TELLING = ("CLOSE_WAIT", "SYN_SENT", "LAST_ACK", "FIN_WAIT1", "CLOSING", "FIN_WAIT2", "ESTABLISHED")
 
@@ -114,6 +123,7 @@ class StatesView(SummaryView):
         self.whole = TransitionTable(self.facts.layout)
         self._before = TransitionTable(self.facts.layout)
         self._sockets: Records | None = None
+        self._witness = Witness(OPENS, short=SHORT, together=True)
 
     def gather(self, batch: Batch) -> None:
         """Count a batch."""
@@ -131,6 +141,10 @@ class StatesView(SummaryView):
     def _own(self, records: Records) -> Records:
         """With --by, records of whom it groups by instead of whose they are."""
         return self._numbers.own(records) if self._numbers else records
+
+    def kernel(self, counters: Counters) -> None:
+        """Take the witness's word."""
+        self._witness.take(counters)
 
     def turn(self) -> None:
         """The next interval counts from here."""
@@ -176,6 +190,16 @@ class StatesView(SummaryView):
         found = _by_count(self._counted(block).transitions())
         named = [(self._transition(key), spread) for key, spread in found]
         return [*parts, Table(TRANSITIONS, named, fits=False)] if named else parts
+
+    def proof(self, block: Block) -> tuple[list[str], list[Document]]:
+        """The kernel's account of the whole; none where filters leave out some of it."""
+        partial = block.outcome is None or set(self.options(block.outcome)) - {"NETNS"}
+        if partial or "state" not in self.head.kinds:
+            return [], []
+        told = {0: opens(self.whole, self.facts.layout)}
+        moment = self.facts.clock.iso(block.now_ns)
+        documents = [proof_document(one, moment) for one in self._witness.proof(told)]
+        return self._witness.lines(told, ()), documents
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each process."""
