@@ -15,6 +15,7 @@ from tracer.cli import options
 @options.kind
 @options.duration
 @options.count
+@options.delta
 @options.shown
 def events(**given: Any) -> None:
     """Show every event, a line each, in time order over all CPUs."""

@@ -121,7 +121,9 @@ tracing = _group(
     _option("--kernel-cost", is_flag=True, help="Measure and tell the programs' own time."),
     _option("--ready-file", metavar="PATH", help="Made once all is attached."),
 )
-numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (always so).")
+numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (the default).")
+names = _option("--names", is_flag=True, help="Names of addresses and ports, where they are known.")
+delta = _option("--delta", is_flag=True, help="Lines with the time since the one before.")
 
 # what every command that shows a session takes
 shown = _group(
@@ -137,6 +139,7 @@ shown = _group(
         until,
         keep,
         utc,
+        names,
         numeric,
         color,
     ),

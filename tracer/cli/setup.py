@@ -54,12 +54,16 @@ def read_form(given: dict[str, Any]) -> str:
 def read_look(given: dict[str, Any], form: str) -> Look:
     """How results are to look. Errors: UsageError."""
     limit, columns = given.get("limit"), given.get("columns")
+    if given.get("names") and given.get("numeric"):
+        raise UsageError("--names and --numeric contradict each other", "give one of them")
     return Look(
         form=form,
         limit=values.limit(limit) if limit is not None else None,
         sort=given.get("sort") or "",
         columns=values.columns(columns) if columns is not None else (),
         header=not given.get("no_header"),
+        names=bool(given.get("names")),
+        delta=bool(given.get("delta")),
     )
 
 

@@ -15,7 +15,7 @@ from tracer.flows.grouping import PLACE
 from tracer.flows.histogram import Histogram
 from tracer.views import keys as keys_of
 from tracer.views.columns import Facts
-from tracer.views.text import address, endpoint, escape
+from tracer.views.text import address, escape
 
 NOBODY: Owner = (0, 0)
 MAPPED = b"\0" * 10 + b"\xff\xff"  # before an IPv4 address
@@ -133,7 +133,7 @@ def gather(
     """Put rows together. `before` is what the queues had counted when the span began."""
     groups = counted.groups()
     told = _told(queues, before)
-    listeners = _listeners(groups, told, queues)
+    listeners = _listeners(groups, told, queues, facts)
     # queues that have something to tell and that nobody accepted from
     silent = sorted(set(told) - {group.listener for group in groups})
     label = keys_of.By(by.others).label(facts)
@@ -203,7 +203,7 @@ def _told(queues: Queues, before: dict[int, tuple[int, int]]) -> dict[Place, Que
 
 
 def _listeners(
-    groups: list[Accepts], told: dict[Place, Queue], queues: Queues
+    groups: list[Accepts], told: dict[Place, Queue], queues: Queues, facts: Facts
 ) -> dict[Place, Listener]:
     """Every listener that has a row. Those on the same address and port are numbered."""
     found: dict[Place, Listener] = {}
@@ -222,7 +222,7 @@ def _listeners(
         listener = found[place]
         twins.setdefault((listener.netns, listener.address, listener.port), []).append(listener)
     for (_, host, port), same in twins.items():
-        shown = endpoint("*" if host in ("0.0.0.0", "::") else host, port)
+        shown = facts.endpoint("*" if host in ("0.0.0.0", "::") else host, port)
         for i, listener in enumerate(same, 1):
             listener.name = f"{shown} ({i} of {len(same)})" if len(same) > 1 else shown
     return found
@@ -267,7 +267,7 @@ class _Grouping:
                 _, owner, comm, peer, row.others = key
                 row.process = facts.process(*owner) if by.pid else None
                 row.comm = row.process.comm if row.process else comm or None
-                row.peer = _peer(peer, by.peer_bits) if by.peer_bits and any(peer) else None
+                row.peer = _peer(peer, by.peer_bits, facts) if by.peer_bits and any(peer) else None
             found[key] = row
         return found
 
@@ -288,8 +288,8 @@ def process_name(process: Process | None) -> str:
     return f"{escape(process.comm)}[{process.pid or '-'}]" if process else "(unknown)"
 
 
-def _peer(packed: bytes, bits: tuple[int, int]) -> str:
+def _peer(packed: bytes, bits: tuple[int, int], facts: Facts) -> str:
     """An address, with the length of its prefix where it is not whole."""
     v4 = packed.startswith(MAPPED)
     length, whole = (bits[0], 32) if v4 else (bits[1], 128)
-    return address(packed) + (f"/{length}" if length < whole else "")
+    return f"{address(packed)}/{length}" if length < whole else facts.host(address(packed))

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from tracer.attribution.cgroups import container_of
+from tracer.attribution.names import Names, service
 from tracer.attribution.processes import Process, ProcessTable
 from tracer.flows.local_drops import LocalDrops
-from tracer.views.text import Clock, address
+from tracer.views.text import Clock, address, endpoint, escape
 from tracer.wire.layout import Layout, Records
 
 Row = Any  # a namedtuple with the fields of one kind's dtype
@@ -34,6 +35,7 @@ class Facts:
     initial_pids: bool = True
     drops: LocalDrops = field(default_factory=LocalDrops)
     holders: Records | None = None  # descriptors of listening sockets, as of the last look
+    names: Names | None = None  # with --names
 
     def __post_init__(self) -> None:
         names = self.layout.names
@@ -58,6 +60,17 @@ class Facts:
     def process(self, pid: int, start: int) -> Process | None:
         """The process, if it is known."""
         return self.processes.find(pid, start)
+
+    def host(self, text: str) -> str:
+        """An address, or with --names its name."""
+        if self.names is None or text == "*":
+            return text
+        return escape(self.names.host(text))
+
+    def endpoint(self, text: str, port: int | None) -> str:
+        """Address and port, or with --names their names."""
+        named = service(port) if self.names and port else None
+        return endpoint(self.host(text), named or port)
 
     def local_reason(self, row: Row) -> str | None:
         """Why a listener here dropped a packet of this attempt, if it was told that it did."""

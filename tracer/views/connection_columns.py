@@ -11,7 +11,7 @@ from tracer.views import connection_record as record
 from tracer.views.columns import Facts
 from tracer.views.columns import Row as Socket
 from tracer.views.tables import Column
-from tracer.views.text import address, duration, endpoint, escape, quantity
+from tracer.views.text import address, duration, escape, quantity
 
 SIGNS = {"active": ">", "passive": "<"}
 SHORT = {"ESTABLISHED": "ESTAB", "NEW_SYN_RECV": "SYN_RECV"}
@@ -51,7 +51,7 @@ class Row:
     def remote(self) -> str:
         """Who is there, and who began: `<` the peer did, `>` we did."""
         sign = SIGNS.get(record.role(self.socket, self.facts) or "", "-")
-        return f"{sign} {endpoint(address(self.socket.raddr), self.socket.rport)}"
+        return f"{sign} {self.facts.endpoint(address(self.socket.raddr), self.socket.rport)}"
 
     def age(self) -> int | None:
         """Of the connection, ns; a lower bound where `age_bound` says so."""

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from tracer.attribution.names import Names
 from tracer.flows.tally import Lost, Outcome
 from tracer.views import lines, markdown
 from tracer.views.base import View
@@ -14,9 +16,12 @@ from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import EVENTS, Facts, csv_header, document, rows
 from tracer.views.look import TABLES, Look
 from tracer.views.output import Notices, Output
+from tracer.views.tables import Column
 from tracer.views.text import escape
 from tracer.wire.batch import Batch
 from tracer.wire.head import Head
+
+PATIENCE_S = 0.05  # for names, a batch
 
 
 class EventView(View):
@@ -37,15 +42,19 @@ class EventView(View):
         self._output, self._notices, self._look = output, notices, look or Look()
         self._look.check(lines.COLUMNS, csv_header(list(EVENTS)))
         self._columns = self._look.choose(lines.COLUMNS) if self._look.form in TABLES else []
+        if self._look.delta:
+            self._columns = [self._with_delta(column) for column in self._columns]
         self._color = color
         self._form, self._count = self._look.form, count
         self._shown, self._enough = 0, enough
+        self._before_ns: int | None = None  # when the line before was
         self._facts: Facts
         self._options: dict[str, str] = {}
 
     def begin(self, facts: Facts, head: Head) -> None:
         """Say once what every line leaves out: date, zone, host, filters."""
         self._facts = facts
+        facts.names = Names() if self._look.names else None
         self._options = head.filters
         self._kinds = [kind for kind in EVENTS if kind in head.kinds]
         self._members = self._look.columns or csv_header(self._kinds)
@@ -66,6 +75,8 @@ class EventView(View):
         """Show one batch. A task record names a process from its own moment on."""
         if self._count is not None and self._shown >= self._count:
             return
+        if self._facts.names:
+            self._facts.names.allow(PATIENCE_S)
         found = {kind: rows(records, kind) for kind, records in batch.kinds.items()}
         shown = []
         for kind, i in batch.order():
@@ -89,6 +100,23 @@ class EventView(View):
         if self._form == "json":
             return _json(values)
         return self._csv(values)
+
+    def _with_delta(self, column: Column[lines.Event]) -> Column[lines.Event]:
+        if column.key != "time":
+            return column
+        return replace(
+            column, title="DELTA", name="TIME", value=lambda event: self._time(event.row.mono_ns)
+        )
+
+    def _time(self, mono_ns: int) -> str:
+        """The time of day; with --delta, since the line before, as tcpdump -ttt has it."""
+        if not self._look.delta:
+            return self._facts.clock.time(mono_ns)
+        since, self._before_ns = mono_ns - (self._before_ns or mono_ns), mono_ns
+        seconds, rest = divmod(abs(since), 10**9)
+        hours, minutes = seconds // 3600, seconds // 60 % 60
+        sign = "-" if since < 0 else ""
+        return f"{sign}{hours:02}:{minutes:02}:{seconds % 60:02}.{rest // 1000:06}"
 
     def _line(self, cells: Sequence[str]) -> str:
         if self._form == "md":
@@ -114,7 +142,7 @@ class EventView(View):
                 "of": one.of,
             }
             if self._form in TABLES:
-                time = self._facts.clock.time(one.mono_ns)
+                time = self._time(one.mono_ns)
                 shown.append(self._lost_line(time, f"{one.count} {one.of} records ({one.why})"))
             else:
                 shown.append(_json(values) if self._form == "json" else self._csv(values))

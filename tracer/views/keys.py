@@ -10,7 +10,7 @@ from tracer.attribution.processes import Process
 from tracer.flows.grouping import AT, Grouping, unmask_address
 from tracer.views.columns import Facts
 from tracer.views.tables import Column, Row
-from tracer.views.text import address, endpoint, escape
+from tracer.views.text import address, escape
 
 # what each word needs to be kept apart
 NEEDS = {
@@ -82,12 +82,12 @@ class By:
             if self.bits is not None:
                 return f"{host}/{min(self.bits, 128 if ':' in host else 32)}"
             port = place[AT["rport"]] if self.by_role else 0
-            return endpoint(host, port) if port else host
+            return facts.endpoint(host, port) if port else facts.host(host)
 
         makers: dict[str, Callable[[Place], object]] = {
             "peer": of_peer,
-            "raddr": lambda place: _host(place, "high", "low"),
-            "laddr": lambda place: _host(place, "local_high", "local_low"),
+            "raddr": lambda place: facts.host(_host(place, "high", "low")),
+            "laddr": lambda place: facts.host(_host(place, "local_high", "local_low")),
             "pid": lambda place: process.pid if (process := owner(place)) else None,
             "comm": lambda place: process.comm if (process := owner(place)) else None,
             "cgroup": group,

@@ -8,7 +8,7 @@ from errno import errorcode
 
 from tracer.views.columns import Facts, Row, owner_is
 from tracer.views.tables import Column
-from tracer.views.text import address, duration, endpoint, escape
+from tracer.views.text import address, duration, escape
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Event:
 
     def local(self) -> str:
         """Where it is here."""
-        return endpoint(address(self.row.laddr), self.row.lport)
+        return self.facts.endpoint(address(self.row.laddr), self.row.lport)
 
     def remote(self) -> str | None:
         """Where the other side is, if it has one."""
         row = self.row
-        return endpoint(address(row.raddr), row.rport) if _has_peer(row) else None
+        if not _has_peer(row):
+            return None
+        return self.facts.endpoint(address(row.raddr), row.rport)
 
 
 COLUMNS: tuple[Column[Event], ...] = (

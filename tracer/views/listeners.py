@@ -15,7 +15,7 @@ from tracer.views.reconciled import Witness, proof_document
 from tracer.views.scope import probes
 from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part
-from tracer.views.text import address, endpoint, escape
+from tracer.views.text import address, escape
 from tracer.wire.layout import Records
 
 ANY = (b"\0" * 16, b"\0" * 10 + b"\xff\xff" + b"\0" * 4)
@@ -161,7 +161,7 @@ class ListenersView(SummaryView):
 
     def _name(self, row: np.void) -> str:
         host = bytes(row["addr"])
-        return endpoint("*" if host in ANY else address(host), int(row["port"]))
+        return self.facts.endpoint("*" if host in ANY else address(host), int(row["port"]))
 
     def _owner(self, row: np.void) -> str | None:
         process = self.facts.process(int(row["pid"]), int(row["start"]))

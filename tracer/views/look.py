@@ -16,7 +16,7 @@ TABLES = ("table", "md")  # the forms made of columns with titles
 
 @dataclass(frozen=True)
 class Look:
-    """What --format, --limit, --sort, --columns and --no-header ask for.
+    """What --format, --limit, --sort, --columns, --no-header, --names and --delta ask for.
 
     `sort` is a column, its biggest first, `-` in front for its smallest; `limit` 0 is all rows,
     None all but on a terminal.
@@ -27,6 +27,8 @@ class Look:
     sort: str = ""
     columns: tuple[str, ...] = ()
     header: bool = True
+    names: bool = False
+    delta: bool = False
 
     def check(self, shown: Sequence[Column[Any]], members: Sequence[str]) -> None:
         """Refuse columns that there are not: of a table, or members of a record in CSV.
@@ -46,6 +48,16 @@ class Look:
                 _known(plain(name), titles, "--columns")
             else:
                 _known(name, members, "--columns")
+        for name, given in (("--names", self.names), ("--delta", self.delta)):
+            if given and self.form not in TABLES:
+                raise UsageError(
+                    f"{name} has no use with --format {self.form}: its records keep the numbers",
+                    f"leave {name} out",
+                )
+        if self.delta and self.columns and "time" not in map(plain, self.columns):
+            raise UsageError(
+                "--delta changes the column TIME, which --columns leaves out", "name it there too"
+            )
         if not self.header and self.form in ("json", "md"):
             what = "JSON has no header" if self.form == "json" else "Markdown has no table without"
             raise UsageError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tracer.attribution.names import Names
 from tracer.flows.tally import Outcome, Tally
 from tracer.views.base import View
 from tracer.views.closing import Proofs, closing, explain_lost, explain_nothing
@@ -21,6 +22,7 @@ from tracer.views.text import escape
 from tracer.wire.batch import Batch
 from tracer.wire.head import Head
 
+PATIENCE_S = (0.2, 2.0)  # for names, while tracing goes on, and when it has ended
 Document = dict[str, Any]
 
 
@@ -111,6 +113,7 @@ class SummaryView(View):
     def begin(self, facts: Facts, head: Head) -> None:
         """Start to gather."""
         self.facts, self.head = facts, head
+        facts.names = Names() if self.look.names else None
         self._began_ns = self._since_ns = head.started_ns
         self._proofs = Proofs()
         self._marks = 0
@@ -153,6 +156,8 @@ class SummaryView(View):
     # --- forms ----------------------------------------------------------------------
 
     def _show(self, block: Block) -> None:
+        if self.facts.names:
+            self.facts.names.allow(PATIENCE_S[block.total])
         proof_lines, proof_documents = self.proof(block)
         if self._form in TABLES:
             headed = "total  " if block.total and self._marks else ""

@@ -70,7 +70,7 @@ def address(packed: bytes) -> str:
 
 
 @lru_cache(maxsize=65536)
-def endpoint(host: str, port: int | None) -> str:
+def endpoint(host: str, port: int | str | None) -> str:
     """`10.0.0.1:80`, `[::1]:80`; `*` for a port not known yet."""
     shown = f"[{host}]" if ":" in host else host
     return f"{shown}:{port or '*'}"
