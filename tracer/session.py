@@ -26,6 +26,7 @@ from tracer.errors import TracerError
 from tracer.kernel.buffers import Chunk
 from tracer.kernel.followers import Followers
 from tracer.kernel.live import LiveSource, Settings
+from tracer.limits import Limits
 from tracer.player import Player
 from tracer.views.base import View
 from tracer.views.output import PipeClosed
@@ -48,22 +49,6 @@ LOOK_SHARE = 400  # of sparing sessions: 1/400 of a CPU for each kind of look,
 LOOK_S = 10.0  # but at least this often
 DESCRIPTORS_S = 1.0  # of one process, count its descriptors again after this long
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
-
-
-@dataclass
-class Limits:
-    """When to stop, and how often to close a block; signals set `stop` and `interim`.
-
-    `wanted` are subjects to attach, of those that Settings.later names, for as long as they stand
-    here; and looks at connections, which sparing sessions do without.
-    """
-
-    seconds: float | None = None
-    interval: float | None = None
-    most_bytes: int | None = None
-    stop: str = ""
-    interim: bool = False
-    wanted: frozenset[str] = frozenset()
 
 
 @dataclass

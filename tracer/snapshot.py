@@ -20,8 +20,8 @@ import numpy as np
 from tracer.attribution import cgroups
 from tracer.errors import TracerError
 from tracer.kernel.snapshot import Looked, SnapshotSource
+from tracer.limits import Limits
 from tracer.player import Player
-from tracer.session import Limits
 from tracer.views.base import View
 from tracer.wire.filters import Filters
 from tracer.wire.head import Head

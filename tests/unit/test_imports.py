@@ -19,8 +19,9 @@ ALLOWED = {
     "views": {"errors", "wire", "flows", "attribution", "views"},
     "kernel": {"errors", "wire", "probes", "kernel"},
     "player": {"errors", "wire", "flows", "attribution", "views"},
-    "session": {"errors", "wire", "flows", "attribution", "views", "kernel", "player"},
-    "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "session"},
+    "limits": set(),
+    "session": {"errors", "wire", "flows", "attribution", "views", "kernel", "player", "limits"},
+    "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "limits"},
     "selftest": {"errors", "wire", "probes", "flows", "views", "kernel", "session", "selftest"},
     "diagnosis": {"errors", "kernel", "probes", "views"},
 }

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracer.cli import values
 from tracer.cli.asked import read_filters
@@ -16,13 +16,17 @@ from tracer.cli.moments import moment
 from tracer.cli.program import Program
 from tracer.cli.signals import PassedSignals, Signals
 from tracer.errors import TracerError, UsageError
+from tracer.kernel.settings import Settings
+from tracer.limits import Limits
 from tracer.player import Player
-from tracer.session import Limits, Replay, Session, Settings
 from tracer.views.base import View
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.wire.recording import Writer
 from tracer.wire.window import Moment, Window
+
+if TYPE_CHECKING:
+    from tracer.session import Replay
 
 FORMS = ("table", "json", "csv", "md")
 # of no use with a recording: what is in it was decided when it was made
@@ -187,6 +191,8 @@ class Command:
 
     def replay(self, source: str, wake_fd: int = -1) -> Replay:
         """The recording, and what of it is asked for. Errors: UsageError."""
+        from tracer.session import Replay
+
         utc = bool(self.given.get("utc"))
         if source == "-" and sys.stdin.isatty():
             raise UsageError(
@@ -215,6 +221,8 @@ class Command:
         self.filters = replace(self.filters, pids=pids, program=program.describe())
 
     def _live(self, show: View) -> Player:
+        from tracer.session import Session
+
         given, program = self.given, self.program
         if program:
             self._fork_program(program)

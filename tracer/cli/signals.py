@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import FrameType
 
 from tracer.cli.program import Program
-from tracer.session import Limits
+from tracer.limits import Limits
 
 TWICE_S = 0.1  # timeout(1) sends its signal twice, to the process and to its group
 AGAIN_S = 3.0
