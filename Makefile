@@ -90,7 +90,8 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 	libbpf1=/usr/share/doc/libbpf1 python3-venv=/usr/share/doc/python3-venv \
 	linux-libc-dev=/usr/include/linux/bpf.h
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
-	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3
+	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3 \
+	python3-bpfcc=/usr/lib/python3/dist-packages/bcc/__init__.py
 
 # some 45 MB, in seconds; the bench says of one that is not there why
 PEER_PACKAGES := bpfcc-tools=/usr/sbin/tcpstates-bpfcc libbpf-tools=/usr/sbin/tcplife \

@@ -10,10 +10,44 @@
 
 #include "kernel.h"
 
+#ifdef TT_BCC
+#include "bcc.h"
+#else
 #define MAP_GET(map, key) bpf_map_lookup_elem(&(map), (key))
 #define MAP_PUT(map, key, value, flags) bpf_map_update_elem(&(map), (key), (value), (flags))
 #define MAP_DEL(map, key) bpf_map_delete_elem(&(map), (key))
+#define MAP_OF(kind, name, key_type, value_type, entries)                                          \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_##kind);                                                 \
+		__uint(max_entries, entries);                                                      \
+		__type(key, key_type);                                                             \
+		__type(value, value_type);                                                         \
+	} name SEC(".maps")
+#define MAP_WITH(kind, name, key_type, value_type, entries, flags)                                 \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_##kind);                                                 \
+		__uint(map_flags, flags);                                                          \
+		__uint(max_entries, entries);                                                      \
+		__type(key, key_type);                                                             \
+		__type(value, value_type);                                                         \
+	} name SEC(".maps")
+#define MAP_PERF(name)                                                                             \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);                                       \
+		__uint(key_size, sizeof(__u32));                                                   \
+		__uint(value_size, sizeof(__u32));                                                 \
+	} name SEC(".maps")
+#define BUFFER_PUT(ctx, buffer, record)                                                            \
+	bpf_perf_event_output(ctx, &(buffer), BPF_F_CURRENT_CPU, record, sizeof(*(record)))
+
+/* constant once loaded: a branch not taken is not even loaded */
+#define SETTING(type, name) const volatile type name = {}
+#define SETTINGS(type, name) SETTING(type, name)
 #define CFG(name) (tt_config.name)
+/* what user space changes while the programs run */
+#define CONTROL(type, name) type name = {}
+#define CONTROL_NOW(name) (*(volatile __u64 *)&tt_control.name)
+#define CONTROL_SET(name) (tt_control.name = 1)
 
 #define PROBE_BTF(tracepoint) SEC("tp_btf/" tracepoint)
 #define PROBE_RAW(tracepoint) SEC("raw_tp/" tracepoint)
@@ -27,8 +61,6 @@
 #define PROBE_TRACEPOINT(name) SEC("tracepoint/" name)
 #define PROBE_ITER(name) SEC("iter/" name)
 
-#define tt_inline static __always_inline
-
 /*
  * Read a field through a pointer the verifier trusts (`trusted`: a plain load)
  * or one that is only a number to it (a checked copy). `trusted` is constant
@@ -41,6 +73,9 @@
 		else                                                                               \
 			bpf_core_read(&(dst), sizeof(dst), &(ptr)->field);                         \
 	} while (0)
+#endif
+
+#define tt_inline static __always_inline
 
 /*
  * The task that runs, as a pointer whose fields are plain loads; NULL on older

@@ -27,7 +27,7 @@ struct tt_cookie_setup {
 	__u32 cpus;
 };
 
-const volatile struct tt_cookie_setup tt_cookie_setup = {};
+SETTING(struct tt_cookie_setup, tt_cookie_setup);
 
 enum tt_by_cookie {
 	TT_NOT_BY_COOKIE = 0,
@@ -39,12 +39,7 @@ enum tt_by_cookie {
  * By namespace (its cookie), the counter at the last look. One that is not there
  * is younger than the tracer, or had none yet when tracing began: it was 0.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u64);
-	__type(value, __u64);
-} tt_cookies_seen SEC(".maps");
+MAP_OF(LRU_PERCPU_HASH, tt_cookies_seen, __u64, __u64, 1024);
 
 tt_inline __u64 tt_read_cookies_received(const struct net *net, __u64 offset)
 {

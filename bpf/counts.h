@@ -81,7 +81,7 @@ tt_inline struct tt_tally *tt_find_tally(const union tt_key_words *key, enum tt_
 tt_inline bool tt_count_transition(struct tt_stats *stats, const struct tt_state *event,
 				   enum tt_slot slot)
 {
-	__u32 turn = *(volatile __u64 *)&tt_control.turn & 1;
+	__u32 turn = CONTROL_NOW(turn) & 1;
 	union tt_key_words key = {};
 	struct tt_count_value first = {};
 	struct tt_count_value *value;

@@ -16,7 +16,7 @@ tt_inline struct tt_stats *tt_get_stats(enum tt_slot slot)
 
 tt_inline bool tt_is_live(void)
 {
-	return *(volatile __u64 *)&tt_control.live;
+	return CONTROL_NOW(live);
 }
 
 tt_inline bool tt_in_ports(const volatile struct tt_portset *set, __u16 port)

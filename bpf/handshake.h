@@ -83,7 +83,7 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, i
 	event->outcome = tt_outcome_of(error);
 	sock->told_error = error;
 	if (!tt_control.told_errors)
-		tt_control.told_errors = 1;
+		CONTROL_SET(told_errors);
 	return true;
 }
 

@@ -25,12 +25,7 @@ struct tt_hearers {
 };
 
 /* The least recently used makes room: an entry outlives its listeners. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct tt_hearers_key);
-	__type(value, struct tt_hearers);
-} tt_hearers SEC(".maps");
+MAP_OF(LRU_HASH, tt_hearers, struct tt_hearers_key, struct tt_hearers, 16384);
 
 tt_inline void tt_hearers_key(const struct tt_head *head, struct tt_hearers_key *key)
 {

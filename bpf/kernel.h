@@ -7,6 +7,7 @@
 #ifndef TT_KERNEL_H
 #define TT_KERNEL_H
 
+#ifndef TT_BCC
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -386,6 +387,7 @@ struct trace_event_raw_kfree_skb {
 };
 
 #pragma clang attribute pop
+#endif /* under BCC: all of the kernel's own */
 
 #define SKB_DST_NOREF 1UL   /* include/linux/skbuff.h */
 #define IORING_OP_ACCEPT 13 /* include/uapi/linux/io_uring.h */

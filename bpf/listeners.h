@@ -13,7 +13,7 @@
  */
 tt_inline void tt_raise(__u64 *peaks, tt_count depth)
 {
-	__u64 look = *(volatile __u64 *)&tt_control.look;
+	__u64 look = CONTROL_NOW(look);
 	__u64 *peak = &peaks[look & (TT_TURNS - 1)];
 	__u64 raised = look << 32 | depth;
 	__u64 before = *peak;

@@ -81,14 +81,14 @@ struct tt_portset {
 	__u64 bits[1024];
 };
 
-const volatile struct tt_config tt_config = {};
-const volatile struct tt_globs tt_globs = {};
-const volatile struct tt_portset tt_ports = {};
-const volatile struct tt_portset tt_lports = {};
-const volatile struct tt_portset tt_rports = {};
-const volatile struct tt_portset tt_not_ports = {};
-const volatile struct tt_portset tt_not_lports = {};
-const volatile struct tt_portset tt_not_rports = {};
+SETTINGS(struct tt_config, tt_config);
+SETTING(struct tt_globs, tt_globs);
+SETTING(struct tt_portset, tt_ports);
+SETTING(struct tt_portset, tt_lports);
+SETTING(struct tt_portset, tt_rports);
+SETTING(struct tt_portset, tt_not_ports);
+SETTING(struct tt_portset, tt_not_lports);
+SETTING(struct tt_portset, tt_not_rports);
 
 /* Set by user space when the seed is complete; nothing is counted or sent before. */
 struct tt_control {
@@ -106,20 +106,13 @@ struct tt_control {
 	__u32 pidns_level;	/* and its depth: the task iterator, run by it, finds both */
 };
 
-struct tt_control tt_control = {};
+CONTROL(struct tt_control, tt_control);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-} tt_small SEC(".maps");
+MAP_PERF(tt_small);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-} tt_large SEC(".maps");
+MAP_PERF(tt_large);
 
+#ifndef TT_BCC
 /*
  * The other road, since v5.8: a ring buffer for each CPU, so that none waits for
  * another's lock. User space makes them and puts them here.
@@ -142,13 +135,9 @@ struct {
 	__type(key, __u32);
 	__array(values, struct tt_ring);
 } tt_large_rings SEC(".maps");
+#endif
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TT_SLOT_MAX);
-	__type(key, __u32);
-	__type(value, struct tt_stats);
-} tt_stats SEC(".maps");
+MAP_OF(PERCPU_ARRAY, tt_stats, __u32, struct tt_stats, TT_SLOT_MAX);
 
 /*
  * The transition that the first of the two state programs took up last on this
@@ -161,12 +150,7 @@ struct tt_turn {
 	__u64 destroyed; /* the socket that tt_destroy forgot last */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tt_turn);
-} tt_turns SEC(".maps");
+MAP_OF(PERCPU_ARRAY, tt_turns, __u32, struct tt_turn, 1);
 
 /*
  * Where records are made: a program's stack has no room for them, and the
@@ -178,20 +162,10 @@ struct tt_bench {
 	struct tt_large large;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TT_SLOT_MAX);
-	__type(key, __u32);
-	__type(value, struct tt_bench);
-} tt_benches SEC(".maps");
+MAP_OF(PERCPU_ARRAY, tt_benches, __u32, struct tt_bench, TT_SLOT_MAX);
 
 /* Likewise a task record: it is made in process context alone, so never inside another. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tt_large);
-} tt_task_scratch SEC(".maps");
+MAP_OF(PERCPU_ARRAY, tt_task_scratch, __u32, struct tt_large, 1);
 
 /*
  * Transitions by owner and dwell, counted in two turns: while one is filled,
@@ -209,20 +183,9 @@ struct tt_tally {
 	__u64 reserved[2]; /* a cache line */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, TT_TALLIES);
-	__type(key, __u32);
-	__type(value, struct tt_tally);
-} tt_tallies SEC(".maps");
+MAP_WITH(ARRAY, tt_tallies, __u32, struct tt_tally, TT_TALLIES, BPF_F_MMAPABLE);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct tt_count_key);
-	__type(value, struct tt_count_value);
-} tt_counts SEC(".maps");
+MAP_OF(PERCPU_HASH, tt_counts, struct tt_count_key, struct tt_count_value, 16384);
 
 /* Who will answer for a socket. */
 struct tt_owner {
@@ -259,20 +222,9 @@ struct tt_sock {
 #define TT_SOCK_LEFT 24	  /* the same, and nobody has closed it yet */
 
 /* In user space's reach as memory, not by a system call a socket. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 65536);
-	__type(key, __u32);
-	__type(value, struct tt_sock);
-} tt_places SEC(".maps");
+MAP_WITH(ARRAY, tt_places, __u32, struct tt_sock, 65536, BPF_F_MMAPABLE);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
-	__type(key, tt_cookie);
-	__type(value, struct tt_sock);
-} tt_socks SEC(".maps");
+MAP_OF(HASH, tt_socks, tt_cookie, struct tt_sock, 131072);
 
 /* Listeners, while they listen: what a record says of one after the fact. */
 struct tt_listener {
@@ -289,12 +241,7 @@ struct tt_listener {
 	__u32 reserved;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, tt_cookie);
-	__type(value, struct tt_listener);
-} tt_listeners SEC(".maps");
+MAP_OF(HASH, tt_listeners, tt_cookie, struct tt_listener, 16384);
 
 /*
  * What happened in its queues, with listen_stats alone. Apart from what is above:
@@ -320,20 +267,10 @@ struct tt_queue {
 	tt_count somaxconn; /* of its namespace, when it was opened; 0: before tracing */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, tt_cookie);
-	__type(value, struct tt_queue);
-} tt_queues SEC(".maps");
+MAP_OF(HASH, tt_queues, tt_cookie, struct tt_queue, 16384);
 
 /* Where an entry is made: in process context alone. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tt_queue);
-} tt_new_queue SEC(".maps");
+MAP_OF(PERCPU_ARRAY, tt_new_queue, __u32, struct tt_queue, 1);
 
 /* Seeded listeners by port: whose queue an older child is in. Several: nobody knows. */
 struct tt_port_key {
@@ -341,12 +278,7 @@ struct tt_port_key {
 	__u32 port;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct tt_port_key);
-	__type(value, tt_cookie);
-} tt_ports_heard SEC(".maps");
+MAP_OF(HASH, tt_ports_heard, struct tt_port_key, tt_cookie, 16384);
 
 /*
  * Who left a mini-socket in TIME_WAIT behind. There is no hook at its end, so
@@ -363,12 +295,7 @@ struct tt_remains {
 	tt_marks marks;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TT_REMAINS);
-	__type(key, __u32);
-	__type(value, struct tt_remains);
-} tt_timewaits SEC(".maps");
+MAP_OF(ARRAY, tt_timewaits, __u32, struct tt_remains, TT_REMAINS);
 
 /*
  * When the first SYN-ACK of a handshake went out, us, once a second has gone:
@@ -383,20 +310,10 @@ struct tt_synack_key {
 	tt_netns netns;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct tt_synack_key);
-	__type(value, __u64);
-} tt_synacks SEC(".maps");
+MAP_OF(LRU_HASH, tt_synacks, struct tt_synack_key, __u64, 16384);
 
 /* Processes told of: tgid -> start. A task record is sent once for each. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, tt_pid);
-	__type(value, tt_ticks);
-} tt_tasks SEC(".maps");
+MAP_OF(HASH, tt_tasks, tt_pid, tt_ticks, 32768);
 
 /* What a namespace, a uid or a network is asked for as: values of the maps below. */
 enum tt_asked {
@@ -414,46 +331,20 @@ struct tt_target {
 };
 
 /* The processes of --pid and their descendants, by tgid. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, tt_pid);
-	__type(value, struct tt_target);
-} tt_targets SEC(".maps");
+MAP_OF(HASH, tt_targets, tt_pid, struct tt_target, 32768);
 
 /* Those with a name that is asked for, or that had one, by tgid. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, tt_pid);
-	__type(value, struct tt_target);
-} tt_named SEC(".maps");
+MAP_OF(HASH, tt_named, tt_pid, struct tt_target, 32768);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, tt_netns);
-	__type(value, __u8);
-} tt_netns_set SEC(".maps");
+MAP_OF(HASH, tt_netns_set, tt_netns, __u8, 1024);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, tt_uid);
-	__type(value, __u8);
-} tt_uids SEC(".maps");
+MAP_OF(HASH, tt_uids, tt_uid, __u8, 1024);
 
 struct tt_addr_key {
 	__u32 prefixlen;
 	tt_addr addr;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 4096);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct tt_addr_key);
-	__type(value, __u8);
-} tt_addrs SEC(".maps");
+MAP_WITH(LPM_TRIE, tt_addrs, struct tt_addr_key, __u8, 4096, BPF_F_NO_PREALLOC);
 
 #endif

@@ -24,7 +24,7 @@ struct tt_syn_setup {
 	__u32 reserved;
 };
 
-const volatile struct tt_syn_setup tt_syn_setup = {};
+SETTING(struct tt_syn_setup, tt_syn_setup);
 
 struct tt_mibs {
 	__u64 at[TT_MIB_MAX];
@@ -35,12 +35,7 @@ struct tt_mibs {
 };
 
 /* By namespace (its cookie, which is never used again), the values at the last look. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u64);
-	__type(value, struct tt_mibs);
-} tt_mibs SEC(".maps");
+MAP_OF(LRU_PERCPU_HASH, tt_mibs, __u64, struct tt_mibs, 1024);
 
 /* What a CPU keeps for itself. */
 struct tt_here {
@@ -49,12 +44,7 @@ struct tt_here {
 	__u64 tokens; /* records that may be sent */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tt_here);
-} tt_here SEC(".maps");
+MAP_OF(PERCPU_ARRAY, tt_here, __u32, struct tt_here, 1);
 
 /* A pointer of the verifier's as a plain number: read back from the stack. */
 tt_inline __u64 tt_as_number(const void *pointer)

@@ -37,6 +37,7 @@ tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
 {
 	__u32 zero = 0;
 	struct tt_large *large = MAP_GET(tt_task_scratch, &zero);
+	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct tt_task *record;
 
 	if (!large)
@@ -52,11 +53,11 @@ tt_inline bool tt_send_task(void *ctx, struct tt_stats *stats, tt_mono_ns now,
 	record->head.owner_is = TT_OWNER_PROCESS;
 	record->event = event;
 	record->local_pid = tt_read_local_pid(task);
-	record->local_ppid = tt_read_local_pid(BPF_CORE_READ(task, group_leader, real_parent));
+	record->local_ppid = tt_read_local_pid(BPF_CORE_READ(leader, real_parent));
 	if (comm)
 		bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), comm);
 	else
-		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
+		bpf_core_read(&record->comm, sizeof(record->comm), &leader->comm);
 	stats->seen[TT_KIND_TASK]++;
 	stats->matched[TT_KIND_TASK]++;
 	if (!tt_put(ctx, tt_large, large))

@@ -5,6 +5,9 @@
 
 #include "maps.h"
 
+#ifdef TT_BCC /* which has no arrays of maps that are filled later */
+#define tt_put(ctx, buffer, record) BUFFER_PUT(ctx, buffer, record)
+#else
 /* Wakes whoever waits, once: with the record that fills the ring's first half. */
 tt_inline __u64 tt_ring_flags(void *ring, __u64 size)
 {
@@ -28,8 +31,8 @@ tt_inline long tt_put_in_ring(void *rings, void *record, __u64 size)
 /* Put a record into this CPU's buffer, `tt_small` or `tt_large`; 0 if there was room. */
 #define tt_put(ctx, buffer, record)                                                                \
 	(CFG(ring) ? tt_put_in_ring(&buffer##_rings, record, sizeof(*(record)))                    \
-		   : bpf_perf_event_output(ctx, &(buffer), BPF_F_CURRENT_CPU, record,              \
-					   sizeof(*(record))))
+		   : BUFFER_PUT(ctx, buffer, record))
+#endif
 
 /* Send a record; what the buffer refuses is counted here, where it is known at once. */
 #define tt_send(ctx, buffer, kind, record, stats)                                                  \

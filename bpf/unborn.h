@@ -19,12 +19,7 @@ struct tt_unborn {
 	__u64 live; /* its LISTEN->SYN_RECV is to be told of */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct tt_unborn);
-} tt_unborns SEC(".maps");
+MAP_OF(HASH, tt_unborns, __u64, struct tt_unborn, 16384);
 
 /* Whether this transition is the birth of a child whose cookie is another's. */
 tt_inline bool tt_is_unborn(const struct sock *sk, int old, int new)

@@ -146,7 +146,7 @@ tt_inline int tt_connect_returned(void *ctx, long returned)
 
 	if (!task || !tt_is_live())
 		return 0;
-	if (!error && *(volatile __u64 *)&tt_control.told_errors)
+	if (!error && CONTROL_NOW(told_errors))
 		tt_forget_error(task);
 	else if (tt_is_connect_end(error))
 		tt_tell_connect(ctx, task, error);

@@ -30,12 +30,7 @@ struct tt_due {
 	struct tt_large large;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tt_due);
-} tt_due SEC(".maps");
+MAP_OF(PERCPU_ARRAY, tt_due, __u32, struct tt_due, 1);
 
 tt_inline const struct request_sock *tt_request_of(const struct timer_list *timer)
 {

@@ -170,7 +170,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	if (!sock)
 		sock = tt_add_sock(head.cookie);
 	if (!sock) {
-		tt_control.map_full = 1;
+		CONTROL_SET(map_full);
 	} else if (state != TT_LISTEN) {
 		tt_meet_holder(sock, &owner, marks);
 	} else if (sock->owner_is == TT_OWNER_UNKNOWN ||

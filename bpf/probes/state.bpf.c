@@ -178,7 +178,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	if (!sock) {
 		sock = tt_add_sock(head->cookie);
 		if (!sock) {
-			tt_control.map_full = 1;
+			CONTROL_SET(map_full);
 			if (tt_is_live())
 				tt_tell_lost(sk, event, stats);
 			return 0;

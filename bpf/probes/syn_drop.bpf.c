@@ -31,12 +31,7 @@
 #define TCP_ACK 0x10
 
 /* Counts of what was thrown away: exact, also where records are not sent. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct tt_drop_key);
-	__type(value, struct tt_drop_value);
-} tt_drops SEC(".maps");
+MAP_OF(PERCPU_HASH, tt_drops, struct tt_drop_key, struct tt_drop_value, 8192);
 
 /* What is on the wire: no CO-RE here. */
 struct tt_ipv4_header {
