@@ -6,7 +6,7 @@ from typing import Any
 
 from tracer.cli import values
 from tracer.errors import UsageError
-from tracer.session import Settings
+from tracer.kernel.settings import Settings
 
 ATTACH = ("auto", "fexit", "raw", "tracepoint")
 TRANSPORTS = ("auto", "perf", "ring")

@@ -113,7 +113,7 @@ COLUMNS: tuple[Column[Row], ...] = (
     Column("STATE", lambda row: row.state, words=True),
     Column("PROCESS", Row.owner, words=True),
     Column("REMOTE", Row.remote, words=True),
-    Column("LADDR", lambda row: address(row.socket.laddr), words=True, spare=5),
+    Column("LADDR", lambda row: row.facts.host(address(row.socket.laddr)), words=True, spare=5),
     Column("LPORT", lambda row: row.socket.lport or None),
     Column("AGE", Row.age, text=Row.age_text),
     Column("IDLE", Row.idle, duration, spare=4),

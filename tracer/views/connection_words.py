@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tracer.flows.owners import RECEIVED
 from tracer.views.columns import Facts
-from tracer.views.text import address, duration, endpoint, escape, quantity
+from tracer.views.text import address, duration, escape, quantity
 from tracer.wire.layout import Records
 
 A_WHILE_NS = 1_000_000_000  # what waits for less is under way
@@ -50,7 +50,7 @@ def _unread(rows: Records, facts: Facts) -> str:
     return (
         f"{_owner(mine[0], facts)}: {quantity(int(mine['recv_queue'].sum()))} bytes unread for"
         f" {duration(since)} or longer in {_connections(len(mine))}, most of all from"
-        f" {_peer(deepest)}: {quantity(int(deepest['recv_queue']))}"
+        f" {_peer(deepest, facts)}: {quantity(int(deepest['recv_queue']))}"
     )
 
 
@@ -63,7 +63,7 @@ def _unacknowledged(rows: Records, facts: Facts) -> str:
     return (
         f"{_connections(len(unacked))} with {quantity(int(unacked['send_queue'].sum()))} bytes that"
         f" peers have not acknowledged, and nothing heard for {duration(A_WHILE_NS)} or longer;"
-        f" most of all {_peer(deepest)}: {quantity(int(deepest['send_queue']))}"
+        f" most of all {_peer(deepest, facts)}: {quantity(int(deepest['send_queue']))}"
     )
 
 
@@ -80,8 +80,8 @@ def _limited(rows: Records, facts: Facts) -> str:
             most, row = float(held.max()), rows[int(held.argmax())]
             share = int(row[column]) / int(row["busy_ns"])
             worst = (
-                f"{_owner(row, facts)} to {_peer(row)}: held up by {what} for {share:.0%} of the"
-                f" {duration(int(row['busy_ns']))} that it had data to send"
+                f"{_owner(row, facts)} to {_peer(row, facts)}: held up by {what} for {share:.0%}"
+                f" of the {duration(int(row['busy_ns']))} that it had data to send"
             )
     return worst
 
@@ -102,8 +102,8 @@ def _owner(row: np.void, facts: Facts) -> str:
     return f"{escape(process.comm)}[{process.pid or '-'}]" if process else "(nobody's)"
 
 
-def _peer(row: np.void) -> str:
-    return endpoint(address(bytes(row["raddr"])), int(row["rport"]))
+def _peer(row: np.void, facts: Facts) -> str:
+    return facts.endpoint(address(bytes(row["raddr"])), int(row["rport"]))
 
 
 def _connections(count: int) -> str:
