@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tracer.views import accept_table, connection_columns, drops, handshake_table, listeners, states
+from tracer.views import (
+    accept_table,
+    connection_columns,
+    drop_table,
+    handshake_table,
+    listeners,
+    states,
+)
 from tracer.views.meanings import COLUMNS, columns
 
 TITLES = {
@@ -18,7 +25,7 @@ TITLES = {
         for c in getattr(connection_columns, group)
     },
     "listeners": {c.title for c in listeners.COLUMNS},
-    "drops": {c.title for c in drops.COLUMNS},
+    "drops": {c.title for c in drop_table.COLUMNS},
 }
 # what they are called says it all
 PLAIN = {"PID", "PEER", "LISTENER", "COUNT", "LPORT", "NETNS", "p50", "p99", "max", "REFUSED"}

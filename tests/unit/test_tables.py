@@ -142,14 +142,14 @@ def test_numbers_stand_to_the_right_in_markdown_too() -> None:
 
 
 def test_every_column_of_a_table_is_called_by_one_name() -> None:
-    from tracer.views import accept_table, drops, handshake_table, lines, listeners, states
+    from tracer.views import accept_table, drop_table, handshake_table, lines, listeners, states
 
     for columns in (
         (*states.PROCESS, *states.NUMBERS),
         accept_table.NUMBERS,
         handshake_table.NUMBERS,
         listeners.COLUMNS,
-        drops.COLUMNS,
+        drop_table.COLUMNS,
         lines.COLUMNS,
     ):
         keys = [column.key for column in columns]

@@ -11,6 +11,7 @@ from tracer.flows.drops import DropTable, Place, explained, minus, reconcile
 from tracer.flows.grouping import AT, PLACE, Numbers
 from tracer.flows.tally import Outcome
 from tracer.views.closing import explain_lost, explain_nothing
+from tracer.views.drop_table import COLUMNS, DECIDES, SUMS, Group, Row
 from tracer.views.keys import OF_OWNER, By, columns
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
@@ -22,8 +23,6 @@ from tracer.views.text import escape
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
-# the function that decides, by stage
-DECIDES = {"syn": "tcp_conn_request", "ack": "tcp_check_req"}
 MEANINGS = {
     "accept_queue_full": "finished connections wait for accept() up to the listener's limit",
     "syn_queue_full": "half-open connections up to the listener's limit, cookies off",
@@ -50,44 +49,6 @@ class Moment:
     kernel: Counters
 
 
-@dataclass(frozen=True)
-class Row:
-    """Packets dropped at one place: its stage and reason, the listener's owner."""
-
-    place: Place
-    stage: str
-    reason: str
-    owner: tuple[int, int]
-    owner_text: str | None
-    count: int
-    rate: float
-
-
-COLUMNS: tuple[Column[Row], ...] = (
-    Column("WHERE", lambda row: "tcp", words=True, spare=3),
-    Column("REASON", lambda row: row.reason, words=True),
-    Column("AT", lambda row: DECIDES[row.stage], words=True, spare=2),
-    Column("OWNER", lambda row: row.owner_text, words=True),
-    Column("LPORT", lambda row: row.place.port),
-    Column("COUNT", lambda row: row.count),
-    Column("RATE/s", lambda row: row.rate, "{:.1f}".format, spare=1),
-    Column("NETNS", lambda row: row.place.netns),
-)
-
-
-@dataclass(frozen=True)
-class Group:
-    """Packets dropped that share what --by asks for."""
-
-    key: tuple[object, ...]
-    count: int
-    rate: float
-
-
-SUMS: tuple[Column[Group], ...] = (
-    Column("COUNT", lambda row: row.count),
-    Column("RATE/s", lambda row: row.rate, "{:.1f}".format),
-)
 OF_PLACE = ("reason", "stage", "answer", "listener", "netns", "lport")  # counts tell these
 
 
