@@ -389,6 +389,7 @@ struct tt_listener_row {
 	__u64 cookies_sent;
 	__u64 drops[TT_CAUSE_MAX];
 	tt_ns full_ns;		  /* with more than its accept queue's limit waiting */
+	tt_ns oldest_ns;	  /* how long the first of its accept queue waits, 0: none */
 	tt_mono_ns opened_ns;	  /* 0: before tracing */
 	tt_mono_ns closed_ns;	  /* 0: it listens */
 	tt_count somaxconn;	  /* of its namespace */
@@ -398,6 +399,8 @@ struct tt_listener_row {
 	__u8 defer_accept; /* seconds */
 	__u8 fastopen;
 	tt_uid uid;
+	tt_dwell_is_t oldest_is;
+	__u8 reserved[7];
 };
 
 /* --- counters (map reads) ------------------------------------------------ */

@@ -63,6 +63,7 @@ struct request_sock_queue {
 	__u8 rskq_defer_accept;
 	atomic_t qlen;
 	struct fastopen_queue fastopenq;
+	struct request_sock *rskq_accept_head;
 };
 
 struct linux_mib {
@@ -206,6 +207,7 @@ struct request_sock {
 	__u8 num_retrans;
 	__u8 num_timeout : 7;
 	struct timer_list rsk_timer;
+	struct sock *sk;
 };
 
 struct inet_request_sock {

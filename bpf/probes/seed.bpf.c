@@ -252,6 +252,24 @@ tt_inline void tt_fill_queue(struct tt_listener_row *row, const struct tt_queue 
 		row->full_ns += now_ns - since_ns;
 }
 
+/*
+ * Who waits longest: new ones are put at the queue's end (inet_csk_reqsk_queue_add()).
+ * It may be taken out meanwhile: then it is told of no more.
+ */
+tt_inline void tt_fill_oldest(struct tt_listener_row *row, const struct tcp_sock *tp)
+{
+	const struct request_sock *first =
+		BPF_CORE_READ(tp, inet_conn.icsk_accept_queue.rskq_accept_head);
+	const struct sock *child = first ? BPF_CORE_READ(first, sk) : NULL;
+	struct tt_sock *sock = child ? tt_find_sock(tt_read_cookie(&child->__sk_common)) : NULL;
+
+	if (!sock || sock->listener_cookie != row->cookie || !(sock->is & TT_SOCK_WAITING))
+		return;
+	row->oldest_is = sock->established_ns ? TT_DWELL_EXACT : TT_DWELL_AT_LEAST;
+	row->oldest_ns = bpf_ktime_get_ns() -
+			 (sock->established_ns ? sock->established_ns : tt_control.attached_ns);
+}
+
 /* Every listening socket of the namespace of the thread that made the iterator. */
 PROBE_ITER("tcp")
 int tt_iter_listeners(struct bpf_iter__tcp *ctx)
@@ -290,6 +308,7 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	queue = tt_find_queue(row.cookie);
 	if (queue)
 		tt_fill_queue(&row, queue);
+	tt_fill_oldest(&row, tp);
 	row.syn_queue = tp->inet_conn.icsk_accept_queue.qlen.counter;
 	row.syn_queue_max = row.accept_queue_max; /* inet_csk_reqsk_queue_is_full() */
 	row.defer_accept = tp->inet_conn.icsk_accept_queue.rskq_defer_accept;

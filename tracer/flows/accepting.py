@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.flows.histogram import Histogram, Histograms
+from tracer.flows.histogram import Histogram, Histograms, histogram
 from tracer.wire.layout import Layout, Records
 
 Owner = tuple[int, int]  # tgid and start
+Rows = tuple[NDArray[np.int64], NDArray[np.uint64]]
 WIDTH = 9  # listener's cookie, address (2), netns and port; pid, start; peer (2); errno
 
 
@@ -59,6 +60,10 @@ class AcceptTable:
         known = (records["error"] == 0) & (records["established_ns"] > 0)
         self._table.add(keys, records["wait_ns"].astype(np.uint64), known)
 
+    def rows(self) -> Rows:
+        """Keys and values as they stand: arrays that are never changed."""
+        return self._table.rows()
+
     def absorb(self, other: AcceptTable) -> None:
         """Add all that another table has counted."""
         self._table.absorb(other._table)
@@ -86,6 +91,50 @@ class AcceptTable:
     def gather(self, labels: Iterable[int], size: int) -> list[Histogram]:
         """Waits, ns, of all groups that have label 0, 1, … size - 1; negative ones are left out."""
         return self._table.gather(np.fromiter(labels, np.int64), size)
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Rows of one table or more, to be asked for some of what they hold."""
+
+    keys: NDArray[np.int64]
+    values: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, tables: Iterable[Rows]) -> Waits:
+        """All of them together."""
+        parts = [(np.empty((0, WIDTH + 1), np.int64), np.empty((0, 4), np.uint64)), *tables]
+        keys, values = zip(*parts, strict=True)
+        return cls(np.concatenate(keys), np.concatenate(values))
+
+    def _chosen(self, rows: NDArray[np.bool_]) -> Waits:
+        return Waits(self.keys[rows], self.values[rows])
+
+    def of_listener(self, cookie: int) -> Waits:
+        """Those of one listening socket."""
+        return self._chosen(self.keys[:, 0].view(np.uint64) == cookie)
+
+    def of_process(self, owner: Owner) -> Waits:
+        """Those that one process accepted."""
+        return self._chosen((self.keys[:, 4] == owner[0]) & (self.keys[:, 5] == owner[1]))
+
+    def accepted(self) -> Histogram:
+        """How long those waited that were accepted."""
+        well = self.keys[:, 8] == 0
+        return histogram(self.keys[well, -1], self.values[well])
+
+    def acceptors(self) -> int:
+        """How many processes accepted one."""
+        well = self.keys[:, 8] == 0
+        return len(np.unique(self.keys[well, 4:6], axis=0))
+
+    def failed(self) -> dict[int, int]:
+        """Calls that took none, by errno."""
+        found: dict[int, int] = {}
+        for error, count in zip(self.keys[:, 8].tolist(), self.values[:, 0].tolist(), strict=True):
+            if error:
+                found[error] = found.get(error, 0) + count
+        return found
 
 
 def _pair(addresses: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -169,6 +169,17 @@ class HandshakeTable:
         keys[COLUMN["rtt_bucket"]] = bucket(records["rtt_us"].astype(np.uint64) * np.uint64(1000))
         return keys.T
 
+    @property
+    def size(self) -> int:
+        """Rows that it takes, at most."""
+        return len(self._keys) + sum(len(keys) for keys, _ in self._parts)
+
+    def frozen(self) -> HandshakeTable:
+        """As it stands, in a table of its own."""
+        found = HandshakeTable(self.layout, self.grouping)
+        found._keys, found._values = self.rows()
+        return found
+
     def merge(self, other: HandshakeTable) -> None:
         """Add what another table of the same grouping holds."""
         self._parts.append(other.rows())

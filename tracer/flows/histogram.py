@@ -58,6 +58,10 @@ class Histograms:
             np.column_stack((keys, place)).astype(np.int64), np.stack([ones, ns, ns, ns], axis=1)
         )
 
+    def rows(self) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Keys, the last column the place, and values: arrays that are never changed."""
+        return self._keys, self._values
+
     def absorb(self, other: Histograms) -> None:
         """Add all that another one has counted."""
         other._put_together()
@@ -92,13 +96,13 @@ class Histograms:
         """
         self._put_together()
         if not len(self._keys):
-            return [_histogram(self._keys[:, -1], self._values)] * size
+            return [histogram(self._keys[:, -1], self._values)] * size
         starts = _starts(self._keys[:, :-1])
         of_row = np.repeat(labels, np.diff([*starts, len(self._keys)]))
         order = np.argsort(of_row, kind="stable")
         ends = np.searchsorted(of_row[order], np.arange(size + 1))
         parts = [order[ends[i] : ends[i + 1]] for i in range(size)]
-        return [_histogram(self._keys[part, -1], self._values[part]) for part in parts]
+        return [histogram(self._keys[part, -1], self._values[part]) for part in parts]
 
 
 def _add_up(
@@ -122,7 +126,8 @@ def _starts(keys: NDArray[np.int64]) -> NDArray[np.intp]:
     return np.flatnonzero(first)
 
 
-def _histogram(places: NDArray[np.int64], values: NDArray[np.uint64]) -> Histogram:
+def histogram(places: NDArray[np.int64], values: NDArray[np.uint64]) -> Histogram:
+    """Of rows of one table or more: their places, and their values."""
     known = places != UNKNOWN
     sure = values[known]
     found, place = np.unique(places[known], return_inverse=True)

@@ -107,14 +107,18 @@ class Dropped:
             )
         return found
 
-    def picture(self, now_ns: int, names: dict[int, str]) -> DropsPicture | None:
-        """As it stands; `names` are those of listeners by cookie. None: it is not attached."""
+    def picture(self, now_ns: int, names: dict[int, str], narrowed: bool) -> DropsPicture | None:
+        """As it stands; `names` are those of listeners by cookie, and `narrowed` to these alone.
+
+        None: it is not attached.
+        """
         if self.since_ns is None:
             return None
         found = [
             self._row(place, count, names)
             for place, count in self._table.packets.items()
             if self._facts.answers[place.answer] != "cookie"
+            and (not narrowed or place.listener in names)
         ]
         found.sort(key=lambda row: (-(row.rate or 0), -row.count, str(row.place)))
         span_ns = now_ns - self.since_ns

@@ -77,7 +77,7 @@ class LiveView(View):
         self._pulse = Pulse(facts.layout)
         self._measured = Measured(facts.layout)
         self._table = ListenerTable(facts.layout)
-        self._gathered = Gathered(facts)
+        self._gathered = Gathered(facts, head.started_ns)
         self._mark_ns = self._now_ns = self._tick_ns = head.started_ns
         if self._recorded:
             self._notices += [(head.started_ns, text) for text in _missing(head)]
@@ -121,6 +121,7 @@ class LiveView(View):
         """A pass over the sockets sets right what was kept up from transitions."""
         with self._lock:
             self._sockets.set_right(found)
+            self._gathered.sockets(found)
 
     def connections(self, rows: Records, now_ns: int) -> None:
         """A closer look at them, while somebody looks at that."""
@@ -225,6 +226,7 @@ class LiveView(View):
                 self._narrowing = narrowing
                 self._pulse = Pulse(self._facts.layout)
                 self._tail.clear()
+                self._gathered.restart(self._now_ns)
             return self._picture()
 
     def zero_peaks(self) -> None:
@@ -272,7 +274,7 @@ class LiveView(View):
             cpu=self._cpu,
             memory_mb=_resident_mb(),
             ended=self._ended,
-            parts=self._gathered.parts(self._now_ns, {row.cookie: row.name for row in listeners}),
+            parts=self._gathered.parts(self._now_ns, self._listeners, listeners, narrowing),
             recorded=self._recorded,
             whole_ns=self._whole_ns or self._now_ns - head.started_ns,
         )

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
+import numpy as np
+
+from tracer.flows.accepting import AcceptTable
+from tracer.flows.attempts import Attempts
+from tracer.flows.listeners import Listener
+from tracer.flows.window import Window
 from tracer.views.columns import Facts
 from tracer.views.live.dropped import Dropped
-from tracer.views.live.parts import Parts
+from tracer.views.live.narrow import Narrowing
+from tracer.views.live.parts import Minute, Parts
+from tracer.views.live.picture import ListenerRow
 from tracer.views.text import duration
 from tracer.wire.head import Attachment
 from tracer.wire.layout import Records
@@ -13,15 +24,35 @@ from tracer.wire.layout import Records
 class Gathered:
     """On the session's thread: records and looks in, Parts out."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, now_ns: int) -> None:
+        self._facts = facts
         self.dropped = Dropped(facts)
+        self.restart(now_ns)
+        self._pending = np.zeros(0, facts.layout.dtypes["sock_row"])
+        self._pending_at = now_ns
         self._change = ""
-        self._names: dict[int, str] = {}
+
+    def restart(self, now_ns: int) -> None:
+        """What is gathered from now on is of other processes, peers or ports than before."""
+        self._accepts: Window[AcceptTable] = Window(AcceptTable, now_ns)
+        self._attempts: Window[Attempts] = Window(partial(Attempts, self._facts.layout), now_ns)
 
     def add(self, kinds: dict[str, Records]) -> None:
         """Take a batch."""
-        if "syn_drop" in kinds:
-            self.dropped.add(kinds["syn_drop"])
+        for kind, add in (
+            ("syn_drop", self.dropped.add),
+            ("accept", self._accepts.now.add),
+            ("handshake", self._attempts.now.add),
+        ):
+            if kind in kinds:
+                add(kinds[kind])
+
+    def sockets(self, found: Records) -> None:
+        """Of a pass over the sockets, the attempts that go on."""
+        states = self._facts.layout.enums["tcp_state"]
+        wanted = [states[name] for name in ("SYN_SENT", "SYN_RECV", "NEW_SYN_RECV")]
+        self._pending = found[np.isin(found["state"], wanted)].copy()
+        self._pending_at = time.monotonic_ns()
 
     def attached(self, change: Attachment) -> None:
         """What is counted of a subject begins, or ends."""
@@ -34,11 +65,30 @@ class Gathered:
     def tick(self, now_ns: int) -> None:
         """An interval is over."""
         self.dropped.tick(now_ns)
+        self._accepts.turn(now_ns)
+        self._attempts.turn(now_ns)
 
-    def parts(self, now_ns: int, listeners: dict[int, str]) -> Parts:
-        """As they stand; `listeners` are names by cookie."""
-        self._names = listeners or self._names
-        return Parts(self._change, self.dropped.picture(now_ns, self._names))
+    def parts(
+        self, now_ns: int, listeners: list[Listener], shown: list[ListenerRow], to: Narrowing
+    ) -> Parts:
+        """As they stand; `shown` are the listeners that pass what the screen is narrowed to."""
+        attempts = [one.frozen() for one in self._attempts.tables]
+        minute = Minute(
+            facts=self._facts,
+            span_ns=now_ns - self._accepts.since_ns,
+            accepts=[one.rows() for one in self._accepts.tables],
+            detailed=[detailed for detailed, _ in attempts],
+            rest=[rest for _, rest in attempts],
+            pending=self._pending[to.passes(self._pending, self._facts)] if to else self._pending,
+            pending_ns=max(0, now_ns - self._pending_at),
+        )
+        return Parts(
+            change=self._change,
+            drops=self.dropped.picture(now_ns, {row.cookie: row.name for row in shown}, bool(to)),
+            minute=minute,
+            listeners={int(one.row["cookie"]): one for one in listeners},
+            holders=self._facts.holders,
+        )
 
 
 def _say(change: Attachment) -> str:

@@ -79,7 +79,8 @@ def pane(picture: Picture, look: Look, width: int, height: int) -> Text:
     browser = look.browser
     source = browser.pane.table(picture)
     browser.take(source)
-    shown = browser.in_view(max(1, height - 1))
+    under = _below(picture, look, width, height - 1)
+    shown = browser.in_view(max(1, height - 1 - len(under)))
     selected = browser.place()
     cells = [[plain(cell, look.glyphs) for cell in row] for row in source.cells(shown)]
     head, *lines = table(_marked(browser), cells, width)
@@ -92,7 +93,22 @@ def pane(picture: Picture, look: Look, width: int, height: int) -> Text:
             text.append(line[:width], "bold" if source.wrong(place) else "")
     if not lines:
         text.append("\n" + _nothing(picture))
+    gap = max(0, height - 1 - max(1, len(lines)) - len(under))
+    text.append("".join("\n" + line for line in [*[""] * gap, *under] if under))
     return text
+
+
+def _below(picture: Picture, look: Look, width: int, height: int) -> list[str]:
+    """What the pane says of a row, under a rule: it takes what a third of the room leaves."""
+    browser = look.browser
+    if browser.pane.below is None or browser.table is None:
+        return []
+    room = height - min(max(1, len(browser.table)), max(3, height // 3)) - 1
+    lines = browser.pane.below(picture, browser.selected, width, max(0, room))
+    if not lines or room < 1:
+        return []
+    found = [look.glyphs.rule * width, *(line[:width] for line in lines[:room])]
+    return [plain(line, look.glyphs) for line in found]
 
 
 def _marked(browser: Browser) -> list[Heading]:

@@ -1,12 +1,24 @@
-"""What single panes show of one moment, beside what all of the screen shows."""
+"""What single panes show of one moment, beside what all of the screen shows.
+
+What takes long to work out is worked out when it is drawn: what is kept here does not change.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from tracer.flows.accepting import Rows, Waits
+from tracer.flows.attempts import spread_of
 from tracer.flows.drops import Place
+from tracer.flows.handshakes import HandshakeTable
+from tracer.flows.listeners import Listener
+from tracer.flows.transitions import Spread
+from tracer.views.columns import Facts
+from tracer.wire.layout import Records
 
 Key = tuple[int, int]  # tgid, start time
+WELL = "OK"
 
 
 @dataclass(frozen=True)
@@ -35,11 +47,6 @@ class ListenerDrops:
     cookies: int = 0
     cookies_rate: float = 0.0
 
-    @property
-    def rate(self) -> float:
-        """All that it dropped, a second."""
-        return sum(self.rates.values())
-
 
 @dataclass(frozen=True)
 class DropsPicture:
@@ -52,8 +59,44 @@ class DropsPicture:
 
 
 @dataclass(frozen=True)
+class Minute:
+    """Handshakes and accepts of the last minute or so: `span_ns` says how much.
+
+    `detailed` has attempts by process and peer, `rest` by role alone those that were too many for
+    that. `pending` are the sockets of attempts that went on `pending_ns` ago.
+    """
+
+    facts: Facts
+    span_ns: int
+    accepts: list[Rows]
+    detailed: list[HandshakeTable]
+    rest: list[HandshakeTable]
+    pending: Records
+    pending_ns: int
+
+    @cached_property
+    def waits(self) -> Waits:
+        """How long finished connections waited for accept()."""
+        return Waits.of(self.accepts)
+
+    def handshakes(self, role: str) -> Spread:
+        """How long they took that ended well: of role `ACTIVE` or `PASSIVE`."""
+        enums = self.facts.layout.enums
+        tables = [*self.detailed, *self.rest]
+        return spread_of(tables, enums["role"][role], enums["outcome"][WELL])
+
+    @cached_property
+    def folded(self) -> int:
+        """Attempts whose process and peer were not kept."""
+        return sum(int(table.rows()[1][:, 0].sum()) for table in self.rest)
+
+
+@dataclass(frozen=True)
 class Parts:
     """What the panes show; `change` is what was attached or detached last. None: not attached."""
 
     change: str = ""
     drops: DropsPicture | None = None
+    minute: Minute | None = None
+    listeners: dict[int, Listener] = field(default_factory=dict)
+    holders: Records | None = None

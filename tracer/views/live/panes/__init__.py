@@ -5,9 +5,10 @@ from __future__ import annotations
 from tracer.views.live.panes.base import Pane, Table
 from tracer.views.live.panes.connections import CONNECTIONS
 from tracer.views.live.panes.counters import COUNTERS
+from tracer.views.live.panes.drops import DROPS
 from tracer.views.live.panes.listeners import LISTENERS
 from tracer.views.live.panes.processes import PROCESSES
 
-PANES: tuple[Pane, ...] = (PROCESSES, CONNECTIONS, LISTENERS, COUNTERS)
+PANES: tuple[Pane, ...] = (PROCESSES, CONNECTIONS, LISTENERS, DROPS, COUNTERS)
 
 __all__ = ["PANES", "Pane", "Table"]

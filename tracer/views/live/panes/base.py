@@ -74,8 +74,8 @@ class Table(ABC):
 class Pane:
     """One pane. `number` is its key; `attaches` are the subjects it cannot do without.
 
-    Subjects that are attached anyway need not be named. `below` gives lines about a row that is
-    selected, at most so many of this width: they stand under the table.
+    Subjects that are attached anyway need not be named. `below` gives lines about the row
+    that is selected, if any is, at most so many of this width: they stand under the table.
     """
 
     number: int
@@ -83,7 +83,7 @@ class Pane:
     headings: Sequence[Heading]
     table: Callable[[Picture], Table]
     attaches: tuple[str, ...] = ()
-    below: Callable[[Picture, Name, int, int], list[str]] | None = None
+    below: Callable[[Picture, Name | None, int, int], list[str]] | None = None
 
 
 @dataclass(frozen=True)

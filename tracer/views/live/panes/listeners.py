@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracer.views.live.draw import bar
 from tracer.views.live.panes.base import Column, Listed, Pane, Table, rate
+from tracer.views.live.panes.listener_detail import below
 from tracer.views.live.picture import ListenerRow, Picture
 from tracer.views.tables import Heading
 
@@ -38,5 +39,5 @@ def _table(picture: Picture) -> Table:
 
 
 LISTENERS = Pane(
-    3, "Listeners", [column.heading for column in COLUMNS], _table, attaches=("syn_drop",)
+    3, "Listeners", [column.heading for column in COLUMNS], _table, ("syn_drop",), below
 )
