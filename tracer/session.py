@@ -46,6 +46,7 @@ PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
 LOOK_SHARE = 400  # of sparing sessions: 1/400 of a CPU for each kind of look,
+OPEN_SHARE = 50  # and 1/50 for listeners, while what they drop is looked at as well,
 LOOK_S = 10.0  # but at least this often
 DESCRIPTORS_S = 1.0  # of one process, count its descriptors again after this long
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
@@ -192,6 +193,8 @@ class Session:
             yield Frame("DROP", source.drops())
         if change.how == "off":
             source.later.let_go()
+        else:
+            self._next_look.pop("listeners", None)
         yield Frame("ATCH", change.to_bytes())
 
     def _pause(self, quiet: int, end: float | None, mark: float | None) -> float:
@@ -231,10 +234,11 @@ class Session:
         looked = False
         for name, (wanted, tag, look) in looks.items():
             if wanted and self._is_due(name, final):
-                with self._priced(name):
-                    if not looked:
+                if not looked and self._is_due("holders", final):
+                    with self._priced("holders"):
                         yield from self._holders(source)
-                    looked = True
+                looked = True
+                with self._priced(name):
                     yield Frame(tag, look())
         if source.sees_drops:
             yield Frame("DROP", source.drops())
@@ -262,10 +266,12 @@ class Session:
     @contextmanager
     def _priced(self, look: str) -> Iterator[None]:
         """A look that took long is not repeated soon: it may take LOOK_SHARE of a CPU."""
-        began = time.monotonic()
+        began = time.thread_time()
         yield
-        now = time.monotonic()
-        self._next_look[look] = now + min((now - began) * LOOK_SHARE, LOOK_S)
+        open_too = look == "listeners" and "syn_drop" in self.limits.wanted
+        share = OPEN_SHARE if open_too else LOOK_SHARE
+        pause = min((time.thread_time() - began) * share, LOOK_S)
+        self._next_look[look] = time.monotonic() + pause
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
         """Stop sending first: then what was counted and what was sent agree."""

@@ -60,6 +60,7 @@ class Histograms:
 
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Keys, the last column the place, and values: arrays that are never changed."""
+        self._put_together()
         return self._keys, self._values
 
     def absorb(self, other: Histograms) -> None:

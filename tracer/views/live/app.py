@@ -182,6 +182,7 @@ class LiveApp(App[None]):
         parts["top"].display = tail.display = True
         events = paint.tail(picture, look, width, height)
         tail.put(events)
+        tail.display = bool(events.plain)
         self._draw_pane(picture, parts, events, (width, height))
 
     def _draw_pane(

@@ -1,0 +1,179 @@
+"""What panes of queues, drops and handshakes show is what the kernel and the programs counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Namespace, namespace, wait_until
+from tests.programs.driver import Program
+from tests.programs.places import PORT, SILENT, add_silent_host
+from tests.programs.screen import Screen, screen
+
+pytestmark = pytest.mark.kernel
+HOST = "10.99.0.1"  # ours, on the link to the one that is SILENT
+BACKLOG = 2
+SIZE = (110, 36)
+ATTACHED = r"syn_drop attached"
+UNITS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+
+
+@pytest.fixture
+def ns() -> Iterator[Namespace]:
+    with namespace() as made:
+        add_silent_host(made)
+        yield made
+
+
+@pytest.fixture
+def server(ns: Namespace) -> Iterator[Program]:
+    with Program("tt-server", ns.enter) as made:
+        made.do("bind", name="l", address=HOST, port=PORT)
+        yield made
+
+
+@pytest.fixture
+def client(ns: Namespace) -> Iterator[Program]:
+    with Program("tt-client", ns.enter) as made:
+        made.do("watch", device="far")
+        yield made
+
+
+def _dropped(ns: Namespace) -> int:
+    return ns.counters()["TcpExtListenDrops"]
+
+
+def _send_syns(client: Program, count: int, first: int) -> None:
+    client.do("send_syns", source=SILENT, address=HOST, port=PORT, first=first, count=count)
+
+
+def _ns(text: str) -> float:
+    value, unit = re.fullmatch(r"([\d.]+)(ns|us|ms|s)", text).groups()  # type: ignore[union-attr]
+    return float(value) * UNITS[unit]
+
+
+def _end(shown: Screen) -> None:
+    shown.press("q")
+    assert shown.exit_status() == 0
+
+
+def test_drops_are_those_the_kernel_counted_while_the_pane_was_open_and_no_others(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    before, first, between, second = 29, 101, 53, 37
+    server.do("listen", name="l", backlog=BACKLOG)
+    client.do("hold", address=HOST, port=PORT, count=BACKLOG + 1)
+    row = rf"^{HOST}:{PORT} +tt-server\[{server.pid}\] +accept_queue_full +syn +\S+ +%d +{SILENT}"
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        _send_syns(client, before, 20000)
+        shown.press("5")
+        shown.wait_for(ATTACHED, "the pane's probes")
+        _send_syns(client, first, 21000)
+        shown.wait_for(r"(?m)" + row % first, "the drops")
+        assert shown.text().count(f"{HOST}:{PORT} ") > 1  # the last of them, a line each
+        shown.press("1")
+        shown.wait_for(r"syn_drop detached", "it to be detached")
+        _send_syns(client, between, 22000)
+        shown.press("5")
+        shown.wait_for(ATTACHED, "the pane's probes again")
+        _send_syns(client, second, 23000)
+        shown.wait_for(r"(?m)" + row % second, "the drops since then")
+        assert _dropped(ns) == before + first + between + second
+        _end(shown)
+
+
+def test_a_listeners_drops_are_told_by_cause_and_stage(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    count = 101
+    server.do("listen", name="l", backlog=BACKLOG)
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        shown.press("3")
+        shown.wait_for(ATTACHED, "the pane's probes")
+        client.do("hold", address=HOST, port=PORT, count=BACKLOG + 1)
+        _send_syns(client, count, 20000)
+        shown.wait_for(rf"dropped +accept_queue_full: at syn {count}, ", "the drops")
+        assert _dropped(ns) == count
+        shown.wait_for(rf"{HOST}:{PORT}  tt-server\[{server.pid}\], held by 1", "who holds it")
+        shown.wait_for(rf"limit {BACKLOG} set by listen\({BACKLOG}\)", "who limits it")
+        shown.wait_for(rf"waiting {BACKLOG + 1}, oldest [\d.]+m?s", "what waits")
+        _end(shown)
+
+
+def test_the_oldest_that_waits_is_as_old_as_its_connection(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    server.do("listen", name="l", backlog=100)
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        shown.press("3")
+        shown.wait_for(ATTACHED, "the pane's probes")
+        client.do("hold", address=HOST, port=PORT, count=1)
+        old = shown.wait_for(r"waiting 1, oldest (\d\S+)", "the first")[1]
+        client.do("hold", address=HOST, port=PORT, count=4)
+        newer = shown.wait_for(r"waiting 5, oldest (\d\S+)", "those that came after it")[1]
+        assert _ns(newer) > _ns(old)
+        server.do("accept_some", listener="l", count=1)
+        # the four came after that was read
+        youngest = shown.wait_for(r"waiting 4, oldest (\d\S+)", "the first of the rest")[1]
+        assert _ns(youngest) < _ns(newer) + 20e9
+        _end(shown)
+
+
+def test_accept_waits_are_the_applications_own(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    count, pause_us = 7, 60_000
+    server.do("listen", name="l", backlog=100)
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        shown.press("3")
+        done = client.do("connect_timed", address=HOST, port=PORT, pauses_us=[0] * count)
+        connected = {port: (called, returned) for port, called, returned in done["log"]}
+        taken = server.do("accept_slowly", listener="l", pauses_us=[pause_us] * count)["log"]
+        least = max(called - connected[port][1] for port, called, _ in taken)
+        most = max(returned - connected[port][0] for port, _, returned in taken)
+        found = shown.wait_for(
+            rf"wait for accept\(\)  n {count}  p50 (\S+)  p90 \S+  p99 \S+  max (\S+)", "the waits"
+        )
+        # three digits are shown, and the quantile is of a bucket
+        assert least * 0.99 <= _ns(found[2]) <= most * 1.01
+        middle = sorted(returned - connected[port][0] for port, _, returned in taken)[count // 2]
+        assert _ns(found[1]) == pytest.approx(middle, rel=0.1)
+        assert re.search(rf"accepted +{count} in ", shown.text())
+        bars = re.findall(r"<= (\S+) \|#* +(\d+)", shown.text())
+        assert sum(int(number) for _, number in bars) == count
+        _end(shown)
+
+
+def test_depth_is_rate_times_wait_where_the_load_is_steady(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    """Little's law: as many come as are taken, so the queue stays as deep as it was at first."""
+    depth, pause_us, count = 31, 20_000, 700
+    server.do("listen", name="l", backlog=200)
+    client.do("hold", address=HOST, port=PORT, count=depth)
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        shown.press("3")
+        server.tell("accept_slowly", listener="l", pauses_us=[pause_us] * count)
+        client.tell("connect_timed", address=HOST, port=PORT, pauses_us=[pause_us] * count)
+        wait_until(lambda: _is_lawful(shown), "depth, rate and wait to agree")
+        _end(shown)
+        server.answer()
+        client.answer()
+
+
+def _is_lawful(shown: Screen) -> bool:
+    text = shown.text()
+    row = re.search(rf"(?m)^{HOST}:{PORT} +tt-server.* (\d+)/200 +\d+ +\d+% \S+ +\d+ +(\d+) ", text)
+    wait = re.search(r"wait for accept\(\)  n (\d+)  p50 (\d\S+) ", text)
+    if not (row and wait) or int(wait[1]) < 200:
+        return False
+    deep, rate, waited = int(row[1]), int(row[2]), _ns(wait[2]) / 1e9
+    return abs(deep - rate * waited) <= 0.2 * deep
