@@ -110,9 +110,9 @@ def test_a_pane_that_is_opened_again_soon_keeps_what_is_attached(
         _open(shown, 3)
         links = {one for one in _held(pid) if one[0] == "link"}
         shown.press("1")
-        shown.wait_for(r"\[1 Processes\]", "the other pane")
+        shown.wait_for(r"\[1 Proc", "the other pane")
         shown.press("3")
-        shown.wait_for(r"\[3 Listeners\]", "the pane again")
+        shown.wait_for(r"\[3 List", "the pane again")
         assert links <= _held(pid)
         shown.press("q")
         assert shown.exit_status() == 0

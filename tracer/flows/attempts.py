@@ -30,6 +30,16 @@ class Attempts:
         return self.detailed.frozen(), self.rest.frozen()
 
 
+def whole(tables: list[HandshakeTable]) -> HandshakeTable | None:
+    """All of them together; None if there are none."""
+    if not tables:
+        return None
+    found = HandshakeTable(tables[0].layout, tables[0].grouping)
+    for table in tables:
+        found.merge(table)
+    return found
+
+
 def spread_of(tables: list[HandshakeTable], role: int, well: int) -> Spread:
     """How long attempts of this role took that ended well."""
     rows = [table.rows() for table in tables]

@@ -6,9 +6,10 @@ from tracer.views.live.panes.base import Pane, Table
 from tracer.views.live.panes.connections import CONNECTIONS
 from tracer.views.live.panes.counters import COUNTERS
 from tracer.views.live.panes.drops import DROPS
+from tracer.views.live.panes.handshakes import HANDSHAKES
 from tracer.views.live.panes.listeners import LISTENERS
 from tracer.views.live.panes.processes import PROCESSES
 
-PANES: tuple[Pane, ...] = (PROCESSES, CONNECTIONS, LISTENERS, DROPS, COUNTERS)
+PANES: tuple[Pane, ...] = (PROCESSES, CONNECTIONS, LISTENERS, HANDSHAKES, DROPS, COUNTERS)
 
 __all__ = ["PANES", "Pane", "Table"]

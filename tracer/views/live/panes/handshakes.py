@@ -1,0 +1,150 @@
+"""Pane 4: attempts to connect of the last minute, by process, and its peers in most trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tracer.flows.attempts import whole
+from tracer.flows.handshakes import COLUMN, Group, Keys, unmask_address
+from tracer.views.handshake_words import OTHER_COLUMNS, SPARED, cells, sentences
+from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table
+from tracer.views.live.parts import WELL, Key, Minute
+from tracer.views.live.picture import Picture
+from tracer.views.tables import Heading
+from tracer.views.text import address, duration, endpoint, escape
+
+PEERS = 5  # of each process, those in most trouble; of the only one, MANY
+MANY = 200
+ALL = "(all)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Attempts of one process, or of it with one peer."""
+
+    role: str
+    process: str
+    owner: Key
+    peer: str
+    group: Group
+    cells: list[str]
+    failed: int
+
+
+def _label(*names: str) -> Callable[[Keys], tuple[object, ...]]:
+    at = [COLUMN[name] for name in names]
+    return lambda row: tuple(int(row[i]) for i in at)
+
+
+BY_PROCESS = _label("role", "pid", "start")
+BY_PEER = _label("role", "pid", "start", "high", "low", "rport")
+
+
+def rows(minute: Minute) -> list[Row]:
+    """Processes, those with most failures first, each with the peers it has most trouble with."""
+    table = whole(minute.detailed)
+    if table is None:
+        return []
+    processes = _sorted(table.groups(minute.pending, BY_PROCESS), minute)
+    peers: dict[tuple[object, ...], list[tuple[tuple[object, ...], Group]]] = {}
+    for name, group in _sorted(table.groups(minute.pending, BY_PEER), minute):
+        peers.setdefault(name[:3], []).append((name, group))
+    few = MANY if len(processes) <= 2 else PEERS
+    found = []
+    for name, group in processes:
+        theirs = peers.get(name, [])
+        found.append(_row(minute, name, group, f"({len(theirs)} peers)"))
+        found += [_row(minute, name, one, _peer(minute, name)) for name, one in theirs[:few]]
+    return found
+
+
+def _failed(group: Group, minute: Minute) -> int:
+    return group.ended - group.outcomes().get(minute.facts.layout.enums["outcome"][WELL], 0)
+
+
+def _sorted(
+    groups: dict[tuple[object, ...], Group], minute: Minute
+) -> list[tuple[tuple[object, ...], Group]]:
+    return sorted(
+        groups.items(),
+        key=lambda one: (-_failed(one[1], minute), -one[1].attempts, str(one[0])),
+    )
+
+
+def _peer(minute: Minute, name: tuple[object, ...]) -> str:
+    _, _, _, high, low, port = (int(str(part)) for part in name)
+    host = address(unmask_address(high, low))
+    return endpoint(host, port) if port else host
+
+
+def _row(minute: Minute, name: tuple[object, ...], group: Group, peer: str) -> Row:
+    facts = minute.facts
+    role, pid, start = (int(str(part)) for part in name[:3])
+    process = facts.process(pid, start)
+    return Row(
+        role=facts.roles[role],
+        process=f"{escape(process.comm)}[{process.pid or '-'}]" if process else "-",
+        owner=(pid, start),
+        peer=peer,
+        group=group,
+        cells=cells(group, facts),
+        failed=_failed(group, minute),
+    )
+
+
+def _cell(at: int) -> Callable[[Row], str]:
+    return lambda row: row.cells[at]
+
+
+def _key(at: int) -> Callable[[Row], float | str] | None:
+    # counts alone are sorted as numbers; what is no number, as a span, is not sorted by
+    if OTHER_COLUMNS[at] in ("p50", "p99", "max"):
+        return None
+    return lambda row: float(row.cells[at].split()[0])
+
+
+COLUMNS: tuple[Column[Row], ...] = (
+    Column(Heading("ROLE", words=True), lambda row: row.role, lambda row: row.role),
+    Column(Heading("PROCESS", words=True), lambda row: row.process, lambda row: row.process),
+    Column(Heading("PEER", words=True), lambda row: row.peer, lambda row: row.peer),
+    *(
+        Column(Heading(name, spare=SPARED.get(name, 0)), _cell(at), _key(at))
+        for at, name in enumerate(OTHER_COLUMNS)
+    ),
+)
+
+
+def _table(picture: Picture) -> Table:
+    minute = picture.parts.minute
+    found = rows(minute) if minute is not None else []
+    return Listed(
+        COLUMNS,
+        [(_name(row), row) for row in found],
+        is_wrong=lambda row: row.failed > 0,
+        owner=lambda row: row.owner,
+    )
+
+
+def _name(row: Row) -> str:
+    peer = "(peers)" if row.peer.startswith("(") else row.peer
+    return f"{row.role} {row.owner} {peer}"
+
+
+def _below(picture: Picture, name: Name | None, width: int, height: int) -> list[str]:
+    """What the numbers of a row mean: of the one selected, else of the first."""
+    minute = picture.parts.minute
+    found = rows(minute) if minute is not None else []
+    if minute is None or not found:
+        return []
+    chosen = next((row for row in found if _name(row) == name), found[0])
+    since = f"attempts that ended in the last {duration(minute.span_ns)}"
+    if len(minute.pending):
+        since += f"; {len(minute.pending)} go on, as of {duration(minute.pending_ns)} ago"
+    if minute.folded:
+        since += f"; {minute.folded} more are of further processes and peers, not told apart"
+    told = sentences([((chosen.role, chosen.process, chosen.peer), chosen.group)], minute.facts)
+    return [since, *told][:height]
+
+
+HANDSHAKES = Pane(4, "Handshakes", [column.heading for column in COLUMNS], _table, below=_below)
