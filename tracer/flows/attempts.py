@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.flows.handshakes import COLUMN, Group, Grouping, HandshakeTable
+from tracer.flows.grouping import Grouping
+from tracer.flows.handshakes import COLUMN, Group, HandshakeTable
 from tracer.flows.transitions import Spread
 from tracer.wire.layout import Layout, Records
 

@@ -172,6 +172,7 @@ class LiveApp(App[None]):
         parts = {name: base.query_one(f"#{name}", Lines) for name in ("top", "pane", "bottom")}
         tail = base.query_one("#tail", Lines)
         width, height = self.size
+        look.tall = height >= paint.TALL
         parts["bottom"].put(paint.bottom(picture, look, width))
         if look.opened is not None:
             parts["top"].display = tail.display = False

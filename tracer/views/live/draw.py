@@ -81,7 +81,7 @@ def sockets(picture: Picture, width: int) -> list[str]:
     for name, states in STRIP:
         count = sum(picture.sockets.get(state, 0) for state in states)
         cells.append(f"{name} {count}")
-    return _flow("NOW    ", cells, width)
+    return flow("NOW    ", cells, width)
 
 
 def rates(picture: Picture, width: int, glyphs: Glyphs) -> list[str]:
@@ -95,7 +95,7 @@ def rates(picture: Picture, width: int, glyphs: Glyphs) -> list[str]:
         if width >= WIDE:
             text += f" {curve(picture.curves.get(key, []), 12, glyphs)}"
         cells.append(text)
-    return _flow("RATE/s ", cells, width)
+    return flow("RATE/s ", cells, width)
 
 
 def counters(picture: Picture, width: int) -> list[str]:
@@ -175,7 +175,8 @@ def _up(span_ns: int) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _flow(begin: str, cells: list[str], width: int) -> list[str]:
+def flow(begin: str, cells: list[str], width: int) -> list[str]:
+    """Cells side by side, in as many lines as it takes."""
     lines = [begin]
     for cell in cells:
         if len(lines[-1]) + len(cell) > width and lines[-1].strip():

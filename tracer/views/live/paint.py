@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rich.text import Text
 
-from tracer.views.live import draw, story
+from tracer.views.live import draw, story, waits
 from tracer.views.live.browse import Browser
 from tracer.views.live.panes import PANES
 from tracer.views.live.picture import Picture
@@ -29,6 +29,7 @@ class Look:
     opened: int | None = None  # the connection, by cookie
     scrolled: int = 0
     every_s: float = 1.0
+    tall: bool = False  # TALL lines or more
 
 
 def plain(text: str, glyphs: draw.Glyphs) -> str:
@@ -49,6 +50,7 @@ def top(picture: Picture, look: Look, width: int) -> Text:
         rule,
         *draw.sockets(picture, width),
         *draw.rates(picture, width, look.glyphs),
+        *(waits.lines(picture, width) if look.tall and width >= draw.WIDE else ()),
         *draw.counters(picture, width),
         rule,
     ]

@@ -58,7 +58,7 @@ class DropsPicture:
     by_listener: dict[int, ListenerDrops]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Minute:
     """Handshakes and accepts of the last minute or so: `span_ns` says how much.
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tracer.flows.attempts import whole
-from tracer.flows.handshakes import COLUMN, Group, Keys, unmask_address
-from tracer.views.handshake_words import OTHER_COLUMNS, SPARED, cells, sentences
+from tracer.flows.grouping import Keys, unmask_address
+from tracer.flows.handshakes import COLUMN, Group
+from tracer.views.handshake_table import NUMBERS
+from tracer.views.handshake_table import Row as Numbers
+from tracer.views.handshake_words import sentences
 from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table
 from tracer.views.live.parts import WELL, Key, Minute
 from tracer.views.live.picture import Picture
@@ -16,7 +20,6 @@ from tracer.views.text import address, duration, endpoint, escape
 
 PEERS = 5  # of each process, those in most trouble; of the only one, MANY
 MANY = 200
-ALL = "(all)"
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,7 @@ class Row:
     process: str
     owner: Key
     peer: str
-    group: Group
-    cells: list[str]
+    numbers: Numbers
     failed: int
 
 
@@ -41,6 +43,7 @@ BY_PROCESS = _label("role", "pid", "start")
 BY_PEER = _label("role", "pid", "start", "high", "low", "rport")
 
 
+@lru_cache(maxsize=1)
 def rows(minute: Minute) -> list[Row]:
     """Processes, those with most failures first, each with the peers it has most trouble with."""
     table = whole(minute.detailed)
@@ -87,31 +90,25 @@ def _row(minute: Minute, name: tuple[object, ...], group: Group, peer: str) -> R
         process=f"{escape(process.comm)}[{process.pid or '-'}]" if process else "-",
         owner=(pid, start),
         peer=peer,
-        group=group,
-        cells=cells(group, facts),
+        numbers=Numbers((), group, facts),
         failed=_failed(group, minute),
     )
 
 
-def _cell(at: int) -> Callable[[Row], str]:
-    return lambda row: row.cells[at]
-
-
-def _key(at: int) -> Callable[[Row], float | str] | None:
-    # counts alone are sorted as numbers; what is no number, as a span, is not sorted by
-    if OTHER_COLUMNS[at] in ("p50", "p99", "max"):
-        return None
-    return lambda row: float(row.cells[at].split()[0])
+def _number(at: int) -> Column[Row]:
+    column = NUMBERS[at]
+    return Column(
+        Heading(column.title, spare=column.spare),
+        lambda row: column.cell(row.numbers),
+        lambda row: float(column.value(row.numbers) or 0),
+    )
 
 
 COLUMNS: tuple[Column[Row], ...] = (
     Column(Heading("ROLE", words=True), lambda row: row.role, lambda row: row.role),
     Column(Heading("PROCESS", words=True), lambda row: row.process, lambda row: row.process),
     Column(Heading("PEER", words=True), lambda row: row.peer, lambda row: row.peer),
-    *(
-        Column(Heading(name, spare=SPARED.get(name, 0)), _cell(at), _key(at))
-        for at, name in enumerate(OTHER_COLUMNS)
-    ),
+    *(_number(at) for at in range(len(NUMBERS))),
 )
 
 
@@ -143,7 +140,9 @@ def _below(picture: Picture, name: Name | None, width: int, height: int) -> list
         since += f"; {len(minute.pending)} go on, as of {duration(minute.pending_ns)} ago"
     if minute.folded:
         since += f"; {minute.folded} more are of further processes and peers, not told apart"
-    told = sentences([((chosen.role, chosen.process, chosen.peer), chosen.group)], minute.facts)
+    told = sentences(
+        [((chosen.role, chosen.process, chosen.peer), chosen.numbers.group)], minute.facts
+    )
     return [since, *told][:height]
 
 
