@@ -163,7 +163,7 @@ def test_depth_is_rate_times_wait_where_the_load_is_steady(
         shown.press("3")
         server.tell("accept_slowly", listener="l", pauses_us=[pause_us] * count)
         client.tell("connect_timed", address=HOST, port=PORT, pauses_us=[pause_us] * count)
-        wait_until(lambda: _is_lawful(shown), "depth, rate and wait to agree", seconds=40)
+        wait_until(lambda: _is_lawful(shown), "depth, rate and wait to agree")
         _end(shown)
         server.answer()
         client.answer()
@@ -180,3 +180,94 @@ def _is_lawful(shown: Screen) -> bool:
     deep, rate = int(row[1]), int(row[2])
     waits = [_ns(wait[2]) / 1e9, _ns(oldest[1]) / 1e9]
     return all(abs(deep - rate * waited) <= 0.2 * deep for waited in waits)
+
+
+def test_handshakes_are_counted_by_process_and_by_peer(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    well, refused, shut = 31, 5, PORT + 1
+    server.do("listen", name="l", backlog=100)
+    before = ns.counters()
+    me = rf"tt-client\[{client.pid}\]"
+    with screen(tmp_path, (140, 40), "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        shown.press("4")
+        client.do("hold", address=HOST, port=PORT, count=well)
+        client.do("hold", address=HOST, port=shut, count=refused)
+        client.do("begin", name="s", address=SILENT, port=PORT)
+        tries = well + refused + 1
+        shown.wait_for(
+            rf"active +{me} +\(3 peers\) +{tries} +{well} +{refused} +0 +0 +0 +1 ", "all of them"
+        )
+        shown.wait_for(rf"active +{me} +{HOST}:{PORT} +{well} +{well} +0 +0 +0 +0 +0 ", "the good")
+        shown.wait_for(rf"active +{me} +{HOST}:{shut} +{refused} +0 +{refused} ", "the refused")
+        shown.wait_for(
+            rf"passive +tt-server\[{server.pid}\] +{HOST} +{well} +{well} ", "the other end"
+        )
+        shown.wait_for(r"now waiting: 1, oldest [\d.]+m?s", "the one that goes on")
+        moved = {name: count - before[name] for name, count in ns.counters().items()}
+        assert moved["TcpActiveOpens"] == tries
+        assert moved["TcpPassiveOpens"] == well
+        assert moved["TcpAttemptFails"] == refused
+        wait_until(lambda: ns.counters()["TcpExtTCPSynRetrans"], "a SYN to be sent again")
+        client.do("close", name="s")
+        again = ns.counters()["TcpExtTCPSynRetrans"]
+        shown.wait_for(
+            rf"active +{me} +{SILENT}:{PORT} +1 +0 +0 +0 +1 ! +0 +0 .* {again}\b", "the given up"
+        )
+        shown.wait_for(rf"1 given up by tt-client after .*{again} SYNs? ", "why it took so long")
+        _end(shown)
+
+
+def test_waits_are_of_all_that_is_traced_with_no_pane_open(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    count, pause_us = 7, 60_000
+    server.do("listen", name="l", backlog=100)
+    with screen(tmp_path, (140, 40), "--netns", ns.name) as shown:
+        shown.wait_for(r"WAITS .*accept wait - - -", "the first picture")
+        done = client.do("connect_timed", address=HOST, port=PORT, pauses_us=[0] * count)
+        connected = {port: (called, returned) for port, called, returned in done["log"]}
+        taken = server.do("accept_slowly", listener="l", pauses_us=[pause_us] * count)["log"]
+        least = max(called - connected[port][1] for port, called, _ in taken)
+        most = max(returned - connected[port][0] for port, _, returned in taken)
+        longest = max(returned - called for called, returned in connected.values())
+        found = shown.wait_for(
+            r"WAITS  handshake out (\d\S+) (\d\S+) (\d\S+)  handshake in \d\S+ \d\S+ (\d\S+)"
+            r"  accept wait \d\S+ \d\S+ (\d\S+)",
+            "the waits",
+        )
+        assert _ns(found[3]) <= longest * 1.01
+        assert _ns(found[1]) <= _ns(found[2]) <= _ns(found[3])
+        wait_until(
+            lambda: (
+                (now := re.search(r"accept wait \S+ \S+ (\d\S+)", shown.text()))
+                and least * 0.99 <= _ns(now[1]) <= most * 1.01
+            ),
+            "the longest of them all",
+        )
+        _end(shown)
+
+
+def test_a_pane_is_narrowed_to_the_process_that_is_selected(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    server.do("listen", name="l", backlog=100)
+    with (
+        Program("tt-other", ns.enter) as other,
+        screen(tmp_path, SIZE, "--netns", ns.name) as shown,
+    ):
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        shown.press("4")
+        client.do("hold", address=HOST, port=PORT, count=3)
+        other.do("hold", address=HOST, port=PORT, count=5)
+        shown.wait_for(r"active +tt-client", "one of them")
+        shown.wait_for(r"active +tt-other", "the other")
+        shown.press("j", "j", "j", "o")  # its row is the third
+        shown.wait_for(rf"of tt-other\[{other.pid}\]", "it to be narrowed")
+        shown.press("4")
+        other.do("hold", address=HOST, port=PORT, count=7)
+        client.do("hold", address=HOST, port=PORT, count=11)
+        shown.wait_for(rf"active +tt-other\[{other.pid}\] +\(1 peers\) +7 +7 ", "what came since")
+        assert "active  tt-client" not in shown.text()
+        _end(shown)

@@ -17,9 +17,9 @@ class Screen:
 
     def __init__(self, path: Path, size: tuple[int, int], *arguments: str, env: str = "") -> None:
         self._socket, self.status = str(path / "tmux"), path / "status"
-        line = (
-            f"trap : INT; {env} {shlex.join([*COMMAND, *arguments])}; echo $? > {self.status}; cat"
-        )
+        # pytest and textual leave them behind; they are of another terminal
+        command = f"unset COLUMNS LINES; {env} {shlex.join([*COMMAND, *arguments])}"
+        line = f"trap : INT; {command}; echo $? > {self.status}; cat"
         self._tmux(
             *("new-session", "-d", "-x", str(size[0]), "-y", str(size[1])),
             *("-c", str(ROOT), f"sh -c {shlex.quote(line)}"),
@@ -42,7 +42,10 @@ class Screen:
         self._tmux("send-keys", *keys)
 
     def wait_for(self, pattern: str, what: str) -> re.Match[str]:
-        found: re.Match[str] = wait_until(lambda: re.search(pattern, self.text()), what)
+        try:
+            found: re.Match[str] = wait_until(lambda: re.search(pattern, self.text()), what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; what there is:\n{self.text()}") from None
         return found
 
     def tracer_pid(self) -> int:
