@@ -328,20 +328,35 @@ def test_a_full_disk_ends_with_1_and_keeps_the_whole_lines_gathered(tmp_path: Pa
     assert len([json.loads(line) for line in text.splitlines()]) > 10
 
 
-@pytest.mark.parametrize("command", [["record"], ["events", "-o", "/dev/null", "-w"]])
-def test_a_full_disk_leaves_a_recording_that_can_be_shown(
+RECORDING = pytest.mark.parametrize("command", [["record"], ["events", "-o", "/dev/null", "-w"]])
+
+
+@RECORDING
+def test_a_disk_that_becomes_full_leaves_a_recording_that_can_be_shown(
+    tmp_path: Path, command: list[str]
+) -> None:
+    """It ends before there is nothing left: test_parts.py has how much."""
+    kept = tmp_path / "room" / "kept"
+    process = _fill(tmp_path, "8m", *command, str(kept))
+    _, stderr = _connect_until_it_ends(tmp_path, process)
+    assert process.returncode == 0
+    assert f"the disk of {kept} is nearly full: recording ends" in stderr.splitlines()
+    shown = run("events", "-j", "-r", str(tmp_path / "kept"))
+    assert shown.returncode == 0
+    assert len([json.loads(line) for line in shown.stdout.splitlines()]) > 100
+
+
+@RECORDING
+def test_a_disk_without_room_for_the_begin_of_a_recording_ends_it_with_1(
     tmp_path: Path, command: list[str]
 ) -> None:
     kept = tmp_path / "room" / "kept"
-    process = _fill(tmp_path, "8m", *command, str(kept))
+    process = _fill(tmp_path, "16k", *command, str(kept))
     _, stderr = _connect_until_it_ends(tmp_path, process)
     assert process.returncode == 1
     cause, hint = stderr.splitlines()[-2:]
     assert cause == f"tcptrace: cannot write to {kept}: No space left on device"
     assert "what was written before can be shown" in hint
-    shown = run("events", "-j", "-r", str(tmp_path / "kept"))
-    assert shown.returncode == 0
-    assert len([json.loads(line) for line in shown.stdout.splitlines()]) > 100
 
 
 def test_standard_output_that_is_full_ends_with_1() -> None:
