@@ -97,3 +97,46 @@ def test_paths_are_found_by_inode(tmp_path: Path) -> None:
     found = walk(tmp_path)
     assert found[below.stat().st_ino] == "/a/b"
     assert found[tmp_path.stat().st_ino] == "/"
+
+
+def _row(wire: Layout, **values: object) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    row = np.zeros(1, wire.dtypes["task_row"])
+    for name, value in values.items():
+        row[name] = value
+    return row
+
+
+def test_a_pid_used_again_is_that_of_another_process(wire: Layout, table: ProcessTable) -> None:
+    table.add_event(_event(wire, "EXITED", pid=11, start=2, mono_ns=5, comm=b"worker"))
+    table.add_event(
+        _event(wire, "SEEN", pid=11, start=9, local_pid=11, local_ppid=1, comm=b"later")
+    )
+    table.add_event(
+        _event(wire, "SEEN", pid=20, start=9, local_pid=20, local_ppid=11, comm=b"child")
+    )
+    first, later = table.find(11, 2), table.find(11, 9)
+    assert first is not None
+    assert later is not None
+    assert (first.comm, later.comm) == ("worker", "later")
+    assert (table.is_reused(11, 2), table.is_reused(11, 9)) == (True, False)
+    # --pid 11 is the one there was first, with its own children and not the later one's
+    assert table.descendants({11}, follow=True) == {(11, 2), (12, 3)}
+    assert table.descendants({10}, follow=True) == {(10, 1), (11, 2), (12, 3)}
+
+
+def test_a_name_from_a_later_walk_counts_until_events_tell_of_the_process(
+    wire: Layout, table: ProcessTable
+) -> None:
+    def name() -> str:
+        found = table.find(11, 2)
+        assert found is not None
+        return found.comm
+
+    table.add_rows(_row(wire, pid=11, start=2, local_pid=11, comm=b"execed"))
+    assert name() == "execed"
+    table.add_rows(_row(wire, pid=11, start=2, local_pid=11, comm=b"holder", told=1))
+    assert name() == "holder"
+    table.add_rows(_row(wire, pid=11, start=2, local_pid=11, comm=b"newer", told=1))
+    assert name() == "holder"
+    table.add_event(_event(wire, "RENAMED", pid=11, start=2, comm=b"newer"))
+    assert name() == "newer"
