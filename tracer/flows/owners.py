@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.flows.rows import sort
 from tracer.wire.layout import Layout, Records
 
 FULL, TAKEN, ORPHAN, SENT, RECEIVED = 1, 2, 4, 8, 16  # bpf/events.h: TT_OPEN_
@@ -30,7 +31,8 @@ def give_owners(sockets: Records, holders: Records, layout: Layout) -> Records:
 
 
 def _give_to_holders(rows: Records, holders: Records, layout: Layout) -> None:
-    order = np.lexsort((holders["fd"], holders["pid"], holders["start"], holders["cookie"]))
+    keys = [holders[name].astype(np.int64) for name in ("cookie", "start", "pid", "fd")]
+    order = sort(keys, len(holders)).order
     ordered = holders[order]
     cookies, first = np.unique(ordered["cookie"], return_index=True)
     if not len(cookies):

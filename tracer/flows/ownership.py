@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tracer.flows.rows import sort
 from tracer.flows.transitions import Spread, TransitionTable
 from tracer.wire.layout import Layout, Records
 
@@ -56,16 +57,19 @@ def _add_sockets(found: dict[tuple[int, int], Holding], sockets: Records, layout
     exact = layout.enums["dwell_is"]["EXACT"]
     waits = layout.enums["owner_is"]["LISTENER"]
     half_open = layout.enums["tcp_state"]["NEW_SYN_RECV"]
-    keys = np.stack([sockets[name].astype(np.int64) for name in ("pid", "start", "state")], axis=1)
-    groups, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(place.reshape(-1), kind="stable")
-    parts = np.split(sockets[order], np.cumsum(counts)[:-1])
-    for (pid, start, state), chosen in zip(groups.tolist(), parts, strict=True):
+    keys = [sockets[name].astype(np.int64) for name in ("pid", "start", "state")]
+    order, starts = sort(keys, len(sockets))
+    groups = zip(*(key[order[starts]].tolist() for key in keys), strict=True)
+    # whole rows are long: of tens of thousands only what is asked for is put in order
+    asked = np.stack([sockets[name][order] for name in ("owner_is", "age_ns", "age_is")], axis=1)
+    parts = np.split(asked, starts[1:])
+    for (pid, start, state), chosen in zip(groups, parts, strict=True):
         holding = found.setdefault((pid, start), Holding(pid, start))
-        holding.owner_is = int(chosen["owner_is"][0])
+        kinds, ages, bounds = chosen.T
+        holding.owner_is = int(kinds[0])
         holding.now[state] = len(chosen)
-        untaken = int((chosen["owner_is"] == waits).sum())
+        untaken = int((kinds == waits).sum())
         if untaken and state != half_open:
             holding.untaken[state] = untaken
-        oldest = chosen[int(chosen["age_ns"].argmax())]
-        holding.oldest[state] = int(oldest["age_ns"]), bool(oldest["age_is"] == exact)
+        oldest = int(ages.argmax())
+        holding.oldest[state] = int(ages[oldest]), bool(bounds[oldest] == exact)
