@@ -358,7 +358,7 @@ def transitions(records: list[Record], actors: Actors) -> Steps:
     """The transitions of each of the three, from `states`."""
     found: Steps = {pid: Counter() for pid in actors.pids}
     for record in records:
-        if record["pid"] in found:
+        if record["kind"] == "state_summary" and record["pid"] in found:
             for each in record["transitions"]:
                 key = each["old"], each["new"], each["timewait"]
                 found[record["pid"]][key] += each["count"]
@@ -493,7 +493,7 @@ def test_a_filter_leaves_all_that_matches_and_nothing_else(
     if command.startswith("states"):
         told = transitions(records, actors)
         wanted = without_sides(wanted)
-        rows = {r["pid"] for r in records} & set(actors.pids)
+        rows = {r["pid"] for r in records if r["kind"] == "state_summary"} & set(actors.pids)
         assert rows == {pid for pid in actors.pids if wanted[pid]}
     else:
         told = steps(records, actors)
