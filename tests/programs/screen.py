@@ -38,6 +38,20 @@ class Screen:
         """What is on it now."""
         return self._tmux("capture-pane", "-p")
 
+    def styled(self) -> str:
+        """The same with its escape sequences."""
+        return self._tmux("capture-pane", "-p", "-e")
+
+    def resize(self, size: tuple[int, int]) -> None:
+        self._tmux("resize-window", "-x", str(size[0]), "-y", str(size[1]))
+
+    def type(self, prompt: str, text: str) -> None:
+        """Press a key that asks for a line, and answer."""
+        self.press(prompt)
+        self.wait_for(r"(?m)^(/|filter:).*\s*\Z", "the line to type into")
+        self.press("-l", text)
+        self.press("Enter")
+
     def press(self, *keys: str) -> None:
         self._tmux("send-keys", *keys)
 

@@ -35,7 +35,8 @@ class Playback:
         self._whole_ns = self._play(show, None)
         while not self._command.limits.stop:
             try:
-                self._play(show, self._asked.get(timeout=0.1))
+                span_ns = self._asked.get(timeout=0.1)
+                self._play(show, span_ns if span_ns < self._whole_ns else None)
             except queue.Empty:
                 continue
 

@@ -56,11 +56,14 @@ def show(given: dict[str, Any]) -> None:
     glyphs = draw.UTF8 if utf8 else draw.ASCII
     source = given.get("source")
     app = LiveApp(_recorded(command) if source is not None else _live(command), glyphs)
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)  # the terminal knows its size, and that it has changed
     app.run()
     if app.error is not None:
         raise app.error
     if app.picture is not None:
-        print("\n".join(draw.summary(app.picture)))
+        width = min(100, os.get_terminal_size().columns - 1)
+        print("\n".join(draw.summary(app.picture, width)))
 
 
 def _live(command: Command) -> Any:

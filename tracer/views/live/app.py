@@ -12,6 +12,8 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Resize
+from textual.geometry import Size
 from textual.widgets import Static
 
 from tracer.errors import TracerError
@@ -127,6 +129,8 @@ class LiveApp(App[None]):
         self._typed = ""
         self._story: list[str] = []
         self._said_at = 0.0
+        self._room = Size(80, 24)
+        self._sought_ns: int | None = None  # of a recording: how far from its begin
 
     def compose(self) -> ComposeResult:
         """Lines above, one table, lines below."""
@@ -171,7 +175,7 @@ class LiveApp(App[None]):
         base = self.screen_stack[0]
         parts = {name: base.query_one(f"#{name}", Lines) for name in ("top", "pane", "bottom")}
         tail = base.query_one("#tail", Lines)
-        width, height = self.size
+        width, height = self._room
         look.tall = height >= paint.TALL
         parts["bottom"].put(paint.bottom(picture, look, width))
         if look.opened is not None:
@@ -180,10 +184,10 @@ class LiveApp(App[None]):
             text, self._story = paint.opened(picture, look, width, room)
             parts["pane"].put(text)
             return
-        parts["top"].display = tail.display = True
+        parts["top"].display = True
         events = paint.tail(picture, look, width, height)
         tail.put(events)
-        tail.display = bool(events.plain)
+        tail.display = bool(events.plain)  # an empty one would take a line
         self._draw_pane(picture, parts, events, (width, height))
 
     def _draw_pane(
@@ -197,9 +201,10 @@ class LiveApp(App[None]):
         parts["pane"].put(paint.pane(picture, look, width, room))
         parts["top"].put(paint.top(picture, look, width))
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Another size, other columns."""
-        self._draw()
+        self._room = event.size  # self.size still has the one before
+        self._draw(self._look.message)
 
     def _say(self, text: str) -> None:
         self._said_at = time.monotonic()
@@ -297,7 +302,7 @@ class LiveApp(App[None]):
 
     def action_search(self) -> None:
         """Ask what to look for."""
-        self.push_screen(Asking("/", self._look.search), self._search)
+        self.push_screen(Asking("/", ""), self._search)
 
     def _search(self, text: str | None) -> None:
         if text:
@@ -363,7 +368,9 @@ class LiveApp(App[None]):
             self._say("< and > move through a recording")
             return
         step_ns = max(picture.whole_ns // 20, 1_000_000_000)
-        self._remote.seek(max(0, min(picture.whole_ns, picture.span_ns + step * step_ns)))
+        before = picture.span_ns if self._sought_ns is None else self._sought_ns
+        self._sought_ns = max(0, min(picture.whole_ns, before + step * step_ns))
+        self._remote.seek(self._sought_ns)
 
     # --- keys: what goes out --------------------------------------------------
 
@@ -373,7 +380,7 @@ class LiveApp(App[None]):
             return ""
         if look.opened is not None:
             return "\n".join([draw.head(picture, 100), *self._story]) + "\n"
-        width, height = self.size
+        width, height = self._room
         parts = [paint.top(picture, look, width), paint.pane(picture, look, width, height)]
         parts += [paint.tail(picture, look, width, height)]
         return "\n".join([*paint.as_text(parts), *draw.foot(picture, width)]) + "\n"

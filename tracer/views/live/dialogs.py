@@ -13,22 +13,23 @@ from textual.widgets import Input, Static
 
 HELP = """\
 WHERE   {panes}
-        tab next pane    up down pgup pgdn home end, j k, [ ] previous and next
+        tab next pane    up down pgup pgdn home end j k [ ]  move
 ROWS    enter  open the connection, with its whole history
         o      this process alone       esc  back, let go, show all
         s      sort by the next column  r    the other way round
         /      search, n N next and previous hit
-        f      filter all panes, as on the command line: lport=443 or --pid 7,8
+        f      filter all panes as on the command line: lport=443 pid=7,8
 WHEN    space  hold the picture; gathering goes on
-        + -    longer and shorter intervals   z  queue peaks count from now on
+        + -    longer and shorter intervals     z  queue peaks from now on
         < >    through a recording, back and on
 WHAT    e events on and off   d doctor
 OUT     y copy   J copy as JSON   w write the screen to a file   q quit
 
-! worth a look   - unknown, or none   >= longer than that   rates: last interval
-Sockets are kept up from their transitions, and set right by a look at all of
-them every 10 s at most: what leaves TIME_WAIT shows then. Rows stay where they
-are while one is selected. A sorted column is marked v, reversed ^.
+! worth a look   - unknown or none   >= longer than that   v ^ sorted by
+Rates are of the last interval. Sockets are kept up from their transitions,
+and set right by a look at all of them, every 10 s at the latest: what leaves
+TIME_WAIT shows then. Rows stay where they are while one is selected.
+BY in a history: the owner, if it was on the CPU then; else a packet or timer.
 """
 
 

@@ -54,7 +54,7 @@ def head(
     clock = picture.clock if width >= WIDE else picture.clock.partition(" ")[2]
     right = f"{clock}  up {_up(picture.span_ns)}"
     if picture.recorded:
-        right = f"{clock}  recording: {_up(picture.span_ns)} of {_up(picture.whole_ns)}"
+        right = f"{clock}  recording {_up(picture.span_ns)} of {_up(picture.whole_ns)}"
     elif every_s is not None and width >= WIDE:
         right += f"  every {every_s:g} s"
     if behind_s is not None:
@@ -194,12 +194,12 @@ def _fit(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "~"
 
 
-def summary(picture: Picture) -> list[str]:
+def summary(picture: Picture, width: int = 100) -> list[str]:
     """What stays in the scrollback."""
     wrong, text = verdict(picture)
     return [
-        head(picture, 100),
+        head(picture, width),
         f"{'! ' if wrong else ''}{text}",
-        *sockets(picture, 100),
+        *sockets(picture, width),
         f"{picture.seen} seen, {picture.lost} lost in {duration(picture.span_ns)}",
     ]

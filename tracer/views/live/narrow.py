@@ -30,12 +30,12 @@ class Narrowing:
 
     def words(self, facts: Facts) -> str:
         """As the header says it."""
-        found = list(self.filters.describe().values())
+        found = [escape(text) for text in self.filters.describe().values()]
         if self.owner is not None:
             process = facts.process(*self.owner)
             name = escape(process.comm) if process else "unknown"
             found.append(f"of {name}[{(process and process.pid) or '-'}]")
-        return escape(" ".join(found)) if found else ""
+        return " ".join(found)
 
     def passes(self, records: Records, facts: Facts) -> Mask:
         """Which of these sockets or events are shown."""

@@ -84,8 +84,10 @@ def pane(picture: Picture, look: Look, width: int, height: int) -> Text:
     under = _below(picture, look, width, height - 1)
     shown = browser.in_view(max(1, height - 1 - len(under)))
     selected = browser.place()
-    cells = [[plain(cell, look.glyphs) for cell in row] for row in source.cells(shown)]
-    head, *lines = table(_marked(browser), cells, width)
+    known = [i for i in range(len(browser.pane.headings)) if i not in source.missing()]
+    cells = [[plain(row[i], look.glyphs) for i in known] for row in source.cells(shown)]
+    headings = _marked(browser)
+    head, *lines = table([headings[i] for i in known], cells, width)
     text = Text(head[:width], style="bold", no_wrap=True)
     for place, line in zip(shown, lines, strict=True):
         text.append("\n")

@@ -45,7 +45,7 @@ class ListenerRow:
     peak: int
     limit: int
     set_by: str
-    full: float  # share of the interval
+    full: float | None  # share of the interval; None: one look alone
     syn_queue: int
     accepts: float | None
     drops: float | None

@@ -15,8 +15,8 @@ def verdict(picture: Picture) -> tuple[bool, str]:
         dropped = f", {worst.drops:.0f} SYN dropped/s" if worst.drops else ""
         others = f"; {len(full) - 1} more are full" if len(full) > 1 else ""
         return True, (
-            f"{worst.name} {worst.owner}: accept queue FULL {worst.queue}/{worst.limit}{dropped};"
-            f" the limit is set by {worst.set_by}{others}"
+            f"{worst.name} {worst.owner}: accept queue FULL {worst.queue}/{worst.limit}{dropped}"
+            f" (limit: {worst.set_by}){others}"
         )
     for row in picture.listeners:
         if row.drops:

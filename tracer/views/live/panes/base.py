@@ -57,6 +57,10 @@ class Table(ABC):
     def having(self, text: str) -> NDArray[np.bool_]:
         """Which rows have this text in them; case does not matter."""
 
+    def missing(self) -> frozenset[int]:
+        """Columns of which nothing is known in this picture: they are left out."""
+        return frozenset()
+
     def owner(self, place: int) -> Owner | None:
         """The process that the row belongs to: what `o` narrows the screen to."""
         return None
@@ -150,6 +154,11 @@ class Listed(Table, Generic[Row]):
     def owner(self, place: int) -> Owner | None:
         """The process that the row belongs to."""
         return self._owner(self._rows[place][1])
+
+
+def share(value: float | None) -> str:
+    """In percent; `-` where it is not known."""
+    return "-" if value is None else f"{value:.0%}"
 
 
 def rate(value: float | None) -> str:

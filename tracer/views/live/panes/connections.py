@@ -29,7 +29,7 @@ HEADINGS = (
     Heading("IN STATE"),
     Heading("RECVQ"),
     Heading("SENDQ"),
-    Heading("RTT"),
+    Heading("RTT", spare=4),
     Heading("IN/s", spare=8),
     Heading("OUT/s", spare=8),
     Heading("WAITS FOR", words=True, spare=7),
@@ -87,6 +87,8 @@ class Open(Table):
     def order(self, column: int) -> Indices | None:
         """Places by a column."""
         rows = self.rows
+        if column in self.missing():
+            return None
         if column == PROCESS:
             owners, which = self._owners
             names = [named(owner, self._facts).lower() for owner in owners]
@@ -176,6 +178,10 @@ class Open(Table):
     def wrong(self, place: int) -> bool:
         """Whether the row is marked."""
         return bool(self._wrong[place])
+
+    def missing(self) -> frozenset[int]:
+        """What only a closer look tells, where there was none."""
+        return frozenset() if len(self._looked) else frozenset((RECVQ, SENDQ, RTT, IN, OUT))
 
     def owner(self, place: int) -> Owner | None:
         """The process that answers for it."""

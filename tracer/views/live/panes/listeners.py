@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracer.views.live.draw import bar
-from tracer.views.live.panes.base import Column, Listed, Pane, Table, rate
+from tracer.views.live.panes.base import Column, Listed, Pane, Table, rate, share
 from tracer.views.live.panes.listener_detail import below
 from tracer.views.live.picture import ListenerRow, Picture
 from tracer.views.tables import Heading
@@ -17,7 +17,7 @@ COLUMNS: tuple[Column[ListenerRow], ...] = (
         lambda row: row.queue / (row.limit or 1),
     ),
     Column(Heading("PEAK"), lambda row: str(row.peak), lambda row: row.peak),
-    Column(Heading("FULL"), lambda row: f"{row.full:.0%}", lambda row: row.full),
+    Column(Heading("FULL"), lambda row: share(row.full), lambda row: row.full or 0),
     Column(Heading("SET BY", words=True, spare=9), lambda row: row.set_by),
     Column(Heading("SYNQ", spare=8), lambda row: str(row.syn_queue), lambda row: row.syn_queue),
     Column(Heading("ACC/s"), lambda row: rate(row.accepts), lambda row: row.accepts or 0),
