@@ -32,6 +32,8 @@ WALK = {
     "processes": ("1", r"\[1 Proc"),
     "connections": ("2", r"\[2 Conn"),
     "listeners": ("3", r"\[3 List"),
+    "handshakes": ("4", r"\[4 Hand"),
+    "drops": ("5", r"\[5 Drop"),
     "counters": ("7", r"\[7 Coun"),
     "help": ("?", r"WHERE"),
 }

@@ -59,6 +59,7 @@ def show(given: dict[str, Any]) -> None:
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)  # the terminal knows its size, and that it has changed
     app.run()
+    app.wait()
     if app.error is not None:
         raise app.error
     if app.picture is not None:

@@ -20,16 +20,14 @@ class Measured:
     """The last look, by cookie; `rx_per_s` and `tx_per_s` are NaN where nothing is known."""
 
     def __init__(self, layout: Layout) -> None:
-        row = layout.dtypes["open_row"]
-        self._dtype = np.dtype([(name, row[name]) for name in KEPT])
         self._layout = layout
         self._table = OpenConnections(layout, in_all=False)
-        self.rows = np.zeros(0, self._dtype)
+        self.rows = np.zeros(0, np.dtype([("cookie", "u8")]))
         self.rx_per_s = self.tx_per_s = np.zeros(0)
 
     def look(self, found: Records, now_ns: int) -> None:
         """Take a pass of `open_row`."""
-        slim = np.zeros(len(found), self._dtype)
+        slim = np.zeros(len(found), np.dtype([(name, found.dtype[name]) for name in KEPT]))
         for name in KEPT:
             slim[name] = found[name]
         now = self._table.look(slim, now_ns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,7 @@ from tracer.wire.filters import Filters
 
 Take = Callable[[Picture], None]
 MESSAGE_S = 4.0  # what a key came to is said for so long, unless another is pressed
+END_S = 10.0
 INTERVALS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -151,8 +153,19 @@ class LiveApp(App[None]):
         try:
             self._remote.run(lambda picture: self.call_from_thread(self._take, picture))
         except BaseException as error:
-            self.error = error
-        self.call_from_thread(self.exit)
+            self.error = self.error or error
+        with suppress(RuntimeError):  # it has been left already
+            self.call_from_thread(self.exit)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """What went wrong in drawing ends the session, and is told as all errors are."""
+        self.error = self.error or error
+        self._remote.end()
+        self.exit()
+
+    def wait(self) -> None:
+        """Until the session has ended, and everything is detached."""
+        self._thread.join(END_S)
 
     def _take(self, picture: Picture) -> None:
         self.picture = picture

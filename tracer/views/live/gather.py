@@ -80,6 +80,8 @@ class LiveView(View):
         self._gathered = Gathered(facts, head.started_ns)
         self._mark_ns = self._now_ns = self._tick_ns = head.started_ns
         if self._recorded:
+            if head.attached.get("syn_drop", "off") != "off":
+                self._gathered.dropped.begin(head.started_ns)
             self._notices += [(head.started_ns, text) for text in _missing(head)]
         self._tally, self._ended = Tally(), ""
 

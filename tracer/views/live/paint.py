@@ -52,27 +52,31 @@ def top(picture: Picture, look: Look, width: int) -> Text:
         *draw.rates(picture, width, look.glyphs),
         *(waits.lines(picture, width) if look.tall and width >= draw.WIDE else ()),
         *draw.counters(picture, width),
-        rule,
+        _order(look, width),
     ]
     text.append(plain("\n".join(strips), look.glyphs) + "\n")
     text.append_text(_tabs(look, width))
     return text
 
 
-def _tabs(look: Look, width: int) -> Text:
-    text = Text(no_wrap=True)
+def _order(look: Look, width: int) -> str:
+    """A rule that says which rows are in view, and in what order."""
     browser = look.browser
     count = len(browser.table) if browser.table else 0
-    right = f"by {browser.sorted_by()}  {browser.first}-{browser.last} of {count}"
+    text = f" by {browser.sorted_by()}  {browser.first}-{browser.last} of {count} "
+    return look.glyphs.rule * max(0, width - len(text) - 1) + text + look.glyphs.rule
+
+
+def _tabs(look: Look, width: int) -> Text:
+    text = Text(no_wrap=True)
     names = [f"{pane.number} {pane.name}" for pane in PANES]
-    if sum(len(name) + 2 for name in names) + len(right) > width:
+    if sum(len(name) + 2 for name in names) > width:
         names = [f"{pane.number} {pane.name[:5]}" for pane in PANES]
     for pane, name in zip(PANES, names, strict=True):
         if pane is look.browser.pane:
             text.append(f"[{name}]", style="bold")
         else:
             text.append(f" {name} ")
-    text.append(f"{right:>{max(0, width - len(text.plain))}}"[: max(0, width - len(text.plain))])
     return text
 
 
