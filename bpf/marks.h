@@ -82,6 +82,11 @@ tt_inline tt_marks tt_marks_of(const struct tt_owner *owner)
 		if (target)
 			marks |= target->marks;
 	}
+	if (CFG(filter_cgroup) || CFG(not_cgroup)) {
+		const tt_marks *of_cgroup = MAP_GET(tt_cgroups, &owner->cgroup_id);
+
+		marks |= of_cgroup ? *of_cgroup : 0;
+	}
 	return marks;
 }
 

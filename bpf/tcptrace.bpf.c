@@ -7,6 +7,7 @@
 #include "probes/request.bpf.c"
 #include "probes/syn_drop.bpf.c"
 #include "probes/task.bpf.c"
+#include "probes/cgroup.bpf.c"
 #include "probes/seed.bpf.c"
 #include "probes/open.bpf.c"
 

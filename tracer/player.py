@@ -106,7 +106,7 @@ class Player:
         self._offset_ns = clock.offset_ns
         self.facts = Facts(layout, processes, clock, initial_pids=head.initial_pids)
         self._held = np.zeros(0, layout.dtypes["holder_row"])
-        self._owned = Owned(processes, layout, self._held)
+        self._owned = Owned(processes, self.facts.cgroups, layout, self._held)
         if self._filters is not None:
             self._check_kept(self._filters)
             if self._view.kinds and set(head.kinds) - self._view.kinds:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -70,7 +71,7 @@ class Session:
     def run(self) -> Player:
         """Trace until a limit is reached; everything is detached when this returns."""
         player = Player(self.show, None, self.utc)
-        source = LiveSource(self.settings)
+        source = LiveSource(self.settings, partial(self._find_groups, cgroups.find_mount()))
         self._began = self._told = time.monotonic()
         self._next_look: dict[str, float] = {}
         try:
@@ -90,6 +91,9 @@ class Session:
         finally:
             source.close()
         return player
+
+    def _find_groups(self, mount: Path | None) -> dict[int, cgroups.Group]:
+        return cgroups.find_asked(self.settings.filters, mount)
 
     def _tell_progress(self, player: Player) -> None:
         now = time.monotonic()

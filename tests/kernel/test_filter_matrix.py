@@ -25,6 +25,7 @@ import pytest
 
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Process, Program
+from tests.programs.groups import control_group, enter
 from tracer.cli.asked import KEYS
 
 pytestmark = pytest.mark.kernel
@@ -48,6 +49,7 @@ class Actors:
     pear: Program
     east: Namespace
     west: Namespace
+    group: Path = Path("/")  # the control group of apple and its child
 
     @property
     def pids(self) -> tuple[int, int, int]:
@@ -188,6 +190,11 @@ FILTERS = (
     Filter(
         "--comm",
         lambda _: ["--comm", "a?p*,plum"],
+        lambda record, actors: record["pid"] in (actors.apple.pid, actors.child.pid),
+    ),
+    Filter(
+        "--cgroup",
+        lambda actors: ["--cgroup", str(actors.group)],
         lambda record, actors: record["pid"] in (actors.apple.pid, actors.child.pid),
     ),
     Filter("--port", lambda _: ["--port", "8001"], _port(APPLE_PORT, "lport", "rport")),
@@ -438,6 +445,7 @@ def actors() -> Iterator[Actors]:
     with (
         namespace() as east,
         namespace() as west,
+        control_group() as group,
         Program("apple", east.enter) as apple,
         Program("pear", west.enter) as pear,
     ):
@@ -445,7 +453,8 @@ def actors() -> Iterator[Actors]:
             first, last = ports.split("-")
             room.run("sysctl", "-qw", f"net.ipv4.ip_local_port_range={first} {last}")
         pear.do("become", uid=NOBODY)
-        yield Actors(apple, apple.fork(), pear, east, west)
+        enter(group, apple.pid)
+        yield Actors(apple, apple.fork(), pear, east, west, group)
 
 
 @pytest.fixture(scope="module")
@@ -609,8 +618,8 @@ def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -
 
 
 def test_the_matrix_is_whole() -> None:
-    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 108
-    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 144
+    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 114
+    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 152
 
 
 EXCLUDED = [

@@ -26,6 +26,7 @@ from tests.kernel.test_filter_matrix import (
     run,
 )
 from tests.programs.driver import Process, Program
+from tests.programs.groups import control_group, enter
 
 pytestmark = pytest.mark.kernel
 
@@ -37,6 +38,8 @@ STATE = Filter(
     lambda record, _: record["state"] == "CLOSE_WAIT",
     whose=(False, False, True),
 )
+# sockets that are there are of no kind, and have not come to an end
+NOT_OF_A_LOOK = ("--kind", "--failed", "--slower")
 Sockets = Counter[tuple[int, str]]  # by PID and state
 
 
@@ -55,6 +58,7 @@ def actors() -> Iterator[Actors]:
     with (
         namespace() as east,
         namespace() as west,
+        control_group() as group,
         Program("apple", east.enter) as apple,
         Program("pear", west.enter) as pear,
     ):
@@ -62,7 +66,8 @@ def actors() -> Iterator[Actors]:
             first, last = ports.split("-")
             room.run("sysctl", "-qw", f"net.ipv4.ip_local_port_range={first} {last}")
         pear.do("become", uid=NOBODY)
-        made = Actors(apple, apple.fork(), pear, east, west)
+        enter(group, apple.pid)
+        made = Actors(apple, apple.fork(), pear, east, west, group)
         _hold(made.apple, "127.0.0.1", APPLE_PORT, "a")
         _hold(made.child, "127.0.0.2", APPLE_PORT, "a")
         _hold(made.pear, "::1", PEAR_PORT, "a", "half")
@@ -102,7 +107,7 @@ def test_a_filter_leaves_of_a_look_all_that_matches_and_nothing_else(
 ) -> None:
     each = STATE if each.name == "--state" else each
     given = each.given(actors)
-    if each.name in ("--kind", "--failed", "--slower"):  # of records, and of how they end
+    if each.name in NOT_OF_A_LOOK:
         done = run(*command.split(), *given)
         assert done.returncode == 2
         assert each.name in done.stderr
@@ -121,7 +126,7 @@ def test_a_filter_leaves_of_a_look_all_that_matches_and_nothing_else(
 
 
 def test_the_matrix_of_looks_is_whole() -> None:
-    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 36
+    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 38
 
 
 @pytest.mark.parametrize("command", COMMANDS)

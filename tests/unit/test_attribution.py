@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tracer.attribution import cgroups
 from tracer.attribution.cgroups import container_of, find_mount, walk
 from tracer.attribution.processes import ProcessTable
 from tracer.wire.layout import Layout
 
 LONG = "7f3a1c9be0d27f3a1c9be0d27f3a1c9be0d27f3a1c9be0d27f3a1c9be0d21234"
+POD = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 
 
 @pytest.fixture
@@ -140,3 +142,36 @@ def test_a_name_from_a_later_walk_counts_until_events_tell_of_the_process(
     assert name() == "holder"
     table.add_event(_event(wire, "RENAMED", pid=11, start=2, comm=b"newer"))
     assert name() == "newer"
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ("/", "/a/b"),
+        ("/a", "/a/b"),
+        ("/a/", "/a"),
+        ("nginx.service", "/system.slice/nginx.service/workers"),
+        ("abcd", f"/system.slice/docker-{'abcd' * 16}.scope"),
+        ("abcdabcdabcd", f"/kubepods/besteffort/pod{POD}/{'abcd' * 16}/below"),
+        (POD, f"/kubepods/besteffort/pod{POD}/{'abcd' * 16}"),
+        (POD, f"/kubepods.slice/kubepods-pod{POD.replace('-', '_')}.slice/x.scope"),
+    ],
+)
+def test_a_control_group_is_known_by_what_it_is_called_by(asked: str, path: str) -> None:
+    assert cgroups.is_below(path, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ("/a", "/ab"),
+        ("/a", "/b/a"),
+        ("nginx.service", "/system.slice/nginx.service.d"),
+        ("nginx", "/system.slice/nginx.service"),
+        ("abc", f"/system.slice/docker-{'abcd' * 16}.scope"),
+        ("bcda", f"/system.slice/docker-{'abcd' * 16}.scope"),
+        (POD, f"/kubepods/besteffort/pod{POD.replace('0', '1')}"),
+    ],
+)
+def test_a_control_group_is_not_known_by_part_of_a_name(asked: str, path: str) -> None:
+    assert not cgroups.is_below(path, asked)

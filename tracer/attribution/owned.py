@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.attribution.cgroups import is_below
 from tracer.attribution.processes import Key, ProcessTable
 from tracer.wire.filters import Filters
 from tracer.wire.globs import Glob
@@ -23,9 +24,10 @@ class Names:
         self._names: dict[int, list[tuple[int, bytes]]] = {}
 
     def add_rows(self, rows: Records) -> None:
-        """Take the names of those that are not known yet."""
+        """Take the names of one walk; what events told of is newer."""
         for key, comm in zip(packed(rows).tolist(), rows["comm"].tolist(), strict=True):
-            self._names.setdefault(key, [(0, comm)])
+            if len(self._names.get(key, ())) < 2:
+                self._names[key] = [(0, comm)]
 
     def add_events(self, tasks: Records) -> None:
         """Take task records, in time order."""
@@ -66,8 +68,10 @@ class Owned:
     Where nothing was traced, sockets are also of whoever has one of the descriptors `held`.
     """
 
-    def __init__(self, processes: ProcessTable, layout: Layout, holders: Records) -> None:
-        self._processes, self._layout = processes, layout
+    def __init__(
+        self, processes: ProcessTable, cgroups: dict[int, str], layout: Layout, holders: Records
+    ) -> None:
+        self._processes, self._cgroups, self._layout = processes, cgroups, layout
         self.names = Names()
         self.holders = holders
         self.held: Records | None = None  # of a snapshot: all descriptors
@@ -93,6 +97,8 @@ class Owned:
             timed = "mono_ns" in (rows.dtype.names or ())
             ns = rows["mono_ns"] if timed else np.full(len(rows), _EVER, np.uint64)
             return self.names.called(filters.comms, keys, ns)
+        if name == "CGROUP":
+            return in_groups(filters.cgroups, self._cgroups, rows)
         wanted = self._processes.descendants(set(filters.pids), filters.follow)
         found: Mask = np.isin(keys, _packed(wanted))
         return found
@@ -102,6 +108,18 @@ def packed(records: Records) -> NDArray[np.uint64]:
     """tgid and start time of their owners as one number."""
     found: NDArray[np.uint64] = records["pid"].astype(np.uint64) << np.uint64(32)
     found |= records["start"]
+    return found
+
+
+def in_groups(asked: tuple[str, ...], cgroups: dict[int, str], records: Records) -> Mask:
+    """Records whose owner is in one of these control groups, or below."""
+    numbers = np.unique(records["cgroup_id"]).tolist()
+    wanted = [
+        number
+        for number in numbers
+        if (path := cgroups.get(number)) and any(is_below(path, text) for text in asked)
+    ]
+    found: Mask = np.isin(records["cgroup_id"], np.array(wanted, np.uint64))
     return found
 
 

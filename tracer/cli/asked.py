@@ -10,7 +10,20 @@ from tracer.wire.filters import Filters
 
 # what --exclude takes: the filters that have a value
 KEYS = (
-    *("pid", "comm", "uid", "port", "lport", "rport", "addr", "laddr", "raddr", "family", "state"),
+    *(
+        "pid",
+        "comm",
+        "cgroup",
+        "uid",
+        "port",
+        "lport",
+        "rport",
+        "addr",
+        "laddr",
+        "raddr",
+        "family",
+        "state",
+    ),
     *("netns", "kind"),
 )
 
@@ -45,6 +58,7 @@ def _read(
     return Filters(
         pids=values.pids(found["pid"]),
         comms=values.comms(found["comm"]),
+        cgroups=values.cgroups(found["cgroup"]),
         uids=values.uids(found["uid"]),
         ports=values.ports(found["port"], before + "port"),
         lports=values.ports(found["lport"], before + "lport"),

@@ -37,6 +37,12 @@ filters = _group(
         help="With --pid, descendants too (on).",
     ),
     _option("--comm", multiple=True, metavar="GLOB,…", help="Processes of this name: 'work*'."),
+    _option(
+        "--cgroup",
+        multiple=True,
+        metavar="WHICH,…",
+        help="Control groups and all below: path, unit, container or pod.",
+    ),
     _option("--uid", multiple=True, metavar="UID,…", help="Sockets of this user: number or name."),
     _option("--port", multiple=True, metavar="N[-M],…", help="This port, on either side."),
     _option("--lport", multiple=True, metavar="N[-M],…", help="This local port."),

@@ -140,6 +140,17 @@ def comms(texts: tuple[str, ...]) -> tuple[str, ...]:
     return found
 
 
+def cgroups(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Control groups; whether they are there is found out where they are looked for."""
+    from tracer.attribution.cgroups import find_mount, inside
+
+    mount = find_mount() if texts else None
+    found = tuple(dict.fromkeys(inside(text, mount) for text in split(texts)))
+    if "" in found:
+        raise UsageError("--cgroup '' is no control group", "give one like nginx.service")
+    return found
+
+
 def uids(texts: tuple[str, ...]) -> frozenset[int]:
     """Users by number or name."""
     return frozenset(_uid(part) for part in split(texts))

@@ -26,6 +26,9 @@ from tracer.probes import (
 ATTACH = {"fexit": "fexit", "raw": "raw_tp", "tracepoint": "tracepoint"}
 
 
+CGROUP_PROGRAMS = ("tt_cgroup_made", "tt_cgroup_gone")  # with --cgroup alone
+
+
 @dataclass
 class Ladder:
     """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices.
@@ -77,6 +80,8 @@ def climb(settings: Settings) -> Ladder:
     Errors: UnsupportedError where the rung or the transport asked for is refused.
     """
     ladder = Ladder(_transport(settings.transport))
+    if settings.filters.asks_cgroups:
+        ladder.programs += CGROUP_PROGRAMS
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
         subjects += [HANDSHAKE, SYNACK, REQUEST, COOKIES]

@@ -27,6 +27,7 @@ from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.drops_beside import DropsBeside
+from tracer.kernel.groups import FindGroups, mark_groups
 from tracer.kernel.ladder import climb
 from tracer.kernel.later import Later
 from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib
@@ -53,12 +54,13 @@ OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
 class LiveSource:
     """Programs in the kernel, and what they have to tell."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, find_groups: FindGroups | None = None) -> None:
         if not OBJECT.exists():
             raise TracerError(f"{OBJECT} is missing", "build it: make setup")
         preflight.check(settings.accept_hook)
         self._types = types = Btf.load(OBJECT)
         self.settings = settings
+        self._find_groups = find_groups
         self.layout: Layout = derive(types)
         self._buffers: dict[str, Buffers] = {}
         self._rings: Beside[dict[str, RingBuffers]] | None = None
@@ -133,6 +135,8 @@ class LiveSource:
         else:
             self._attach()
         self._control["attached_ns"] = time.monotonic_ns()
+        if settings.filters.asks_cgroups and self._find_groups:
+            mark_groups(bpf, self.layout, self._find_groups)
         self._processes = Processes(
             bpf, self.layout, settings.filters, initial_pids=self.initial_pids
         )

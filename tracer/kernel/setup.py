@@ -19,7 +19,7 @@ from tracer.wire.layout import Layout
 
 MOST_FILTERS = 1024  # bpf/maps.h: tt_addrs, tt_netns_set, tt_uids
 ENDS = ("addr", "laddr", "raddr")  # either, local, remote: as enum tt_asked has them
-SIMPLE = ("pid", "comm", "netns", "port", "lport", "rport", *ENDS, "uid")
+SIMPLE = ("pid", "comm", "cgroup", "netns", "port", "lport", "rport", *ENDS, "uid")
 
 
 def write_config(

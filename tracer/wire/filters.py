@@ -23,6 +23,7 @@ class Filters:
     pids: tuple[int, ...] = ()
     follow: bool = True
     comms: tuple[str, ...] = ()  # patterns, wire/globs.py
+    cgroups: tuple[str, ...] = ()  # paths, units, containers, pods: attribution/cgroups.py
     uids: frozenset[int] = frozenset()  # of the sockets
     ports: tuple[PortRange, ...] = ()
     lports: tuple[PortRange, ...] = ()
@@ -43,7 +44,12 @@ class Filters:
     @property
     def asks_owners(self) -> bool:
         """Whether who answers for a socket matters."""
-        return any(part.pids or part.comms for part in (self, self.excluded))
+        return any(part.pids or part.comms or part.cgroups for part in (self, self.excluded))
+
+    @property
+    def asks_cgroups(self) -> bool:
+        """Whether the control group of who answers for a socket matters."""
+        return bool(self.cgroups or self.excluded.cgroups)
 
     @property
     def excluded(self) -> Filters:
@@ -64,6 +70,7 @@ class Filters:
             "kind": ",".join(sorted(self.kinds)),
             "pid": ",".join(map(str, self.pids)),
             "comm": ",".join(self.comms),
+            "cgroup": ",".join(self.cgroups),
             "family": str(self.family or ""),
             "netns": ",".join(map(str, sorted(self.netns))),
             "uid": ",".join(map(str, sorted(self.uids))),

@@ -11,7 +11,7 @@ from tracer.wire.filters import Filters, Network, PortRange, mapped
 from tracer.wire.layout import Layout, Records
 
 Mask = NDArray[np.bool_]
-# which records belong to the processes that the filter of this name asks for: PID, COMM
+# which records belong to the processes that the filter of this name asks for: PID, COMM, CGROUP
 Owned = Callable[[str, Filters, Records], Mask]
 Test = Callable[[], Mask]
 
@@ -45,6 +45,8 @@ def _tests(
         yield "PID", lambda: owned("PID", filters, records)
     if filters.comms:
         yield "COMM", lambda: owned("COMM", filters, records)
+    if filters.cgroups:
+        yield "CGROUP", lambda: owned("CGROUP", filters, records)
     if filters.family:
         yield "FAMILY", lambda: records["family"] == filters.family
     if filters.netns:
@@ -133,7 +135,7 @@ def as_sockets(listeners: Records, layout: Layout) -> Records:
     """Rows of listeners as rows of sockets, which `refuse` can read."""
     rows = np.zeros(len(listeners), layout.dtypes["sock_row"])
     names = set(rows.dtype.names or ()) & set(listeners.dtype.names or ())
-    for name in names & {"cookie", "netns", "pid", "start", "family", "uid"}:
+    for name in names & {"cookie", "netns", "pid", "start", "family", "uid", "cgroup_id"}:
         rows[name] = listeners[name]
     rows["laddr"], rows["lport"] = listeners["addr"], listeners["port"]
     rows["raddr"] = _nowhere(rows["family"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.attribution.owned import called, packed
+from tracer.attribution.owned import called, in_groups, packed
 from tracer.flows.sockets import Owner
 from tracer.views.columns import Facts
 from tracer.views.text import escape
@@ -43,6 +43,8 @@ class Narrowing:
         def owned(name: str, filters: Filters, found: Records) -> Mask:
             if name == "COMM":
                 return called(filters.comms, facts.processes, found)
+            if name == "CGROUP":
+                return in_groups(filters.cgroups, facts.cgroups, found)
             keys = facts.processes.descendants(set(filters.pids), filters.follow)
             return np.isin(packed(found), np.array([p << 32 | s for p, s in keys], np.uint64))
 
