@@ -136,6 +136,17 @@ CASES = [
         f"sudo {TCPTRACE} states --pid 1 -o '{{}}/my file'",
         lambda: [*MOUNTED, *nobody()],
     ),
+    *(
+        Case(
+            f"{command}, without CAP_SYSLOG",
+            command,
+            77,
+            r"not permitted: this needs CAP_SYSLOG \(",
+            f"sudo {TCPTRACE} {command}",
+            lambda: [*MOUNTED, *nobody(*NEEDED["mounted"])],
+        )
+        for command in ("drops --syn", "listeners")
+    ),
     Case(
         "nobody, without the accept hook",
         "events --no-accept-hook",
@@ -241,6 +252,13 @@ def test_the_list_that_doctor_gives_is_all_that_is_needed(place: str, command: s
     with _listener() as port:
         arguments = [command, "--port", str(port), "-d", "100ms"]
         done = run(*arguments, prefix=[*PLACES[place], *nobody(*needed)])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["drops", "listeners"])
+def test_what_lies_in_the_kernels_code_is_found_with_one_more(command: str) -> None:
+    prefix = [*MOUNTED, *nobody(*NEEDED["mounted"], "CAP_SYSLOG")]
+    done = run(command, "-d", "100ms", prefix=prefix)
     assert done.returncode == 0, done.stderr
 
 

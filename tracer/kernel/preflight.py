@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracer.errors import NotPermittedError, UnsupportedError
+from tracer.errors import NotPermittedError, TracerError, UnsupportedError
 from tracer.kernel import tracefs
 from tracer.kernel.features import BTF, choose
 from tracer.probes import ACCEPT
@@ -18,9 +18,11 @@ CAPABILITIES = {
     "CAP_IPC_LOCK": 14,
     "CAP_SYS_PTRACE": 19,
     "CAP_SYS_ADMIN": 21,
+    "CAP_SYSLOG": 34,
     "CAP_PERFMON": 38,
     "CAP_BPF": 39,
 }
+ADDRESSES = "know where the kernel's code lies: drops, listeners"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def needs() -> list[Need]:
     listed += [
         Need("CAP_SYS_ADMIN", "enter other network namespaces for snapshots", False),
         Need("CAP_SYS_PTRACE", "find the namespaces of other users' processes", False),
+        Need("CAP_SYSLOG", ADDRESSES, False),
         Need("CAP_IPC_LOCK", "buffers above the mlock limit", False),
     ]
     return listed
@@ -93,6 +96,13 @@ def check_looking() -> None:
             if name not in have
         ]
     )
+
+
+def hidden_addresses() -> TracerError:
+    """What to say where /proc/kallsyms tells no addresses (kallsyms_show_value() in the kernel)."""
+    if "CAP_SYSLOG" in effective():
+        return UnsupportedError("the kernel hides its addresses", "sysctl kernel.kptr_restrict=1")
+    return NotPermittedError(f"not permitted: this needs CAP_SYSLOG ({ADDRESSES})", _sudo_line())
 
 
 def _refuse(missing: list[Need]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from tracer.errors import UnsupportedError
+from tracer.kernel import preflight
 
 KALLSYMS = Path("/proc/kallsyms")
 _CHUNK = 1 << 20
@@ -27,7 +27,7 @@ def of_kernel(names: tuple[str, ...]) -> dict[str, list[Range]]:
 def ranges(names: Iterable[str], path: Path = KALLSYMS) -> dict[str, list[Range]]:
     """Ranges (from, to) of each function that is there, and of the part moved to `NAME.cold`.
 
-    Errors: UnsupportedError where addresses are hidden (kernel.kptr_restrict).
+    Errors: NotPermittedError, UnsupportedError where addresses are hidden (kernel.kptr_restrict).
     """
     text = _read(path)
     found: dict[str, list[Range]] = {}
@@ -60,7 +60,7 @@ def _find(text: bytes, name: bytes) -> int | None:
 def _range(text: bytes, at: int) -> Range:
     start = int(text[at : text.index(b" ", at)], 16)
     if not start:
-        raise UnsupportedError("addresses are hidden", "sysctl kernel.kptr_restrict=1, as root")
+        raise preflight.hidden_addresses()
     while True:
         at = text.index(b"\n", at) + 1
         end = int(text[at : text.index(b" ", at)], 16)

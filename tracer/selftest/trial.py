@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tracer.errors import UnsupportedError
+from tracer.errors import NotPermittedError, UnsupportedError
 from tracer.flows.tally import Outcome
 from tracer.kernel import preflight
 from tracer.kernel.features import choose
@@ -58,8 +58,8 @@ def _not_permitted() -> dict[str, str]:
         return {}
     try:
         find_code()
-    except UnsupportedError as error:
-        return {"syn_drop": f"not tried: {error.message}; it takes CAP_SYSLOG, or {error.hint}"}
+    except (NotPermittedError, UnsupportedError) as error:
+        return {"syn_drop": f"not tried: {error.message}"}
     return {}
 
 
