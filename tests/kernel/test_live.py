@@ -80,6 +80,43 @@ def test_a_full_queue_is_the_verdict_and_its_listener_is_in_its_pane(
         assert shown.exit_status() == 0
 
 
+def test_a_held_picture_stays_and_says_how_far_behind_it_is(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, _, client = busy
+    with screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
+        shown.wait_for(rf"ESTAB {2 * HELD} ", "the first picture")
+        shown.press("Space")
+        client.do("hold", address=ADDRESS, port=PORT, count=HELD)
+        shown.wait_for(r"PAUSED, [1-9]\d* s behind", "it to fall behind")
+        assert f"ESTAB {2 * HELD} " in shown.text()
+        shown.press("Space")
+        shown.wait_for(rf"ESTAB {4 * HELD} ", "what came meanwhile")
+        assert "PAUSED" not in shown.text()
+        shown.press("q")
+        assert shown.exit_status() == 0
+
+
+def test_queues_of_connections_are_those_of_ss(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, _, client = busy
+    client.do("send_all")
+    with screen(tmp_path, (140, 90), "--netns", ns.name) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        shown.press("2")
+        shown.type("f", f"lport={PORT}")
+        shown.wait_for(rf"1-{HELD + LEFT} of {HELD + LEFT}", "the server's connections")
+        shown.wait_for(r"(?m)^tt-server.* ESTABLISHED +\S+ +1 +0 ", "the queues")
+        rows = re.findall(r"(?m)^tt-server\S+ .?\s+\S+:(\d+) .* \S+ +(\d+) +(\d+) ", shown.text())
+        shown.press("q")
+        assert shown.exit_status() == 0
+    listed = ns.run("ss", "-tnH", f"sport = :{PORT}").splitlines()
+    kept = {line.split()[4].rpartition(":")[2]: tuple(line.split()[1:3]) for line in listed}
+    assert len(kept) == HELD + LEFT
+    assert {port: (unread, unacknowledged) for port, unread, unacknowledged in rows} == kept
+
+
 def test_a_summary_stays_when_it_ends(
     busy: tuple[Namespace, Program, Program], tmp_path: Path
 ) -> None:
