@@ -6,6 +6,7 @@ import codecs
 import locale
 import os
 import shlex
+import threading
 from typing import Any
 
 import click
@@ -39,9 +40,6 @@ def is_for_screen(given: dict[str, Any]) -> bool:
 
 def show(given: dict[str, Any]) -> None:
     """Trace until `q` or a limit; a summary stays in the scrollback."""
-    from tracer.views.live import draw
-    from tracer.views.live.app import LiveApp
-
     command = Command(
         given,
         stream=True,
@@ -52,10 +50,12 @@ def show(given: dict[str, Any]) -> None:
         connections=True,
         later=frozenset({"syn_drop"}),
     )
+    remote = _recorded(command) if given.get("source") is not None else _live(command)
+    from tracer.views.live import draw
+    from tracer.views.live.app import LiveApp
+
     utf8 = codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8"
-    glyphs = draw.UTF8 if utf8 else draw.ASCII
-    source = given.get("source")
-    app = LiveApp(_recorded(command) if source is not None else _live(command), glyphs)
+    app = LiveApp(remote, draw.UTF8 if utf8 else draw.ASCII)
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)  # the terminal knows its size, and that it has changed
     app.run()
@@ -68,22 +68,24 @@ def show(given: dict[str, Any]) -> None:
 
 
 def _live(command: Command) -> Any:
-    from tracer.views.live.app import Remote
     from tracer.views.live.gather import LiveView
 
     command.limits.interval = EVERY_S
-    view = LiveView(lambda picture: take[0](picture))
-    take: list[Any] = []
+    command.take_signals()
+    drawn = Drawn()
+    view = LiveView(drawn.show)
+    command.notices.say = view.notice  # type: ignore[method-assign]
+    # what draws takes as long to import as the programs to load: side by side
+    tracing = Tracing(lambda: command.run(view))
+    from tracer.views.live.app import Remote
 
     def run(show: Any) -> None:
-        take.append(show)
-        command.notices.say = view.notice  # type: ignore[method-assign]
-        command.run(view)
+        drawn.begin(show)
+        tracing.result()
         if command.limits.stop == "SIGHUP":
             # everything is detached; whatever is still to be drawn would wait for ever
             os._exit(0)
 
-    command.take_signals()
     return Remote(
         run=run,
         end=lambda: command.stop("quit"),
@@ -94,6 +96,46 @@ def _live(command: Command) -> Any:
         doctor=_doctor,
         want=command.want,
     )
+
+
+class Drawn:
+    """Pictures wait until there is a screen."""
+
+    def __init__(self) -> None:
+        self._there = threading.Event()
+        self._take: Any = None
+
+    def begin(self, take: Any) -> None:
+        """There is one: `take` draws."""
+        self._take = take
+        self._there.set()
+
+    def show(self, picture: Any) -> None:
+        """Draw it."""
+        self._there.wait()
+        self._take(picture)
+
+
+class Tracing:
+    """A session on a thread of its own; it does not keep a program from ending."""
+
+    def __init__(self, work: Any) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> None:
+        """Wait for its end. Errors: those of the session."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
 
 
 def _recorded(command: Command) -> Any:

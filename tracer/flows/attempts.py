@@ -11,30 +11,30 @@ from tracer.flows.transitions import Spread
 from tracer.wire.layout import Layout, Records
 
 BY = Grouping(frozenset({"pid", "start", "high", "low", "rport"}), port_of_active=True)
-MOST = 2048  # rows of a part; further ones are counted by role alone
+BY_PROCESS = Grouping(frozenset({"pid", "start"}))
+MOST = 4096  # rows of a table in a part of the minute
 
 
 class Attempts:
-    """`detailed` up to MOST rows; what comes then is in `rest`, which keeps no peer or process."""
+    """`by_peer` up to MOST rows; what comes then is in `by_process`, and then in `rest` by role."""
 
     def __init__(self, layout: Layout) -> None:
-        self.detailed = HandshakeTable(layout, BY)
+        self.by_peer = HandshakeTable(layout, BY)
+        self.by_process = HandshakeTable(layout, BY_PROCESS)
         self.rest = HandshakeTable(layout, Grouping())
 
     def add(self, records: Records) -> None:
         """Count a batch of handshake records."""
-        full = self.detailed.size > MOST
-        (self.rest if full else self.detailed).add(records)
+        tables = (self.by_peer, self.by_process)
+        next((one for one in tables if one.size <= MOST), self.rest).add(records)
 
-    def frozen(self) -> tuple[HandshakeTable, HandshakeTable]:
-        """Both as they stand."""
-        return self.detailed.frozen(), self.rest.frozen()
+    def frozen(self) -> tuple[HandshakeTable, HandshakeTable, HandshakeTable]:
+        """All three as they stand."""
+        return self.by_peer.frozen(), self.by_process.frozen(), self.rest.frozen()
 
 
-def whole(tables: list[HandshakeTable]) -> HandshakeTable | None:
-    """All of them together; None if there are none."""
-    if not tables:
-        return None
+def whole(tables: list[HandshakeTable]) -> HandshakeTable:
+    """All of them together."""
     found = HandshakeTable(tables[0].layout, tables[0].grouping)
     for table in tables:
         found.merge(table)

@@ -77,8 +77,9 @@ class Gathered:
             facts=self._facts,
             span_ns=now_ns - self._accepts.since_ns,
             accepts=[one.rows() for one in self._accepts.tables],
-            detailed=[detailed for detailed, _ in attempts],
-            rest=[rest for _, rest in attempts],
+            by_peer=[one[0] for one in attempts],
+            by_process=[one[1] for one in attempts],
+            rest=[one[2] for one in attempts],
             pending=self._pending[to.passes(self._pending, self._facts)] if to else self._pending,
             pending_ns=max(0, now_ns - self._pending_at),
         )

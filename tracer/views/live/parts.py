@@ -62,14 +62,15 @@ class DropsPicture:
 class Minute:
     """Handshakes and accepts of the last minute or so: `span_ns` says how much.
 
-    `detailed` has attempts by process and peer, `rest` by role alone those that were too many for
-    that. `pending` are the sockets of attempts that went on `pending_ns` ago.
+    `by_peer` has attempts by process and peer, `by_process` and `rest`, by role alone, those that
+    were too many for that. `pending` are the sockets of attempts that went on `pending_ns` ago.
     """
 
     facts: Facts
     span_ns: int
     accepts: list[Rows]
-    detailed: list[HandshakeTable]
+    by_peer: list[HandshakeTable]
+    by_process: list[HandshakeTable]
     rest: list[HandshakeTable]
     pending: Records
     pending_ns: int
@@ -82,13 +83,16 @@ class Minute:
     def handshakes(self, role: str) -> Spread:
         """How long they took that ended well: of role `ACTIVE` or `PASSIVE`."""
         enums = self.facts.layout.enums
-        tables = [*self.detailed, *self.rest]
+        tables = [*self.by_peer, *self.by_process, *self.rest]
         return spread_of(tables, enums["role"][role], enums["outcome"][WELL])
 
-    @cached_property
-    def folded(self) -> int:
-        """Attempts whose process and peer were not kept."""
-        return sum(int(table.rows()[1][:, 0].sum()) for table in self.rest)
+    def folded(self) -> tuple[int, int]:
+        """Attempts whose peer, and whose process too, was not kept."""
+        peers, processes = (
+            sum(int(table.rows()[1][:, 0].sum()) for table in tables)
+            for tables in (self.by_process, self.rest)
+        )
+        return peers, processes
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,8 @@ BY_PEER = _label("role", "pid", "start", "high", "low", "rport")
 @lru_cache(maxsize=1)
 def rows(minute: Minute) -> list[Row]:
     """Processes, those with most failures first, each with the peers it has most trouble with."""
-    table = whole(minute.detailed)
-    if table is None:
-        return []
-    processes = _sorted(table.groups(minute.pending, BY_PROCESS), minute)
+    every, table = whole([*minute.by_peer, *minute.by_process]), whole(minute.by_peer)
+    processes = _sorted(every.groups(minute.pending, BY_PROCESS), minute)
     peers: dict[tuple[object, ...], list[tuple[tuple[object, ...], Group]]] = {}
     for name, group in _sorted(table.groups(minute.pending, BY_PEER), minute):
         peers.setdefault(name[:3], []).append((name, group))
@@ -138,8 +136,11 @@ def _below(picture: Picture, name: Name | None, width: int, height: int) -> list
     since = f"attempts that ended in the last {duration(minute.span_ns)}"
     if len(minute.pending):
         since += f"; {len(minute.pending)} go on, as of {duration(minute.pending_ns)} ago"
-    if minute.folded:
-        since += f"; {minute.folded} more are of further processes and peers, not told apart"
+    peers, processes = minute.folded()
+    if peers:
+        since += f"; {peers} too many to keep their peers"
+    if processes:
+        since += f"; {processes} more, too many to keep their processes"
     told = sentences(
         [((chosen.role, chosen.process, chosen.peer), chosen.numbers.group)], minute.facts
     )

@@ -1,0 +1,112 @@
+"""The whole screen beside many sockets, and through a storm: what it shows, and what it costs.
+
+STORM_S makes the storm longer: `TCPTRACE_STORM_S=1800 pytest tests/kernel/test_live_scale.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.bench import programs
+from tests.harness import Namespace, namespace, wait_until
+from tests.programs.driver import Program
+from tests.programs.places import ADDRESS, PORT, server_in
+from tests.programs.screen import screen
+
+pytestmark = pytest.mark.kernel
+PAIRS, CONNECTIONS, AT_ONCE = 2, 10_000, 1000
+DESCRIPTORS = 20_000
+SIZE = (140, 40)
+MOST_CPU, MOST_MB = 0.03, 120
+IDLE_S = 20.0
+STORM_S = float(os.environ.get("TCPTRACE_STORM_S", "20"))
+STORM_MB = 320  # what is kept is bounded: it does not grow with how long it lasts
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+def crowd() -> Iterator[tuple[Namespace, list[int]]]:
+    """Servers and clients that hold 40,000 sockets, and their PIDs."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, before[1]))
+    with namespace() as ns, ExitStack() as stack:
+        pids = []
+        for port in range(PORT, PORT + PAIRS):
+            server = stack.enter_context(server_in(ns, port))
+            client = stack.enter_context(Program(f"tt-client-{port}", ns.enter))
+            for _ in range(CONNECTIONS // AT_ONCE):
+                held = client.do("hold", address=ADDRESS, port=port, count=AT_ONCE)
+                assert held["failures"] == {}
+                server.do("accept_waiting", listener="l")
+            pids += [server.pid, client.pid]
+        yield ns, pids
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s*(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+
+def test_beside_forty_thousand_sockets_the_first_screen_has_them_all_and_little_is_taken(
+    crowd: tuple[Namespace, list[int]], tmp_path: Path
+) -> None:
+    ns, pids = crowd
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        text = shown.text()
+        assert f"ESTAB {2 * PAIRS * CONNECTIONS} " in text
+        for pid in pids:
+            (row,) = re.findall(rf"(?m)^ *{pid} .*$", text)
+            assert f" {CONNECTIONS} " in row
+        tracer = shown.tracer_pid()
+        shown.wait_for(r"up 0:0[3-9]", "its begin to be over")
+        before, began = _cpu_s(tracer), time.monotonic()
+        wait_until(lambda: time.monotonic() > began + IDLE_S, "a while", seconds=2 * IDLE_S)
+        share = (_cpu_s(tracer) - before) / (time.monotonic() - began)
+        assert share <= MOST_CPU
+        assert _resident_mb(tracer) <= MOST_MB
+        shown.press("q")
+        assert shown.exit_status() == 0
+
+
+def test_through_a_storm_memory_stays_bounded_and_the_screen_says_what_was_folded(
+    tmp_path: Path,
+) -> None:
+    storm = programs.storm()
+    with namespace() as ns, screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        tracer = shown.tracer_pid()
+        before = ns.counters()["TcpPassiveOpens"]
+        process = subprocess.Popen(
+            [*ns.enter, str(storm), str(STORM_S)], stdout=subprocess.PIPE, text=True
+        )
+        most = 0.0
+        while process.poll() is None:
+            most = max(most, _resident_mb(tracer))
+            time.sleep(0.1)
+        said, _ = process.communicate()
+        count = int(said.split()[0])
+        assert ns.counters()["TcpPassiveOpens"] - before == count
+        most = max(most, _resident_mb(tracer))
+        assert most <= STORM_MB
+        shown.press("4")
+        shown.wait_for(r"active +storm.* \d{5,} +\d{5,} ", "what it did in the last minute")
+        shown.wait_for(r"\d+ too many to keep their peers", "what was folded")
+        shown.wait_for(r"\d+ events no longer kept", "what was let go of")
+        shown.press("q")
+        assert shown.exit_status() == 0
