@@ -123,6 +123,15 @@ def test_how_long_it_is_in_its_state_is_exact_from_a_transition_on(wire: Layout)
     assert (rows["since_is"] == exact).tolist() == [False, True]
 
 
+def test_what_transitions_tell_can_be_filtered_by(wire: Layout) -> None:
+    told = steps(wire, (CLIENT, "CLOSE", "SYN_SENT", 1))
+    told["uid"], told["netns"], told["lport"], told["family"] = 1000, 7, 443, 6
+    kept = Sockets(wire, 0)
+    kept.move(told)
+    (row,) = kept.rows(1)
+    assert (row["uid"], row["netns"], row["lport"], row["family"]) == (1000, 7, 443, 6)
+
+
 def test_more_time_wait_than_there_is_room_for_is_counted(wire: Layout) -> None:
     kept = Sockets(wire, 0)
     many = MOST_REMAINS + 7

@@ -19,11 +19,6 @@ MANY = 30_000  # records that may wait for a fold
 MOST_REMAINS = 50_000  # TIME_WAIT sockets kept from transitions; a pass may bring more
 TIMEWAIT_NS = 60_000_000_000  # TCP_TIMEWAIT_LEN, include/net/tcp.h
 _NOT_KEPT = ("age_ns", "age_is", "matched")
-# what transitions tell of a socket as well as passes do
-_TOLD = (
-    *("cgroup_id", "pid", "start", "owner_is", "netns", "family"),
-    *("laddr", "raddr", "lport", "rport"),
-)
 
 
 class Sockets:
@@ -34,6 +29,9 @@ class Sockets:
         self._exact = layout.enums["dwell_is"]["EXACT"]
         self._process = layout.enums["owner_is"]["PROCESS"]
         self._dtype = _dtype(layout.dtypes["sock_row"])
+        # what transitions tell of a socket as well as passes do
+        both = set(self._dtype.names or ()) & set(layout.dtypes["state"].names or ())
+        self._told = both - {"cookie"}
         self._table = np.zeros(0, self._dtype)
         self._pass: Records | None = None
         self._pass_ns = started_ns
@@ -145,7 +143,7 @@ class Sockets:
     def _write(
         self, table: Records, at: NDArray[np.intp], states: Records, became: NDArray[Any]
     ) -> None:
-        for name in _TOLD:
+        for name in self._told:
             table[name][at] = states[name]
         table["state"][at] = became
         table["since_ns"][at] = states["mono_ns"]
