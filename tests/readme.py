@@ -111,7 +111,7 @@ def _picture() -> str:
         client.do("hold", address=ADDRESS, port=PORT + 1, count=5)
         with screen(Path(path), (80, 24), "--netns", "web") as shown:
             shown.wait_for("NOW ", "the first picture")
-            shown.wait_for(r"up 0:0[2-9]", "a second picture")
+            shown.wait_for(r"up 0:0[5-9]", "a picture of when it has settled")
             text = shown.text()
             shown.press("q")
             shown.exit_status()
