@@ -33,6 +33,7 @@ from tracer.wire.layout import Records
 from tracer.wire.refuse import as_sockets
 
 TAIL = 50
+MOST_LOSSES = 1000
 SECOND_NS = 1_000_000_000
 # counters that grow only where something is wrong
 TROUBLE = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPSynRetrans", "AttemptFails")
@@ -165,6 +166,9 @@ class LiveView(View):
     def lost(self, lost: list[Lost]) -> None:
         """Records that did not come: what lived then is not known to be whole."""
         self._lost += [(one.mono_ns, one.count) for one in lost]
+        if len(self._lost) > MOST_LOSSES:  # older ones count as one, at the latest of them
+            old, self._lost = self._lost[:-MOST_LOSSES], self._lost[-MOST_LOSSES:]
+            self._lost.insert(0, (old[-1][0], sum(count for _, count in old)))
 
     def notice(self, text: str) -> None:
         """Something about the session: shown in the last lines."""
