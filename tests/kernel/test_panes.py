@@ -141,7 +141,7 @@ def test_until_it_is_attached_drops_are_unknown_not_none(
     with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         client.do("hold", address=ADDRESS, port=PORT, count=BACKLOG + 1)
-        shown.wait_for(r"accept queue FULL 3/2; the limit", "the verdict, without a rate of drops")
+        shown.wait_for(r"accept queue FULL 3/2 \(limit", "the verdict, without a rate of drops")
         shown.press("3")
         row = rf"^{ADDRESS}:{PORT} +tt-server.* (\S+)$"
         first = wait_until(lambda: re.search(row, shown.text(), re.M), "the listener's row")
