@@ -48,9 +48,11 @@ tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
 	hearers = MAP_GET(tt_hearers, &key);
 	if (!hearers)
 		return;
-	for (int i = 0; i < TT_TWINS; i++) {
+	/* it may stand behind a place that was left meanwhile */
+	for (int i = 0; i < TT_TWINS; i++)
 		if (hearers->cookies[i] == cookie)
 			return;
+	for (int i = 0; i < TT_TWINS; i++) {
 		/* its sk_drops begins at 0; of an older one the first look says more than is new */
 		if (!hearers->cookies[i] &&
 		    !__sync_val_compare_and_swap(&hearers->cookies[i], 0, cookie)) {

@@ -168,10 +168,13 @@ tt_inline __u64 tt_take_mib(struct tt_mibs *mibs, const enum tt_mib mib)
  * What moved on this CPU since the last look; false if nothing did that tells of a
  * listener. Of most packets none does, and then two of them say so for all: drops
  * are in ListenDrops whatever other counter they are in. A route that was not
- * found may be another packet's, so that one's last look must be the packet before.
+ * found may be another packet's, and a reset another ACK's, so their last look must
+ * be at the packet before.
  */
-tt_inline bool tt_take_moved(struct tt_mibs *mibs, __u64 *moved)
+tt_inline bool tt_take_moved(struct tt_mibs *mibs, const bool is_syn, __u64 *moved)
 {
+	if (!is_syn)
+		moved[TT_MIB_EMBRYONICRSTS] = tt_take_mib(mibs, TT_MIB_EMBRYONICRSTS);
 	moved[TT_MIB_OUTNOROUTES] = tt_take_mib(mibs, TT_MIB_OUTNOROUTES);
 	moved[TT_MIB_LISTENDROPS] = tt_take_mib(mibs, TT_MIB_LISTENDROPS);
 	moved[TT_MIB_SYNCOOKIESSENT] = tt_take_mib(mibs, TT_MIB_SYNCOOKIESSENT);
@@ -180,7 +183,6 @@ tt_inline bool tt_take_moved(struct tt_mibs *mibs, __u64 *moved)
 	moved[TT_MIB_LISTENOVERFLOWS] = tt_take_mib(mibs, TT_MIB_LISTENOVERFLOWS);
 	moved[TT_MIB_TCPREQQFULLDROP] = tt_take_mib(mibs, TT_MIB_TCPREQQFULLDROP);
 	moved[TT_MIB_TCPREQQFULLDOCOOKIES] = tt_take_mib(mibs, TT_MIB_TCPREQQFULLDOCOOKIES);
-	moved[TT_MIB_EMBRYONICRSTS] = tt_take_mib(mibs, TT_MIB_EMBRYONICRSTS);
 	return true;
 }
 

@@ -353,7 +353,7 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 	mibs = net ? tt_get_mibs(net) : NULL;
 	if (!mibs)
 		return 0;
-	if (!tt_take_moved(mibs, moved)) {
+	if (!tt_take_moved(mibs, heard, moved)) {
 		if (heard && CFG(listen_stats))
 			tt_note_syn(skb, sk, mibs->netns);
 		return 0;

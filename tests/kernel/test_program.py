@@ -412,6 +412,25 @@ def test_it_is_seen_beside_the_processes_of_pid_to_the_last_of_both(space: Names
     )
 
 
+RELAY = f"""
+import os, socket, time
+end = time.monotonic() + 1.5
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+socket.socket().connect_ex(("{ADDRESS}", {PORT}))
+"""
+
+
+def test_followers_that_are_born_while_it_is_looked_who_lives_are_followed(
+    space: Namespace,
+) -> None:
+    """Each ends as its child begins: whoever looks finds nobody for long, and most often none."""
+    done = run("handshakes", "-j", "--", *space.enter, sys.executable, "-c", RELAY)
+    (told,) = [r for r in records(done.stderr) if r["kind"] == "handshake_summary"]
+    assert told["attempts"] == 1
+
+
 def test_without_follow_its_children_are_not_seen(space: Namespace) -> None:
     done = run("events", "-j", "--kind", "state", "--no-follow", "--", *burst(space))
     own = [pid for pid, ports in said(done.stdout).items() if len(ports) == OWN]

@@ -119,9 +119,11 @@ class Processes:
         for name, processes in kept.items():
             for gone in np.setdiff1d(processes, packed(rows)):
                 self._forget(name, int(gone))
-        living = packed(rows[rows["ended"] == 0])
-        alive = np.intersect1d(kept["tt_targets"], living)
-        self.all_ended = not any(self._is_wanted(int(process)) for process in alive)
+        # as of now: who ended since it was read may have a child by then, which counts as living
+        # though this walk may not have met it
+        ended = packed(rows[rows["ended"] != 0])
+        left = np.setdiff1d(self._kept("tt_targets"), ended)
+        self.all_ended = not any(self._is_wanted(int(process)) for process in left)
 
     def _is_wanted(self, process: int) -> bool:
         key = np.array([process >> 32], np.uint32)

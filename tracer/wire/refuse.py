@@ -159,18 +159,4 @@ def _in_states(states: frozenset[int], records: Records, layout: Layout) -> Mask
             found |= np.isin(records[column], wanted)
     if "cause" in names:  # dropped at a listener
         found |= layout.enums["tcp_state"]["LISTEN"] in states
-    if "outcome" in names:
-        for ends in _ends(records, layout):
-            found |= np.isin(ends, wanted)
     return found
-
-
-def _ends(handshakes: Records, layout: Layout) -> tuple[Records, Records]:
-    """The states that attempts left and entered as they ended; they do not carry them."""
-    states, enums = layout.enums["tcp_state"], layout.enums
-    well = handshakes["outcome"] == enums["outcome"]["OK"]
-    new = np.where(well, states["ESTABLISHED"], states["CLOSE"])
-    active = handshakes["role"] == enums["role"]["ACTIVE"]
-    old = np.where(active, states["SYN_SENT"], states["SYN_RECV"])
-    # connect() failed before it came to that
-    return np.where(handshakes["syn_sent"] == 0, states["CLOSE"], old), new
