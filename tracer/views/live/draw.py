@@ -100,6 +100,8 @@ def rates(picture: Picture, width: int, glyphs: Glyphs) -> list[str]:
 
 def counters(picture: Picture, width: int) -> list[str]:
     """The kernel's own counters that moved, the fastest first: one line."""
+    if not picture.counters_rated:
+        return ["KERNEL -"]
     moving = [one for one in picture.counters if one.rate]
     quiet = len(picture.counters) - len(moving)
     line = "KERNEL "
@@ -165,7 +167,7 @@ def bar(part: int, whole: int, length: int) -> str:
 
 
 def _counter(one: Counter) -> str:
-    return f"{one.name} +{one.rate:.0f}" + (" !" if one.trouble else "")
+    return f"{one.name} +{one.rate or 0:.0f}" + (" !" if one.trouble else "")
 
 
 def _up(span_ns: int) -> str:

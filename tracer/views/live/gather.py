@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.flows.drops import Counters, minus
+from tracer.flows.drops import Counters
 from tracer.flows.history import History
 from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.measured import Measured
@@ -24,7 +24,8 @@ from tracer.views.base import View
 from tracer.views.columns import Facts, rows
 from tracer.views.live.gathered import Gathered
 from tracer.views.live.narrow import Narrowing
-from tracer.views.live.picture import Counter, ListenerRow, Picture
+from tracer.views.live.picture import ListenerRow, Picture
+from tracer.views.live.readings import Readings
 from tracer.views.live.rows import listener_row, process_rows
 from tracer.views.text import escape
 from tracer.wire.batch import Batch
@@ -35,8 +36,6 @@ from tracer.wire.refuse import as_sockets
 TAIL = 50
 MOST_LOSSES = 1000
 SECOND_NS = 1_000_000_000
-# counters that grow only where something is wrong
-TROUBLE = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPSynRetrans", "AttemptFails")
 
 
 class LiveView(View):
@@ -58,13 +57,11 @@ class LiveView(View):
         self._narrowing = Narrowing()
         self._tail: deque[tuple[str, Records]] = deque(maxlen=TAIL)
         self._notices: list[tuple[int, str]] = []
-        self._first: Counters | None = None
-        self._now: Counters = {}
-        self._moved: dict[str, float] = {}  # a second, between the last two readings
+        self._readings = Readings()
         self._listeners: list[Listener] = []
         self._listened_s = 0.0  # what those cover; 0: one look alone
         self._peaks: dict[int, int] = {}
-        self._read_ns = self._looked_ns = 0
+        self._looked_ns = 0
         self._used = (time.monotonic(), time.process_time())
         self._cpu: float | None = None
         self._lost: list[tuple[int, int]] = []
@@ -154,14 +151,9 @@ class LiveView(View):
 
     def kernel(self, counters: Counters) -> None:
         """The kernel's own counters."""
-        self._read_ns, before = self._tick_ns, self._read_ns
-        if self._first is None:
-            self._first = counters
-        else:
-            moved = _summed(minus(counters, self._now))
-            passed = max((self._read_ns - before) / 1e9, 1e-3)
-            self._moved = {name: count / passed for name, count in moved.items()}
-        self._now = counters
+        # of a live session the tick is before a look at all sockets, which may take long
+        now_ns = self._tick_ns if self._recorded else time.monotonic_ns()
+        self._readings.read(counters, now_ns)
 
     def lost(self, lost: list[Lost]) -> None:
         """Records that did not come: what lived then is not known to be whole."""
@@ -269,7 +261,8 @@ class LiveView(View):
             lost_at=tuple(self._lost),
             rates={name: self._pulse.rate(name) for name in NAMES},
             curves={name: self._pulse.curve(name) for name in NAMES},
-            counters=self._counters(),
+            counters=self._readings.moved(),
+            counters_rated=self._readings.are_rated,
             processes=process_rows(by_owner(found), listeners, self._pulse, rated, facts),
             listeners=listeners,
             tail=[lines.line(kind, rows(one, kind)[0], facts) for kind, one in self._tail],
@@ -298,16 +291,6 @@ class LiveView(View):
             found.append(listener_row(one, self._listened_s, peak, drops, self._facts))
         return found
 
-    def _counters(self) -> list[Counter]:
-        if self._first is None:
-            return []
-        span = _summed(minus(self._now, self._first))
-        return [
-            Counter(name, self._moved.get(name, 0.0), count, name in TROUBLE)
-            for name, count in sorted(span.items(), key=lambda item: -self._moved.get(item[0], 0))
-            if count
-        ]
-
     def _share(self) -> float | None:
         """Of one CPU, since the last picture."""
         before, used = self._used
@@ -325,14 +308,6 @@ def _missing(head: Head) -> list[str]:
         found.append("this recording has no look at the sockets: NOW has those that changed")
     if "listeners" not in head.keeps:
         found.append("this recording has no look at listeners")
-    return found
-
-
-def _summed(counters: Counters) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for names in counters.values():
-        for name, count in names.items():
-            found[name] = found.get(name, 0) + count
     return found
 
 

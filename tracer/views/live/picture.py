@@ -61,7 +61,7 @@ class Counter:
     """One of the kernel's counters that grew: in the last interval, a second, and in all."""
 
     name: str
-    rate: float
+    rate: float | None
     span: int
     trouble: bool
 
@@ -91,6 +91,7 @@ class Picture:
     rates: dict[str, float | None]
     curves: dict[str, list[float]]
     counters: list[Counter]
+    counters_rated: bool
     processes: list[ProcessRow]
     listeners: list[ListenerRow]
     tail: list[str]

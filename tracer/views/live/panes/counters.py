@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from tracer.views.live.panes.base import Column, Listed, Pane, Table
+from tracer.views.live.panes.base import Column, Listed, Pane, Table, rate
 from tracer.views.live.picture import Counter, Picture
 from tracer.views.tables import Heading
 
 COLUMNS: tuple[Column[Counter], ...] = (
     Column(Heading("COUNTER", words=True), lambda row: row.name, lambda row: row.name),
-    Column(
-        Heading("/s"),
-        lambda row: f"{row.rate:.0f}" if row.rate else "-",
-        lambda row: row.rate,
-    ),
+    Column(Heading("/s"), lambda row: rate(row.rate), lambda row: row.rate or 0),
     Column(Heading("SPAN"), lambda row: str(row.span), lambda row: row.span),
     Column(Heading("", words=True), lambda row: "!" if row.trouble else ""),
 )
