@@ -98,6 +98,7 @@ struct tt_control {
 	__u64 seeding;		/* what was there before is being looked at */
 	__u64 turn;		/* which of the two turns counts now */
 	__u64 told_errors;	/* a socket has a told_error, or had */
+	__u64 drops_wait;	/* what was dropped so far is of before: not to be told yet */
 	__u64 look;		/* how often listeners were looked at: peaks are those since */
 	__u64 holders_look;	/* how often all descriptors were looked at, */
 	__u64 second_pass;	/* whether that is being done once more, */

@@ -361,7 +361,7 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 	stats = tt_get_stats(TT_SLOT_DROP);
 	here = MAP_GET(tt_here, &zero);
 	bench = MAP_GET(tt_benches, &slot);
-	if (!stats || !here || !bench || !tt_is_live())
+	if (!stats || !here || !bench || !tt_is_live() || CONTROL_NOW(drops_wait))
 		return 0;
 	large = &bench->large;
 	cookies = moved[TT_MIB_SYNCOOKIESSENT];

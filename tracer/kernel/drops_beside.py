@@ -52,6 +52,7 @@ class DropsBeside:
             write_config(bpf, layout, wanted, ladder, host.entries("tt_places"))
             bpf.load()
             self.counts = syn_drops.DropCounts(bpf, layout)
+            self._control = host.variable("tt_control", layout.dtypes["control"])
             self._attach(layout, rung, tell)
             self.account = Account(bpf, layout, list(rung.programs))
         except BaseException:
@@ -59,13 +60,20 @@ class DropsBeside:
             raise
 
     def _attach(self, layout: Layout, rung: Rung, tell: Callable[[str], None]) -> None:
-        """Look at the kernel's counters on all CPUs, then take their differences from there."""
-        seen = self._object.map_fd("tt_mibs")
-        for key in maps.keys(seen, np.dtype(np.uint64)):
-            maps.delete(seen, key.reshape(1).copy())
-        self.since_ns = time.monotonic_ns()
-        read_sockets(self._object, "tt_iter_hearing", layout.dtypes["sock_row"], None, tell)
-        self._object.attach_all(rung.programs)
+        """Attach, then look at the kernel's counters on all CPUs, and tell of what comes after.
+
+        The other way round, what was dropped in between would be the next packet's.
+        """
+        self._control["drops_wait"] = 1
+        try:
+            self._object.attach_all(rung.programs)
+            seen = self._object.map_fd("tt_mibs")
+            for key in maps.keys(seen, np.dtype(np.uint64)):
+                maps.delete(seen, key.reshape(1).copy())
+            read_sockets(self._object, "tt_iter_hearing", layout.dtypes["sock_row"], None, tell)
+            self.since_ns = time.monotonic_ns()
+        finally:
+            self._control["drops_wait"] = 0
 
     def detach(self) -> None:
         """Take the programs off their hooks; `counts` stay readable until `close`."""
