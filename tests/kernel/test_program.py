@@ -475,19 +475,17 @@ def test_a_reader_that_goes_ends_the_tracing_quietly_and_not_the_program(
 class Running:
     """A tcptrace with a program that says which signals it gets, and ends when told."""
 
+    # a thread that waits for them, as a handler of Python's waits for a read to return
     SCRIPT = """
-import os, signal, sys
-def say(number, frame):
-    os.write(1, signal.Signals(number).name.encode() + b"\\n")
-for name in ("INT", "TERM", "HUP", "USR1", "USR2"):
-    signal.signal(getattr(signal, "SIG" + name), say)
+import os, signal, sys, threading
+names = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+signal.pthread_sigmask(signal.SIG_BLOCK, names)
+def listen():
+    while True:
+        os.write(1, signal.Signals(signal.sigwait(names)).name.encode() + b"\\n")
+threading.Thread(target=listen, daemon=True).start()
 os.write(1, b"%d\\n" % os.getpid())
-while True:
-    try:
-        line = sys.stdin.readline()
-        break
-    except InterruptedError:
-        pass
+sys.stdin.readline()
 sys.exit(5)
 """
 
