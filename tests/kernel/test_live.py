@@ -131,7 +131,7 @@ def test_a_summary_stays_when_it_ends(
         assert shown.exit_status() == 0
         text = shown.text()
     assert f"ESTAB {2 * HELD} " in text
-    assert re.search(r"\d+ seen, 0 lost in ", text)
+    assert re.search(r"\d+ seen, \d+ matched, 0 lost in ", text)
     assert "q quit" not in text
 
 

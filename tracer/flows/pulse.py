@@ -51,8 +51,8 @@ class Pulse:
         ):
             self._now[name] += int(chosen.sum())
         self._now["events"] += len(states)
-        _count(self._opens, states, inward | outward)
-        _count(self._fails, states, failed)
+        count_owners(self._opens, states, inward | outward)
+        count_owners(self._fails, states, failed)
 
     def add_accepts(self, accepts: Records) -> None:
         """Take a batch of accepts."""
@@ -77,11 +77,14 @@ class Pulse:
         return list(self._kept[name])
 
 
-def _count(into: dict[Owner, int], records: Records, chosen: NDArray[np.bool_]) -> None:
+def count_owners(
+    into: dict[Owner, int], records: Records, chosen: NDArray[np.bool_], step: int = 1
+) -> None:
+    """Add those that are chosen, `step` for each, to the counts of their owners."""
     if not chosen.any():
         return
     found = records[chosen]
     keys = np.stack([found["pid"].astype(np.int64), found["start"].astype(np.int64)], axis=1)
     owners, counts = np.unique(keys, axis=0, return_counts=True)
     for (pid, start), count in zip(owners.tolist(), counts.tolist(), strict=True):
-        into[pid, start] = into.get((pid, start), 0) + count
+        into[pid, start] = into.get((pid, start), 0) + count * step

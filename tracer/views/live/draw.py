@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracer.views.live.picture import Counter, Picture
-from tracer.views.live.verdict import verdict
-from tracer.views.text import duration
 
 # as the strip of sockets names them, in its order
 STRIP = (
@@ -66,20 +64,27 @@ def narrowed(picture: Picture, width: int) -> list[str]:
     """What the screen is narrowed to, if it is."""
     if not picture.narrowing:
         return []
-    return [_fit(f"SHOWN  {picture.narrowed}  (esc shows all; KERNEL is of all)", width)]
+    why = "  (esc shows all; the line above and KERNEL are of all)"
+    if len(picture.narrowed) + len(why) + 7 > width:
+        why = "  (esc shows all)"
+    return [_fit(f"SHOWN  {picture.narrowed}", width - len(why)) + why]
 
 
 def worst(picture: Picture, width: int) -> tuple[bool, str]:
     """The verdict, at most a line."""
-    wrong, text = verdict(picture)
+    wrong, text = picture.verdict
     return wrong, _fit(f"! {text}" if wrong else f"  {text}", width)
 
 
 def sockets(picture: Picture, width: int) -> list[str]:
     """Sockets by state now, in as many lines as it takes."""
+    return _strip(picture.sockets, width)
+
+
+def _strip(found: dict[str, int], width: int) -> list[str]:
     cells = []
     for name, states in STRIP:
-        count = sum(picture.sockets.get(state, 0) for state in states)
+        count = sum(found.get(state, 0) for state in states)
         cells.append(f"{name} {count}")
     return flow("NOW    ", cells, width)
 
@@ -197,11 +202,11 @@ def _fit(text: str, width: int) -> str:
 
 
 def summary(picture: Picture, width: int = 100) -> list[str]:
-    """What stays in the scrollback."""
-    wrong, text = verdict(picture)
+    """What stays in the scrollback: of all, whatever was shown last."""
+    wrong, text = picture.verdict
     return [
         head(picture, width),
         f"{'! ' if wrong else ''}{text}",
-        *sockets(picture, width),
-        f"{picture.seen} seen, {picture.lost} lost in {duration(picture.span_ns)}",
+        *_strip(picture.all_sockets, width),
+        picture.proof,
     ]

@@ -16,17 +16,20 @@ from tracer.flows.drops import Counters
 from tracer.flows.history import History
 from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.measured import Measured
-from tracer.flows.pulse import NAMES, Pulse
-from tracer.flows.sockets import Sockets, by_owner, by_state
+from tracer.flows.pulse import NAMES
+from tracer.flows.sockets import Sockets, by_state
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views import lines
 from tracer.views.base import View
+from tracer.views.closing import closing
 from tracer.views.columns import Facts, rows
 from tracer.views.live.gathered import Gathered
 from tracer.views.live.narrow import Narrowing
-from tracer.views.live.picture import ListenerRow, Picture
+from tracer.views.live.picture import ListenerRow, Picture, ProcessRow
 from tracer.views.live.readings import Readings
 from tracer.views.live.rows import listener_row, process_rows
+from tracer.views.live.signs import Trends
+from tracer.views.live.verdict import Scene, verdict
 from tracer.views.text import escape
 from tracer.wire.batch import Batch
 from tracer.wire.head import Attachment, Head
@@ -72,7 +75,10 @@ class LiveView(View):
         self._facts, self._head = facts, head
         self._sockets = Sockets(facts.layout, head.started_ns)
         self._history = History()
-        self._pulse = Pulse(facts.layout)
+        self._trends = Trends(facts.layout, head.started_ns)
+        self._shown: Trends | None = None  # of what the screen is narrowed to
+        if self._narrowing:
+            self._shown = Trends(facts.layout, head.started_ns)
         self._measured = Measured(facts.layout)
         self._table = ListenerTable(facts.layout)
         self._gathered = Gathered(facts, head.started_ns)
@@ -95,10 +101,10 @@ class LiveView(View):
                     fold(batch.kinds[name])
             self._history.add(batch.kinds, self._are_open)
             kinds = {kind: found for kind, found in batch.kinds.items() if kind != "task"}
-            if self._narrowing:
+            self._trends.add(kinds)
+            if self._shown is not None:
                 kinds = {kind: self._narrow(records) for kind, records in kinds.items()}
-            for kind, records in kinds.items():
-                self._pulse.add(kind, records)
+                self._shown.add(kinds)
             self._gathered.add(kinds)
             self._keep_last(Batch(kinds))
 
@@ -174,8 +180,9 @@ class LiveView(View):
 
     def _turn(self, now_ns: int) -> None:
         """An interval is over."""
-        if self._ticks or self._recorded:
-            self._pulse.tick(max((now_ns - self._mark_ns) / 1e9, 1e-3))
+        seconds = max((now_ns - self._mark_ns) / 1e9, 1e-3)
+        for trends in filter(None, (self._trends, self._shown)):
+            trends.tick(now_ns, seconds if self._ticks or self._recorded else None)
         self._gathered.tick(now_ns)
         self._mark_ns = now_ns
         self._ticks += 1
@@ -222,7 +229,8 @@ class LiveView(View):
         with self._lock:
             if narrowing != self._narrowing:
                 self._narrowing = narrowing
-                self._pulse = Pulse(self._facts.layout)
+                begin = Trends(self._facts.layout, self._now_ns)
+                self._shown = begin if narrowing else None
                 self._tail.clear()
                 self._gathered.restart(self._now_ns)
             return self._picture()
@@ -235,14 +243,16 @@ class LiveView(View):
 
     def _picture(self) -> Picture:
         head, facts, narrowing = self._head, self._facts, self._narrowing
-        found = self._sockets.rows(self._now_ns)
+        every = found = self._sockets.rows(self._now_ns)
+        listening = listeners = self._listener_rows(self._listeners)
+        processes = process_rows(found, self._now_ns, listening, self._trends, facts)
+        judged = verdict(self._scene(processes, listening))
+        trends = self._shown or self._trends
         if narrowing:
-            found = self._narrow(found)
-        now = {facts.states[s]: n for s, n in by_state(found).items()}
-        if self._sockets.left_out and not narrowing:
-            now["TIME_WAIT"] = now.get("TIME_WAIT", 0) + self._sockets.left_out
-        listeners = self._listener_rows()
-        rated = self._pulse.rate("events") is not None
+            found = self._narrow(every)
+            listeners = self._listener_rows(self._narrow_listeners())
+            processes = process_rows(found, self._now_ns, listeners, trends, facts)
+        in_all = self._by_state(every, self._sockets.left_out)
         return Picture(
             now_ns=self._now_ns,
             clock=facts.clock.date(self._now_ns),
@@ -253,21 +263,23 @@ class LiveView(View):
             filters=escape(" ".join(head.filters.values())),
             narrowing=narrowing,
             narrowed=narrowing.words(facts),
-            sockets=now,
+            sockets=self._by_state(found, 0) if narrowing else in_all,
             connections=found,
             facts=facts,
             history=self._history,
             looked=self._measured.snapshot(),
             lost_at=tuple(self._lost),
-            rates={name: self._pulse.rate(name) for name in NAMES},
-            curves={name: self._pulse.curve(name) for name in NAMES},
+            rates={name: trends.pulse.rate(name) for name in NAMES},
+            curves={name: trends.pulse.curve(name) for name in NAMES},
             counters=self._readings.moved(),
             counters_rated=self._readings.are_rated,
-            processes=process_rows(by_owner(found), listeners, self._pulse, rated, facts),
+            processes=processes,
             listeners=listeners,
             tail=[lines.line(kind, rows(one, kind)[0], facts) for kind, one in self._tail],
-            seen=self._tally.seen,
             lost=self._tally.lost,
+            verdict=judged,
+            all_sockets=in_all,
+            proof=closing(self._tally, self._now_ns - head.started_ns),
             notices=list(self._notices),
             attached=dict(head.attached),
             cpu=self._cpu,
@@ -278,12 +290,30 @@ class LiveView(View):
             whole_ns=self._whole_ns or self._now_ns - head.started_ns,
         )
 
-    def _listener_rows(self) -> list[ListenerRow]:
-        chosen = self._listeners
-        if self._narrowing and chosen:
-            table = np.array([one.row for one in chosen], chosen[0].row.dtype)
-            passed = self._narrowing.passes(as_sockets(table, self._facts.layout), self._facts)
-            chosen = [one for one, shown in zip(chosen, passed, strict=True) if shown]
+    def _by_state(self, found: Records, left_out: int) -> dict[str, int]:
+        now = {self._facts.states[s]: n for s, n in by_state(found).items()}
+        if left_out:
+            now["TIME_WAIT"] = now.get("TIME_WAIT", 0) + left_out
+        return now
+
+    def _scene(self, processes: list[ProcessRow], listeners: list[ListenerRow]) -> Scene:
+        return Scene(
+            processes=processes,
+            listeners=listeners,
+            drops=self._gathered.dropped.picture(self._now_ns, {}, False),
+            lost=self._tally.lost,
+            minute_ns=self._now_ns - self._trends.since_ns,
+        )
+
+    def _narrow_listeners(self) -> list[Listener]:
+        found = self._listeners
+        if not found:
+            return []
+        table = np.array([one.row for one in found], found[0].row.dtype)
+        passed = self._narrowing.passes(as_sockets(table, self._facts.layout), self._facts)
+        return [one for one, shown in zip(found, passed, strict=True) if shown]
+
+    def _listener_rows(self, chosen: list[Listener]) -> list[ListenerRow]:
         found = []
         for one in chosen:
             peak = self._peaks.get(int(one.row["cookie"]), int(one.row["accept_queue"]))

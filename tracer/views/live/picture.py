@@ -15,17 +15,27 @@ from tracer.wire.layout import Records
 
 @dataclass(frozen=True)
 class ProcessRow:
-    """One owner of sockets. `trouble` is empty where nothing is wrong."""
+    """One owner of sockets. `trouble` is empty where nothing is wrong.
+
+    Of the last minute: attempts to connect that `ended`, those of them unanswered (`silent`) or
+    `failed` in any way, and how many sockets have been `left` in CLOSE_WAIT. `late` ones wait for
+    an answer.
+    """
 
     key: Owner
     pid: str
     name: str
     container: str
     now: dict[str, int]
-    opens: float | None
-    fails: float | None
-    queue: str
-    trouble: str
+    opens: float | None = None
+    fails: float | None = None
+    queue: str = "-"
+    trouble: str = ""
+    ended: int = 0
+    silent: int = 0
+    failed: int = 0
+    late: int = 0
+    left: int = 0
 
     @property
     def sockets(self) -> int:
@@ -95,8 +105,10 @@ class Picture:
     processes: list[ProcessRow]
     listeners: list[ListenerRow]
     tail: list[str]
-    seen: int
     lost: int
+    verdict: tuple[bool, str]  # whether something is wrong, and what; of all, as is what follows
+    all_sockets: dict[str, int]
+    proof: str
     notices: list[tuple[int, str]] = field(default_factory=list)
     attached: dict[str, str] = field(default_factory=dict)
     cpu: float | None = None

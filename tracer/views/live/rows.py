@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tracer.attribution.cgroups import container_of
 from tracer.flows.listeners import Listener
-from tracer.flows.pulse import Pulse
-from tracer.flows.sockets import Owner
+from tracer.flows.sockets import Owner, by_owner
 from tracer.views.columns import Facts
+from tracer.views.handshake_words import FIRST_RTO_NS
 from tracer.views.listeners import ANY, max_set_by
 from tracer.views.live.picture import ListenerRow, ProcessRow
+from tracer.views.live.signs import Signs, Trends
 from tracer.views.text import address, endpoint, escape
+from tracer.wire.layout import Records
+
+FEW = 10  # sockets in CLOSE_WAIT that a program may be about to close
+GONE = "(exited) "
+# the worst first
+TROUBLES = (
+    *("queue full", "drops SYNs", "no answer", "connects fail"),
+    *("CLOSE_WAIT grows", "CLOSE_WAIT", "orphan"),
+)
 
 
 def named(key: Owner, facts: Facts) -> str:
@@ -42,54 +54,78 @@ def listener_row(
 
 
 def process_rows(
-    counted: dict[Owner, dict[int, int]],
-    listeners: list[ListenerRow],
-    pulse: Pulse,
-    rated: bool,
-    facts: Facts,
+    found: Records, now_ns: int, listeners: list[ListenerRow], trends: Trends, facts: Facts
 ) -> list[ProcessRow]:
-    """Owners by their sockets by state, those in trouble first. `rated`: an interval has passed."""
+    """Owners by their sockets by state, and by what failed lately; those in trouble first."""
+    counted, late = by_owner(found), by_owner(_late(found, now_ns, facts))
+    signs, pulse = trends.signs(), trends.pulse
     deepest: dict[Owner, ListenerRow] = {}
-    for row in listeners:
-        if row.owner_key not in deepest or row.queue > deepest[row.owner_key].queue:
-            deepest[row.owner_key] = row
-    found = []
-    for key, counts in counted.items():
-        process = facts.process(*key)
-        gone = "(exited) " if process and process.exited_ns else ""
-        queue = deepest.get(key)
-        path = facts.cgroups.get(process.cgroup_id) if process else None
-        now = {facts.states[state]: count for state, count in counts.items()}
-        fails = pulse.fails.get(key, 0.0) if rated else None
-        found.append(
-            ProcessRow(
-                key=key,
-                pid=str(process.pid or "-") if process else "-",
-                name=gone + escape(process.comm) if process else "(unknown)",
-                container=escape(container_of(path) or "-"),
-                now=now,
-                opens=pulse.opens.get(key, 0.0) if rated else None,
-                fails=fails,
-                queue=f"{queue.queue}/{queue.limit}" if queue else "-",
-                trouble=_trouble(now, fails, queue, bool(gone)),
-            )
+    for one in sorted(listeners, key=lambda one: (one.is_full, one.drops or 0, one.queue)):
+        deepest[one.owner_key] = one
+    rated = pulse.rate("events") is not None
+    failing = [key for key, count in signs.failed.items() if count]
+    rows = []
+    for key in dict.fromkeys([*counted, *failing]):
+        now = {facts.states[state]: count for state, count in counted.get(key, {}).items()}
+        if facts.process(*key) is None and not set(now) - {"TIME_WAIT"} and key not in failing:
+            continue  # no process has those
+        row = replace(
+            _named_row(key, now, facts),
+            opens=pulse.opens.get(key, 0.0) if rated else None,
+            fails=pulse.fails.get(key, 0.0) if rated else None,
+            ended=signs.ended[key],
+            silent=signs.silent[key],
+            failed=signs.failed[key],
+            late=sum(late.get(key, {}).values()),
+            left=signs.left[key],
         )
-    return sorted(found, key=_rank)
+        rows.append(_judged(row, signs, deepest.get(key)))
+    return sorted(rows, key=_rank)
 
 
-def _trouble(
-    now: dict[str, int], fails: float | None, queue: ListenerRow | None, gone: bool
-) -> str:
-    if queue and queue.is_full:
-        return "queue full"
-    if fails:
-        return "connects fail"
-    if now.get("CLOSE_WAIT", 0) > max(10, now.get("ESTABLISHED", 0)):
-        return "CLOSE_WAIT"
-    if gone and set(now) - {"TIME_WAIT"}:
-        return "orphan"
-    return ""
+def _named_row(key: Owner, now: dict[str, int], facts: Facts) -> ProcessRow:
+    process = facts.process(*key)
+    if process is None:
+        return ProcessRow(key=key, pid="-", name="(unknown)", container="-", now=now)
+    return ProcessRow(
+        key=key,
+        pid=str(process.pid or "-"),
+        name=(GONE if process.exited_ns else "") + escape(process.comm),
+        container=escape(container_of(facts.cgroups.get(process.cgroup_id)) or "-"),
+        now=now,
+    )
 
 
-def _rank(row: ProcessRow) -> tuple[bool, float, int, str]:
-    return (not row.trouble, -(row.opens or 0), -row.sockets, row.name)
+def _late(found: Records, now_ns: int, facts: Facts) -> Records:
+    """Attempts that have waited for an answer for longer than a SYN's first timeout."""
+    waits = found["state"] == facts.layout.enums["tcp_state"]["SYN_SENT"]
+    late: Records = found[waits & (found["since_ns"] < now_ns - FIRST_RTO_NS)]
+    return late
+
+
+def _judged(row: ProcessRow, signs: Signs, queue: ListenerRow | None) -> ProcessRow:
+    """The row with its queue and its trouble."""
+    waiting = row.now.get("CLOSE_WAIT", 0)
+    holds = (
+        queue is not None and queue.is_full,
+        queue is not None and bool(queue.drops),
+        bool(row.late) or signs.is_unanswered(row.key),
+        signs.is_failing(row.key),
+        waiting > FEW and row.left > FEW,
+        waiting > max(FEW, row.now.get("ESTABLISHED", 0)),
+        row.name.startswith(GONE) and bool(set(row.now) - {"TIME_WAIT"}),
+    )
+    return replace(
+        row,
+        queue=f"{queue.queue}/{queue.limit}" if queue else "-",
+        trouble=next((name for name, is_so in zip(TROUBLES, holds, strict=True) if is_so), ""),
+    )
+
+
+def _rank(row: ProcessRow) -> tuple[int, int, float, int, str]:
+    """The worst first: as the verdict has it."""
+    at = TROUBLES.index(row.trouble) if row.trouble else len(TROUBLES)
+    worse = {"no answer": row.silent + row.late, "connects fail": row.failed}
+    if row.trouble.startswith("CLOSE_WAIT"):
+        worse[row.trouble] = row.now["CLOSE_WAIT"]
+    return at, -worse.get(row.trouble, 0), -(row.opens or 0), -row.sockets, row.name

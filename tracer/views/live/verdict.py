@@ -2,39 +2,84 @@
 
 from __future__ import annotations
 
-from tracer.views.live.picture import Picture
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-MANY_CLOSE_WAIT = 100
+from tracer.views.live.parts import DropsPicture
+from tracer.views.live.picture import ListenerRow, ProcessRow
+from tracer.views.text import duration
 
 
-def verdict(picture: Picture) -> tuple[bool, str]:
+@dataclass(frozen=True)
+class Scene:
+    """What is judged: all of the session, whatever is shown of it.
+
+    `minute_ns` is what the processes' attempts cover; `unknown` says what is not known so far.
+    """
+
+    processes: Sequence[ProcessRow]
+    listeners: Sequence[ListenerRow]
+    drops: DropsPicture | None
+    lost: int
+    minute_ns: int
+    unknown: str = ""
+
+
+def verdict(scene: Scene) -> tuple[bool, str]:
     """Whether something is wrong, and what: the first of these that holds."""
-    full = [row for row in picture.listeners if row.is_full]
+    said = _queues(scene.listeners) or _drops(scene)
+    for row in scene.processes:  # those in most trouble first
+        said = said or _process(row, scene.minute_ns)
+    if not said and scene.lost:
+        said = f"{scene.lost} events were lost: what is shown is incomplete"
+    if said:
+        return True, said
+    return False, scene.unknown or "nothing wrong seen yet"
+
+
+def _queues(listeners: Sequence[ListenerRow]) -> str:
+    full = [row for row in listeners if row.is_full]
     if full:
         worst = max(full, key=lambda row: (row.drops or 0, row.queue))
         dropped = f", {worst.drops:.0f} SYN dropped/s" if worst.drops else ""
         others = f"; {len(full) - 1} more are full" if len(full) > 1 else ""
-        return True, (
+        return (
             f"{worst.name} {worst.owner}: accept queue FULL {worst.queue}/{worst.limit}{dropped}"
             f" (limit: {worst.set_by}){others}"
         )
-    for row in picture.listeners:
-        if row.drops:
-            return True, f"{row.name} {row.owner}: {row.drops:.0f} SYN dropped/s"
-    failing = [row for row in picture.processes if row.fails]
-    if failing:
-        worst_failing = max(failing, key=lambda row: row.fails or 0)
-        return True, (
-            f"{worst_failing.name}[{worst_failing.pid}]: {worst_failing.fails:.0f} connections"
-            " fail a second (tcptrace handshakes says how)"
+    dropping = [row for row in listeners if row.drops]
+    if not dropping:
+        return ""
+    worst = max(dropping, key=lambda row: row.drops or 0)
+    return f"{worst.name} {worst.owner}: {worst.drops:.0f} SYN dropped/s"
+
+
+def _drops(scene: Scene) -> str:
+    """Where no listener tells."""
+    rows = scene.drops.rows if scene.drops is not None and not scene.listeners else []
+    found = next((row for row in rows if row.rate), None)
+    if found is None:
+        return ""
+    return f"{found.listener} {found.owner}: {found.rate:.0f} SYN dropped/s: {found.cause}"
+
+
+def _process(row: ProcessRow, minute_ns: int) -> str:
+    """What its trouble is, in words; nothing for what may be well."""
+    name = f"{row.name}[{row.pid}]"
+    if row.trouble == "no answer":
+        late = row.late
+        told = [f"{row.silent} of {row.ended} tries in {duration(minute_ns)} got no answer"]
+        told = told if row.silent else []
+        told += [f"{late} wait for an answer"] if late else []
+        return f"{name}: {', '.join(told)}"
+    if row.trouble == "connects fail":
+        return (
+            f"{name}: {row.failed} of {row.ended} tries to connect failed in {duration(minute_ns)}"
         )
-    leaking = [row for row in picture.processes if row.now.get("CLOSE_WAIT", 0) >= MANY_CLOSE_WAIT]
-    if leaking:
-        worst_leak = max(leaking, key=lambda row: row.now["CLOSE_WAIT"])
-        return True, (
-            f"{worst_leak.name}[{worst_leak.pid}]: {worst_leak.now['CLOSE_WAIT']} sockets in"
-            " CLOSE_WAIT: their peers have closed, it has not"
+    if row.trouble.startswith("CLOSE_WAIT"):
+        more = f", {row.left} more in {duration(minute_ns)}" if row.left > 0 else ""
+        return (
+            f"{name}: {row.now['CLOSE_WAIT']} sockets in CLOSE_WAIT{more}:"
+            " their peers have closed, it has not"
         )
-    if picture.lost:
-        return True, f"{picture.lost} events were lost: what is shown is incomplete"
-    return False, "nothing wrong seen yet"
+    return ""
