@@ -21,18 +21,23 @@ tt_inline void tt_describe_listener(struct tt_accept *event, const struct tt_lis
 		      &event->accept_queue_max);
 }
 
-/* How long it waited in the queue; 0: not known. */
+/*
+ * How long it waited in the queue; of one that the seed found there, whose
+ * established_ns is 0, how long at least; 0: not known.
+ */
 tt_inline tt_ns tt_waited(const struct tt_head *head, const struct tt_sock *sock)
 {
+	tt_mono_ns since_ns = sock->established_ns;
+
+	if (!since_ns && sock->seeded && sock->is & TT_SOCK_WAITING)
+		since_ns = tt_control.attached_ns;
 	/* the child is queued some us before it is ESTABLISHED */
-	if (!sock || !sock->established_ns || head->mono_ns <= sock->established_ns)
-		return 0;
-	return head->mono_ns - sock->established_ns;
+	return since_ns && head->mono_ns > since_ns ? head->mono_ns - since_ns : 0;
 }
 
 tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, tt_uid uid,
 			      const struct tt_sock *sock, const struct tt_listener *listener,
-			      enum tt_precision precision, struct tt_stats *stats)
+			      tt_ns waited_ns, enum tt_precision precision, struct tt_stats *stats)
 {
 	struct tt_large large = {};
 	struct tt_accept *event = &large.accept;
@@ -45,7 +50,7 @@ tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, tt_uid uid,
 		event->established_ns = sock->established_ns;
 		event->handshake_us = sock->handshake_us;
 		event->state = sock->state;
-		event->wait_ns = tt_waited(head, sock);
+		event->wait_ns = waited_ns;
 		if (listener)
 			tt_describe_listener(event, listener);
 	}
@@ -60,6 +65,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 	struct tt_head head = {};
 	struct tt_owner acceptor;
 	struct tt_sock *sock;
+	tt_ns waited_ns = 0;
 	tt_marks marks;
 	tt_uid uid;
 
@@ -79,6 +85,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 	if (!sock)
 		sock = tt_add_sock(head.cookie);
 	if (sock) {
+		waited_ns = tt_waited(&head, sock);
 		sock->owner = acceptor;
 		sock->owner_is = head.owner_is;
 		sock->marks = marks;
@@ -101,9 +108,10 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 			tt_read_tuple(&sk->__sk_common, &head, false);
 		}
 		if (tt_admit(stats, TT_KIND_ACCEPT, &head, uid, sock ? 1U << (sock->state & 15) : 0,
-			     marks, tt_refuses_end(false, tt_waited(&head, sock))) &&
+			     marks, tt_refuses_end(false, waited_ns)) &&
 		    CFG(stream))
-			tt_send_accept(ctx, &head, uid, sock, listener, precision, stats);
+			tt_send_accept(ctx, &head, uid, sock, listener, waited_ns, precision,
+				       stats);
 	}
 	if (listener)
 		tt_pass_listener(listener, &acceptor, marks);

@@ -185,7 +185,7 @@ struct tt_accept {
 	tt_addr listener_addr;
 	tt_cookie listener_cookie;
 	tt_mono_ns established_ns; /* 0: not seen */
-	tt_ns wait_ns;
+	tt_ns wait_ns;		   /* at least so long if that is 0; 0: not known */
 	tt_us handshake_us;
 	tt_pid listener_pid;
 	tt_ticks listener_start;
@@ -204,9 +204,9 @@ struct tt_accept {
 struct tt_handshake {
 	struct tt_head head;
 	tt_cookie listener_cookie; /* passive */
-	tt_ns latency_ns;
-	tt_us rtt_us;	   /* 0: not measured */
-	tt_count syn_sent; /* SYNs, or SYN-ACKs */
+	tt_ns latency_ns;	   /* at least so long if it is from nothing; 0: not known */
+	tt_us rtt_us;		   /* 0: not measured */
+	tt_count syn_sent;	   /* SYNs, or SYN-ACKs */
 	tt_count syn_retransmits;
 	tt_errno error;
 	tt_role_t role;

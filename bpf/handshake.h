@@ -48,18 +48,21 @@ tt_inline tt_outcome_t tt_given_up(const struct sock *sk, const struct tt_handsh
  * An active attempt that ends; false if it has not ended, or if the end of
  * connect() will tell of it, which knows the error.
  */
-tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp, int new,
-			     struct tt_sock *sock, struct tt_handshake *event)
+tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp,
+			     const struct tt_state *transition, struct tt_sock *sock,
+			     struct tt_handshake *event)
 {
-	int error = sk->sk_err;
+	int error = sk->sk_err, new = transition->new;
 
 	if (new == TT_SYN_RECV)
 		return false; /* simultaneous open */
 	event->role = TT_ROLE_ACTIVE;
-	/* how long one that is older than the tracer took is not known */
+	/* one that is older than the tracer took at least as long as it was watched */
 	if (sock->is & TT_SOCK_CONNECTING) {
 		event->latency_ns = event->head.mono_ns - sock->established_ns;
 		event->latency_from = TT_FROM_SYN;
+	} else if (transition->dwell_is == TT_DWELL_AT_LEAST) {
+		event->latency_ns = transition->dwell_ns;
 	}
 	event->syn_retransmits = tp->total_retrans;
 	event->syn_sent = tp->segs_out ? tp->total_retrans + 1 : 0;
@@ -147,8 +150,7 @@ tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, 
 
 tt_inline enum tt_filter tt_refuses_handshake(const struct tt_handshake *event)
 {
-	return tt_refuses_end(event->outcome != TT_OUTCOME_OK,
-			      event->latency_from ? event->latency_ns : 0);
+	return tt_refuses_end(event->outcome != TT_OUTCOME_OK, event->latency_ns);
 }
 
 /* What this transition ends. */
@@ -171,7 +173,7 @@ tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk,
 	event->new = new;
 	event->uid = transition->uid;
 	if (sock->is & TT_SOCK_CONNECTING || old == TT_SYN_SENT)
-		ended = tt_end_active(sk, tp, new, sock, event);
+		ended = tt_end_active(sk, tp, transition, sock, event);
 	else
 		ended = tt_end_passive(sk, tp, new, sock, event);
 	if (!ended || !tt_admit(stats, TT_KIND_HANDSHAKE, &event->head, event->uid,

@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ MEMBERS = [
     *("ts", "span_us", "kind", "total"),
     *("listener_addr", "listener_port", "listener_pid", "listener_comm", "listener_cookie"),
     *("netns", "pid", "comm", "accepts", "failed", "wait_us"),
+    *("wait_at_least_count", "wait_at_least_us"),
     *("reset_in_queue", "never_accepted", "waiting"),
     *("oldest_waiting_us", "oldest_waiting_at_least_us"),
 ]
@@ -275,16 +277,54 @@ def test_connections_that_end_in_the_queue_are_counted_by_how(
     assert total["listener_port"] == PORT
 
 
-def test_what_waited_before_tracing_waits_and_has_no_known_wait(
+def test_what_waited_before_tracing_has_a_lower_bound_for_its_wait(
     ns: Namespace, server: Program, client: Program
 ) -> None:
+    before_us = time.monotonic_ns() / 1000
     made = hold(client, 5)
     with trace(ns) as tracer:
+        traced_us = time.monotonic_ns() / 1000
         (before,) = look(tracer)
+        asked_us = time.monotonic_ns() / 1000
         assert server.do("accept_some", listener="l", count=2)["peers"] == made[:2]
+        accepted_us = time.monotonic_ns() / 1000
         (total,) = tracer.stop()[-1:]
     assert (before["waiting"], before["accepts"]) == (5, 0)
     assert (total["waiting"], total["accepts"], total["wait_us"]) == (3, 2, None)
+    assert total["wait_at_least_count"] == 2
+    assert asked_us - traced_us < total["wait_at_least_us"] < accepted_us - before_us
+
+
+def test_the_table_tells_how_many_of_its_accepts_are_timed(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "a.rec")
+    hold(client, 5)
+    with trace(ns, "-w", path, json=False) as tracer:
+        made = hold(client, 3)
+        assert server.do("accept_some", listener="l", count=8)["peers"][5:] == made
+        tracer.stop()
+    lines = tracer.stdout.splitlines()
+    assert lines[1].split()[3:6] == ["ACCEPTS", "TIMED", "FAILED"]
+    row = lines[2].split()
+    assert (row[2:4], row[-1][:2]) == (["8", "3"], ">=")
+    (told,) = (line for line in lines if "waited since before tracing" in line)
+    assert told == f"5 waited since before tracing: up to {row[-1]}, not timed"
+    bars = [line for line in lines if line.endswith("%")]
+    assert sum(int(bar.split()[-2]) for bar in bars) == 3
+    assert replay("accepts", "-r", path) == tracer.stdout
+
+
+def test_an_accept_of_what_waited_before_tracing_is_a_line_with_its_bound(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    hold(client, 1)
+    with Tracer("events", "--netns", ns.name, "--kind", "accept") as tracer:
+        server.do("accept_some", listener="l", count=1)
+        wait_until(lambda: bool(tracer.so_far()), "the accept to be told")
+        (record,) = tracer.stop()
+    assert (record["wait_us"], record["established"]) == (None, None)
+    assert record["wait_at_least_us"] > 0
 
 
 def test_an_accept_that_fails_belongs_to_who_called_it(

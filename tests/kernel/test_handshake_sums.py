@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections import Counter
@@ -119,6 +120,21 @@ def test_an_older_attempt_that_goes_on_has_a_lower_bound_for_its_age(
         tracer.stop()
     (line,) = (line for line in tracer.stdout.splitlines() if "now waiting" in line)
     assert line.startswith(f"{SILENT}:{PORT}  now waiting: 1, oldest >=")
+
+
+def test_what_was_given_up_of_older_attempts_is_told_with_the_bound_of_the_longest(
+    ns: Namespace, client: Program
+) -> None:
+    add_silent_host(ns)
+    for name in ("a", "b"):
+        client.do("begin", name=name, address=SILENT, port=PORT)
+    client.do("wait_in_vain", name="a", limit_ms=1200)
+    with Tracer("handshakes", "--netns", ns.name, json=False) as tracer:
+        for name in ("a", "b"):
+            client.do("close", name=name)
+        tracer.stop()
+    (line,) = (line for line in tracer.stdout.splitlines() if "given up by" in line)
+    assert re.match(rf"{SILENT}:{PORT}  all 2 given up by tt-client after >=[\d.]+[mu]?s ", line)
 
 
 def test_active_attempts_are_the_kernels_less_those_that_sent_no_syn(

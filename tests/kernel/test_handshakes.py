@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -265,15 +266,21 @@ def test_an_attempt_that_connect_itself_lets_go_of_is_told_once(
     assert told(records) == [("active", "aborted", None), ("active", "refused", "ECONNREFUSED")]
 
 
-def test_an_attempt_older_than_the_tracer_ends_without_a_latency(
+def test_an_attempt_older_than_the_tracer_ends_with_a_lower_bound_for_its_latency(
     ns: Namespace, client: Program
 ) -> None:
     add_silent_host(ns)
+    before_us = time.monotonic_ns() / 1000
     client.do("begin", name="c", address=SILENT, port=PORT)
     with trace(ns) as tracer:
+        traced_us = time.monotonic_ns() / 1000
+        client.do("wait_in_vain", name="c", limit_ms=50)
+        asked_us = time.monotonic_ns() / 1000
         client.do("close", name="c")
+        ended_us = time.monotonic_ns() / 1000
         record = only(stop_after(tracer, 1))
     assert (record["role"], record["latency_us"], record["latency_from"]) == ("active", None, None)
+    assert asked_us - traced_us < record["latency_at_least_us"] < ended_us - before_us
     assert record["pid"] == client.pid
 
 

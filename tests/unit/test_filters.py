@@ -37,8 +37,8 @@ ENDS = [
     (
         Filters(slower_ns=50),
         "handshake",
-        {"latency_ns": 50, "latency_from": 1},
-        {"latency_ns": 50, "latency_from": 0},
+        {"latency_ns": 50, "latency_from": 0},  # at least so long
+        {"latency_ns": 49, "latency_from": 1},
     ),
 ]
 

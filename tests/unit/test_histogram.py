@@ -70,11 +70,21 @@ def test_parts_add_up_to_the_whole(
 def test_what_has_no_known_span_is_counted_and_no_sample() -> None:
     table = Histograms(2)
     _add(table, [(0, 1000), (0, 3000)])
-    _add(table, [(0, 77)], known=False)
+    _add(table, [(0, 0)], known=False)
     found = _by_key(table)[0]
-    assert (found.count, found.exact, found.at_least) == (3, 2, 1)
+    assert (found.count, found.timed, found.at_least) == (3, 2, 0)
     assert (found.mean, found.least) == (2000, 1000)
     assert found.decades.sum() == 2
+
+
+def test_a_lower_bound_is_counted_and_no_sample() -> None:
+    table = Histograms(2)
+    _add(table, [(0, 1000)])
+    _add(table, [(0, 77), (0, 5000)], known=False)
+    found = _by_key(table)[0]
+    assert (found.count, found.timed, found.at_least, found.most_at_least) == (3, 1, 2, 5000)
+    assert (found.mean, found.most) == (1000, 1000)
+    assert found.decades.sum() == 1
 
 
 def test_keys_can_be_gathered_and_left_out() -> None:

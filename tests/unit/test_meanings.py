@@ -16,7 +16,7 @@ from tracer.views.meanings import COLUMNS, columns
 
 TITLES = {
     "states": {c.title for c in (*states.PROCESS, *states.NUMBERS)}
-    | {c.title for c in states.TRANSITIONS},
+    | {c.title for c in (*states.TRANSITIONS, states.TIMED)},
     "accepts": {"LISTENER", "ACCEPTED BY", "PEER", *(c.title for c in accept_table.NUMBERS)},
     "handshakes": {"ROLE", "PEER", *(c.title for c in handshake_table.NUMBERS)},
     "connections": {

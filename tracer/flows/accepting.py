@@ -57,8 +57,9 @@ class AcceptTable:
             peers = records["raddr"] & masks[(records["family"] == 6).astype(int)]
             keys[:, 6:8] = _pair(np.where(records["error"][:, None], 0, peers))
         keys[:, 8] = records["error"]
-        known = (records["error"] == 0) & (records["established_ns"] > 0)
-        self._table.add(keys, records["wait_ns"].astype(np.uint64), known)
+        well = records["error"] == 0
+        waits = np.where(well, records["wait_ns"], 0).astype(np.uint64)
+        self._table.add(keys, waits, well & (records["established_ns"] > 0))
 
     def rows(self) -> Rows:
         """Keys and values as they stand: arrays that are never changed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,13 @@ class Group:
 
     def latency(self) -> Spread:
         """From the first SYN or SYN-ACK to the end, of those whose beginning is known."""
-        return self._spread("bucket", self.keys[:, COLUMN["latency_from"]] != 0, 1)
+        timed = self.keys[:, COLUMN["latency_from"]] != 0
+        older = self.values[~timed & (self.values[:, 3] > 0)]
+        return replace(
+            self._spread("bucket", timed, 1),
+            at_least=int(older[:, 0].sum()),
+            most_at_least=int(older[:, 3].max(initial=0)),
+        )
 
     def rtt(self) -> Spread:
         """Round trips, of those that could be measured."""

@@ -17,25 +17,21 @@ from tracer.flows.transitions import Spread, bucket
 # upper ends of the decades, ns: 10 us to 10 s; what is longer is in one more
 DECADES = tuple(10**power for power in range(4, 11))
 FEW = 4096  # rows that are not worth putting together one batch at a time
-UNKNOWN = -1  # the place of what has no known span
+UNKNOWN = -1  # the place of what has no known span: neither that nor a bound of it
+AT_LEAST = -2  # of what has a lower bound alone
 _ENDS = np.array(DECADES, np.uint64)
 
 
 @dataclass(frozen=True)
 class Histogram(Spread):
-    """The spans of one key, ns; `at_least` counts those whose span is not known."""
+    """The spans of one key, ns."""
 
     decades: NDArray[np.uint64]  # one count more than DECADES has ends
 
     @property
-    def exact(self) -> int:
-        """How many have a known span."""
-        return self.count - self.at_least
-
-    @property
     def mean(self) -> float | None:
         """Mean span, ns; None without known ones."""
-        return self.total / self.exact if self.exact else None
+        return self.total / self.timed if self.timed else None
 
 
 class Histograms:
@@ -49,10 +45,13 @@ class Histograms:
     def add(
         self, keys: NDArray[np.int64], ns: NDArray[np.uint64], known: NDArray[np.bool_]
     ) -> None:
-        """Count a batch: a key and a span for each, and whether the span is known."""
-        ns = np.where(known, ns, 0).astype(np.uint64)
+        """Count a batch: a key and a span for each, and whether that is known or a lower bound.
+
+        A lower bound of 0 is none.
+        """
+        ns = ns.astype(np.uint64)
         place = bucket(ns).astype(np.int64) << 4 | np.searchsorted(_ENDS, ns)
-        place = np.where(known, place, UNKNOWN)
+        place = np.where(known, place, np.where(ns > 0, AT_LEAST, UNKNOWN))
         ones = np.ones(len(ns), np.uint64)
         self._merge(
             np.column_stack((keys, place)).astype(np.int64), np.stack([ones, ns, ns, ns], axis=1)
@@ -129,8 +128,8 @@ def _starts(keys: NDArray[np.int64]) -> NDArray[np.intp]:
 
 def histogram(places: NDArray[np.int64], values: NDArray[np.uint64]) -> Histogram:
     """Of rows of one table or more: their places, and their values."""
-    known = places != UNKNOWN
-    sure = values[known]
+    known = places >= 0
+    sure, bounds = values[known], values[places == AT_LEAST]
     found, place = np.unique(places[known], return_inverse=True)
     weights = np.zeros(len(found), np.uint64)
     np.add.at(weights, place, sure[:, 0])
@@ -141,8 +140,8 @@ def histogram(places: NDArray[np.int64], values: NDArray[np.uint64]) -> Histogra
         total=int(sure[:, 1].sum()),
         least=int(sure[:, 2].min()) if len(sure) else 0,
         most=int(sure[:, 3].max()) if len(sure) else 0,
-        at_least=int(values[~known, 0].sum()),
-        most_at_least=0,
+        at_least=int(bounds[:, 0].sum()),
+        most_at_least=int(bounds[:, 3].max()) if len(bounds) else 0,
         buckets=(found >> 4).astype(np.uint16),
         weights=weights,
         decades=decades,

@@ -37,7 +37,11 @@ def bucket_middle(index: NDArray[np.uint16]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Spread:
-    """A set of dwell times, ns. `at_least` counts those that began before tracing."""
+    """A set of spans, ns. Quantiles are of the `timed` ones alone.
+
+    `at_least` counts those that began before tracing, of which only a lower bound is known; the
+    greatest of these is `most_at_least`. Of the rest nothing is known.
+    """
 
     count: int
     total: int
@@ -48,9 +52,14 @@ class Spread:
     buckets: NDArray[np.uint16]
     weights: NDArray[np.uint64]
 
+    @property
+    def timed(self) -> int:
+        """How many have a known span."""
+        return int(self.weights.sum())
+
     def quantile(self, share: float) -> float | None:
         """Dwell time that this share stayed below, within 6 %; None without exact ones."""
-        exact = int(self.weights.sum())
+        exact = self.timed
         if not exact:
             return None
         reached = np.cumsum(self.weights)
@@ -178,7 +187,7 @@ class TransitionTable:
             total=int(sure[:, 1].sum()),
             least=int(sure[:, 2].min()) if len(sure) else 0,
             most=int(sure[:, 3].max()) if len(sure) else 0,
-            at_least=int(bounds[:, 0].sum()),
+            at_least=int(bounds[bounds[:, 3] > 0, 0].sum()),
             most_at_least=int(bounds[:, 3].max()) if len(bounds) else 0,
             buckets=buckets.astype(np.uint16),
             weights=weights,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tracer.views import keys
 from tracer.views.accept_rows import By, Row, Totals, process_name
-from tracer.views.spreads import quantile
+from tracer.views.spreads import most, quantile
 from tracer.views.tables import Column
 from tracer.views.text import duration, escape
 
@@ -31,13 +31,19 @@ def _quantile(title: str, share: float, spare: int = 0) -> Column[Row]:
 
 NUMBERS: tuple[Column[Row], ...] = (
     Column("ACCEPTS", lambda row: row.waits.count),
+    Column("TIMED", lambda row: row.waits.timed),
     Column("FAILED", lambda row: sum(row.failed.values()), text=_failed),
     Column("MEAN", lambda row: row.waits.mean, duration, spare=3),
     _quantile("p50", 0.5),
     _quantile("p90", 0.9, spare=2),
     _quantile("p99", 0.99),
     _quantile("p99.9", 0.999, spare=4),
-    Column("max", lambda row: row.waits.most if row.waits.exact else None, duration, spare=1),
+    Column(
+        "max",
+        lambda row: max(row.waits.most, row.waits.most_at_least) or None,
+        text=lambda row: most(row.waits),
+        spare=1,
+    ),
 )
 
 

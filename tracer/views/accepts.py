@@ -16,7 +16,7 @@ from tracer.views.accept_table import NUMBERS, key_columns, with_sums
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.views.scope import probes
-from tracer.views.spreads import percentiles
+from tracer.views.spreads import at_least, percentiles
 from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part
 from tracer.views.text import duration
@@ -133,10 +133,13 @@ class AcceptsView(SummaryView):
         """The table, the histogram, and the queues."""
         counted, found, rows, more = self._found(block)
         table = self.table(rows if self.look.sort else with_sums(found, rows))
-        hidden = not found.several_netns and "netns" not in self._by.others
-        if not self.look.columns and hidden:
-            table = replace(table, columns=[c for c in table.columns if c.title != "NETNS"])
-        told = [*_bars(found.whole), *self._descriptor_lines(counted), *self._queue_lines(found)]
+        plain = set() if found.several_netns or "netns" in self._by.others else {"NETNS"}
+        if found.whole.timed == found.whole.count:
+            plain.add("TIMED")
+        if not self.look.columns:
+            table = replace(table, columns=[c for c in table.columns if c.title not in plain])
+        told = [*_bars(found.whole), *_untimed(found.whole)]
+        told += [*self._descriptor_lines(counted), *self._queue_lines(found)]
         return [table, *more, *told]
 
     def documents(self, block: Block) -> list[Document]:
@@ -182,6 +185,7 @@ class AcceptsView(SummaryView):
             "accepts": row.waits.count,
             "failed": row.failed if self._knows_failures else None,
             "wait_us": percentiles(row.waits),
+            **at_least("wait", row.waits),
             "reset_in_queue": queue.reset if queues.knows_counters else None,
             "never_accepted": queue.never if queues.knows_counters else None,
             "waiting": queue.waiting if queues.knows_waiting else None,
@@ -199,6 +203,7 @@ class AcceptsView(SummaryView):
             "accepts",
             *(f"failed_{name}" for name in ERRORS),
             *(f"wait_us_{name}" for name in WAITS),
+            *("wait_at_least_count", "wait_at_least_us"),
             *("reset_in_queue", "never_accepted", "waiting"),
             *("oldest_waiting_us", "oldest_waiting_at_least_us"),
         )
@@ -215,6 +220,17 @@ class AcceptsView(SummaryView):
         }
 
 
+def _untimed(waits: Histogram) -> list[str]:
+    """What was accepted, and is in none of the times."""
+    told, rest = [], waits.count - waits.timed - waits.at_least
+    if waits.at_least:
+        longest = duration(waits.most_at_least)
+        told.append(f"{waits.at_least} waited since before tracing: up to >={longest}, not timed")
+    if rest:
+        told.append(f"{rest} waited nobody knows how long: not timed")
+    return told
+
+
 def _bars(waits: Histogram) -> list[str]:
     """Counts by decade, from the first that has any to the last."""
     counts = waits.decades.tolist()
@@ -224,7 +240,7 @@ def _bars(waits: Histogram) -> list[str]:
     ends = [duration(ns) for ns in DECADES]
     names = [f"<= {ends[0]}", *(f"{a} - {b}" for a, b in pairwise(ends))]
     names.append(f"> {ends[-1]}")
-    most, whole = max(counts), waits.exact
+    most, whole = max(counts), waits.timed
     lines = []
     for place in range(filled[0], filled[-1] + 1):
         count = counts[place]

@@ -187,6 +187,9 @@ def _listener_pid(row: Row, facts: Facts) -> int | None:
 
 ACCEPT: dict[str, Column] = {
     "wait_us": lambda row, facts: _us(row.wait_ns) if row.established_ns else None,
+    "wait_at_least_us": lambda row, facts: (
+        _us(row.wait_ns) if row.wait_ns and not row.established_ns else None
+    ),
     "established": lambda row, facts: (
         facts.clock.iso(row.established_ns) if row.established_ns else None
     ),
@@ -208,6 +211,9 @@ HANDSHAKE: dict[str, Column] = {
     "role": lambda row, facts: facts.roles[row.role],
     "outcome": lambda row, facts: facts.outcomes[row.outcome],
     "latency_us": lambda row, facts: _us(row.latency_ns) if row.latency_from else None,
+    "latency_at_least_us": lambda row, facts: (
+        _us(row.latency_ns) if row.latency_ns and not row.latency_from else None
+    ),
     "latency_from": lambda row, facts: facts.latencies[row.latency_from],
     "rtt_us": lambda row, facts: row.rtt_us or None,
     "syn_sent": lambda row, facts: row.syn_sent,

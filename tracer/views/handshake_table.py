@@ -10,6 +10,7 @@ from tracer.flows.handshakes import Group
 from tracer.flows.transitions import Spread
 from tracer.views.columns import Facts
 from tracer.views.handshake_words import FIRST_RTO_NS, MANY, NO_ANSWER, WELL
+from tracer.views.spreads import most
 from tracer.views.tables import Column
 from tracer.views.text import duration
 
@@ -51,6 +52,10 @@ class Row:
         silent = self.silent()
         return f"{silent} !" if silent > MANY * self.group.attempts else str(silent)
 
+    def longest(self) -> int | None:
+        """Or the greatest lower bound, if that is longer."""
+        return max(self.latency.most, self.latency.most_at_least) or None
+
     def tail_text(self) -> str:
         """The slowest hundredth, with a mark where SYNs had to be sent again."""
         tail = self.latency.quantile(0.99)
@@ -74,6 +79,6 @@ NUMBERS: tuple[Column[Row], ...] = (
     Column("PENDING", lambda row: row.group.pending),
     Column("p50", _quantile(0.5), duration),
     Column("p99", _quantile(0.99), text=Row.tail_text),
-    Column("max", lambda row: row.latency.most if row.latency.count else None, duration, spare=2),
+    Column("max", Row.longest, text=lambda row: most(row.latency), spare=2),
     Column("RTX", lambda row: row.group.again, spare=1),
 )

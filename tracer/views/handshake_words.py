@@ -65,6 +65,12 @@ def _about(group: Group, active: bool, facts: Facts) -> list[str]:
     slow = group.ended_as(names[WELL], again=1)
     if slow.ended:
         told.append(_slow(slow, group.ended_as(names[WELL]), active))
+    older = group.ended_as(names[WELL]).latency()
+    if older.at_least:
+        told.append(
+            f"{older.at_least} OK began before tracing and took up to"
+            f" >={duration(older.most_at_least)}: not among the times"
+        )
     if group.syncookies:
         told.append(
             f"{group.syncookies} finished by a SYN cookie, which keeps no time: no latency told"
@@ -95,6 +101,13 @@ def _given_up(left: Group, group: Group, facts: Facts) -> str:
 
 
 def _range(latency: Spread) -> str:
+    longest = latency.most_at_least
+    if longest > latency.most:
+        return (
+            f">={duration(longest)}"
+            if not latency.count
+            else (f"{duration(latency.least)} to >={duration(longest)}")
+        )
     if not latency.count:
         return "-"
     if latency.most <= latency.least * ALIKE:

@@ -13,7 +13,7 @@ from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
 from tracer.views.schema import OUTCOMES
-from tracer.views.spreads import NAMES, percentiles
+from tracer.views.spreads import NAMES, at_least, percentiles
 from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part
 from tracer.wire.batch import Batch
@@ -119,6 +119,7 @@ class HandshakesView(SummaryView):
     def _document(self, name: tuple[object, ...], group: Group) -> Document:
         facts = self.facts
         well = group.ended_as(facts.layout.enums["outcome"][WELL])
+        latency = well.latency()
         timed_from = facts.layout.enums["latency_from"]
         active = name[0] == "active"
         oldest = group.oldest_ns // 1000 or None
@@ -129,7 +130,8 @@ class HandshakesView(SummaryView):
             "oldest_pending_us": oldest if group.oldest_is_exact else None,
             "oldest_pending_at_least_us": None if group.oldest_is_exact else oldest,
             "outcomes": {facts.outcomes[value]: n for value, n in group.outcomes().items()},
-            "latency_us": percentiles(well.latency()),
+            "latency_us": percentiles(latency),
+            **at_least("latency", latency),
             "latency_from": facts.latencies[timed_from["SYN" if active else "SYNACK"]],
             "rtt_us": percentiles(well.rtt()),
             "syn_retransmits": group.again,
@@ -143,6 +145,7 @@ class HandshakesView(SummaryView):
             *("attempts", "pending", "oldest_pending_us", "oldest_pending_at_least_us"),
             *OUTCOMES,
             *(f"{spread}_{name}" for spread in SPREADS for name in NAMES),
+            *("latency_at_least_count", "latency_at_least_us"),
             *("latency_from", "syn_retransmits", "syncookies"),
         )
 

@@ -85,11 +85,17 @@ def _state(row: Row, facts: Facts) -> str:
     return f"{text}  after {bound}{duration(row.dwell_ns)}"
 
 
+def _wait(row: Row, facts: Facts) -> str:
+    if row.established_ns:
+        bound = "<=" if facts.precisions[row.precision] == "first_io" else ""
+        return bound + duration(row.wait_ns)
+    return f">={duration(row.wait_ns)}" if row.wait_ns else "-"
+
+
 def _accept(row: Row, facts: Facts) -> str:
     if row.error:
         return f"failed: {errorcode.get(row.error, row.error)}"
-    bound = "<=" if facts.precisions[row.precision] == "first_io" else ""
-    text = f"waited {bound}{duration(row.wait_ns)}" if row.established_ns else "waited -"
+    text = f"waited {_wait(row, facts)}"
     if row.accept_queue_max:
         text += f"  {row.accept_queue} of {row.accept_queue_max} still wait"
     if row.listener_pid and row.listener_pid != row.pid:
@@ -103,6 +109,8 @@ def _handshake(row: Row, facts: Facts) -> str:
     text = f"{facts.roles[row.role]} {facts.outcomes[row.outcome].replace('_', ' ')}"
     if row.latency_from:
         text += f" in {duration(row.latency_ns)}"
+    elif row.latency_ns:
+        text += f" after >={duration(row.latency_ns)}"
     if facts.latencies[row.latency_from] == "synack":
         text += " from the SYN-ACK"
     if row.error:

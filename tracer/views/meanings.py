@@ -24,11 +24,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "OLDEST": "how long the oldest socket has been in the most telling state; >= if it was"
         " there before the tracer",
         "TRANSITION": "from a state to the next, how often, and how long the first had lasted",
+        "TIMED": "shown where some began before tracing: those that p50 and p99 are of",
     },
     "accepts": {
         "LISTENER": "the listening socket",
         "ACCEPTED BY": "the process that took the connections",
         "ACCEPTS": "connections taken",
+        "TIMED": "shown where some are not: of which it is known how long they waited",
         "FAILED": "calls that took none for want of something, by errno; EAGAIN is no failure",
         **_SPANS,
     },

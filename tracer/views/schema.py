@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracer.views.schema_connection import CONNECTION
 from tracer.views.schema_words import Schema
+from tracer.views.schema_words import at_least as _at_least
 from tracer.views.schema_words import cookie as _cookie
 from tracer.views.schema_words import count as _count
 from tracer.views.schema_words import counts as _counts
@@ -67,6 +68,7 @@ _EVENTS: dict[str, Schema] = {
     },
     "accept": {
         "wait_us": _number("from finished to returned by accept()", null=True),
+        "wait_at_least_us": _number("a lower bound, if it began before tracing", null=True),
         "established": _moment("when it was finished", null=True),
         "handshake_us": _number("how long its handshake took", null=True),
         "accept_queue": _count("left in the queue after it", null=True),
@@ -79,6 +81,7 @@ _EVENTS: dict[str, Schema] = {
         "role": _one_of("who began", "active", "passive"),
         "outcome": _one_of("how it ended", *OUTCOMES),
         "latency_us": _number("from `latency_from` to the answer", null=True),
+        "latency_at_least_us": _number("a lower bound, if it began before tracing", null=True),
         "latency_from": _one_of("what it counts from", "syn", "synack", None),
         "rtt_us": _number("the kernel's first measure", null=True),
         "syn_sent": _count("SYNs or SYN-ACKs sent"),
@@ -130,9 +133,13 @@ _SUMMARIES: dict[str, Schema] = {
                     "new": _EVENTS["state"]["new"],
                     "timewait": _EVENTS["state"]["timewait"],
                     "count": _count("how often"),
-                    "dwell_us": _spread("time in `old`"),
+                    "dwell_us": _spread("time in `old`, of those with a known one"),
+                    **_at_least("dwell"),
                 },
-                "required": ["old", "new", "timewait", "count", "dwell_us"],
+                "required": [
+                    *("old", "new", "timewait", "count"),
+                    *("dwell_us", "dwell_at_least_count", "dwell_at_least_us"),
+                ],
                 "additionalProperties": False,
             },
         },
@@ -148,7 +155,8 @@ _SUMMARIES: dict[str, Schema] = {
             "a lower bound, if it is older than the tracer", null=True
         ),
         "outcomes": _counts("those that ended, by outcome"),
-        "latency_us": _spread("of those that succeeded"),
+        "latency_us": _spread("of those that succeeded and have a known one"),
+        **_at_least("latency"),
         "latency_from": _EVENTS["handshake"]["latency_from"],
         "rtt_us": _spread("the kernel's first measure"),
         "syn_retransmits": _count("SYNs or SYN-ACKs sent again"),
@@ -157,7 +165,8 @@ _SUMMARIES: dict[str, Schema] = {
     "accept_summary": {
         "accepts": _count("connections taken"),
         "failed": {**_counts("calls that took none, by errno"), "type": ["object", "null"]},
-        "wait_us": _spread("from finished to accepted"),
+        "wait_us": _spread("from finished to accepted, of those with a known one"),
+        **_at_least("wait"),
         "reset_in_queue": _count("reset before they were accepted", null=True),
         "never_accepted": _count("ended with their listener", null=True),
         "waiting": _count("in the queue now", null=True),

@@ -66,3 +66,11 @@ def spread(says: str) -> Schema:
         "required": ["count", *names],
         "additionalProperties": False,
     }
+
+
+def at_least(name: str) -> Schema:
+    """Beside percentiles: of how many there is a lower bound alone, and the greatest of these."""
+    return {
+        f"{name}_at_least_count": count("others, which began before tracing"),
+        f"{name}_at_least_us": number("the greatest lower bound of these", null=True),
+    }

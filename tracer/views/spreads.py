@@ -21,9 +21,29 @@ def quantile(spread: Spread, share: float) -> str:
     return duration(min(round(value, -digits) if digits > 0 else value, spread.most))
 
 
+def most(spread: Spread) -> str:
+    """The longest, `>=` where one that began before tracing may be it; `-` without any."""
+    if spread.most_at_least > spread.most:
+        return f">={duration(spread.most_at_least)}"
+    return duration(spread.most) if spread.timed else "-"
+
+
+def timed(spread: Spread) -> int | None:
+    """How many the quantiles are of; None for spans that nothing has."""
+    return spread.timed if spread.timed or spread.at_least else None
+
+
+def at_least(name: str, spread: Spread) -> dict[str, object]:
+    """How many began before tracing, and the greatest lower bound of these, us."""
+    return {
+        f"{name}_at_least_count": spread.at_least,
+        f"{name}_at_least_us": spread.most_at_least / 1000 if spread.at_least else None,
+    }
+
+
 def percentiles(spread: Spread) -> dict[str, object] | None:
     """`{count,sum,min,p50,p90,p99,p999,max}` in us, of the spans that are known; None without."""
-    exact = int(spread.weights.sum())
+    exact = spread.timed
     if not exact:
         return None
     found: dict[str, object] = {

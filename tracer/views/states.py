@@ -19,7 +19,7 @@ from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
 from tracer.views.schema import STATES
 from tracer.views.scope import probes
-from tracer.views.spreads import percentiles, quantile
+from tracer.views.spreads import at_least, most, percentiles, quantile, timed
 from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part, Table
 from tracer.views.text import duration, escape
@@ -88,8 +88,9 @@ TRANSITIONS: tuple[Column[Transition], ...] = (
     Column("COUNT", lambda row: row[1].count),
     Column("IN FIRST STATE: p50", lambda row: quantile(row[1], 0.5)),
     Column("p99", lambda row: quantile(row[1], 0.99)),
-    Column("max", lambda row: _most(row[1])),
+    Column("max", lambda row: most(row[1])),
 )
+TIMED: Column[Transition] = Column("TIMED", lambda row: timed(row[1]))
 
 
 class StatesView(SummaryView):
@@ -189,7 +190,11 @@ class StatesView(SummaryView):
         parts: list[Part] = [self.table(rows), *more, *self._untaken(rows)]
         found = _by_count(self._counted(block).transitions())
         named = [(self._transition(key), spread) for key, spread in found]
-        return [*parts, Table(TRANSITIONS, named, fits=False)] if named else parts
+        older = sum(spread.at_least for _, spread in found)
+        if not older:
+            return [*parts, Table(TRANSITIONS, named, fits=False)] if named else parts
+        told = f"{older} began before tracing: at least so long; p50 and p99 are of the TIMED alone"
+        return [*parts, Table((*TRANSITIONS[:2], TIMED, *TRANSITIONS[2:]), named, fits=False), told]
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """The kernel's account of the whole; none where filters leave out some of it."""
@@ -278,6 +283,7 @@ class StatesView(SummaryView):
                     "timewait": names[timewait] if timewait else None,
                     "count": spread.count,
                     "dwell_us": percentiles(spread),
+                    **at_least("dwell", spread),
                 }
                 for (old, new, timewait), spread in holding.transitions.items()
             ],
@@ -296,12 +302,6 @@ class StatesView(SummaryView):
         """A cell for each state."""
         cells: Document = dict.fromkeys(STATES, 0)
         return {**cells, **document, **document["now"]}
-
-
-def _most(spread: Spread) -> str:
-    if spread.most_at_least > spread.most:
-        return f">={duration(spread.most_at_least)}"
-    return duration(spread.most) if len(spread.weights) else "-"
 
 
 def _by_count(

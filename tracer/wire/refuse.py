@@ -91,12 +91,10 @@ def _failed(records: Records, layout: Layout) -> Mask:
 
 
 def _took_ns(records: Records) -> NDArray[np.uint64]:
-    """What each took, as far as it is known: a handshake, a wait for accept(), a state."""
+    """What each took, or at least: a handshake, a wait for accept(), a state; 0 if not known."""
     names = records.dtype.names or ()
     none: NDArray[np.uint64] = np.zeros(len(records), np.uint64)
-    if "latency_ns" in names:
-        return np.where(records["latency_from"] > 0, records["latency_ns"], none)
-    for column in ("wait_ns", "dwell_ns"):
+    for column in ("latency_ns", "wait_ns", "dwell_ns"):
         if column in names:
             taken: NDArray[np.uint64] = records[column]
             return taken

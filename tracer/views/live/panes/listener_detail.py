@@ -101,8 +101,8 @@ def _waited(accepted: Histogram) -> str:
         f"{name} {quantile(accepted, share)}"
         for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
     )
-    most = duration(accepted.most) if accepted.exact else "-"
-    return f" wait for accept()  n {accepted.exact}  {spans}  max {most}"
+    most = duration(accepted.most) if accepted.timed else "-"
+    return f" wait for accept()  n {accepted.timed}  {spans}  max {most}"
 
 
 def _bars(accepted: Histogram, width: int) -> list[str]:
