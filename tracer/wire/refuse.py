@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ Mask = NDArray[np.bool_]
 # which records belong to the processes that the filter of this name asks for: PID, COMM, CGROUP
 Owned = Callable[[str, Filters, Records], Mask]
 Test = Callable[[], Mask]
+_Named = tuple[str, Test]
 
 
 def refuse(
@@ -22,15 +24,35 @@ def refuse(
     """Which records pass, and how many each filter was the first to refuse."""
     passed = np.ones(len(records), np.bool_)
     refused: dict[str, int] = {}
-    tests = list(_tests(filters, records, layout, owned))
-    left_out = list(_tests(filters.excluded, records, layout, owned))
-    if left_out:
-        tests.append(("EXCLUDE", lambda: ~np.any([test() for _, test in left_out], axis=0)))
-    for name, test in tests:
+    for name, test in _in_order(
+        list(_tests(filters, records, layout, owned)),
+        list(_tests(filters.excluded, records, layout, owned)),
+    ):
         good = test()
-        refused[name] = int((passed & ~good).sum())
+        refused[name] = refused.get(name, 0) + int((passed & ~good).sum())
         passed &= good
     return passed, refused
+
+
+# as the kernel asks, what is excluded after what is asked for of the same sort
+SORTS = (("KIND",), ("PID", "COMM", "CGROUP"), (), ("ADDR", "LADDR", "RADDR"), ("FAILED", "SLOWER"))
+
+
+def _in_order(wanted: list[tuple[str, Test]], unwanted: list[tuple[str, Test]]) -> list[_Named]:
+    listed = {name for names in SORTS for name in names}
+    found: list[_Named] = []
+    for names in SORTS:
+        for name, test in wanted:
+            if name in names or (not names and name not in listed):
+                found.append((name, test))
+        for name, test in unwanted:
+            if name in names or (not names and name not in listed):
+                found.append(("EXCLUDE", partial(_none_of, test)))
+    return found
+
+
+def _none_of(test: Test) -> Mask:
+    return ~test()
 
 
 def _tests(
