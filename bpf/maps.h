@@ -335,33 +335,16 @@ struct tt_target {
 MAP_OF(HASH, tt_targets, tt_pid, struct tt_target, 32768);
 
 /* Control groups of --cgroup and all below them, by id: enum tt_mark. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, tt_cgroup);
-	__type(value, tt_marks);
-} tt_cgroups SEC(".maps");
+MAP_WITH(HASH, tt_cgroups, tt_cgroup, tt_marks, 16384, BPF_F_NO_PREALLOC);
 
 struct tt_cgroup_path {
 	char text[256]; /* zero from its end on */
 };
 
 /* Paths that were asked for: what is made there once more is asked for too. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct tt_cgroup_path);
-	__type(value, tt_marks);
-} tt_cgroup_paths SEC(".maps");
+MAP_WITH(HASH, tt_cgroup_paths, struct tt_cgroup_path, tt_marks, 1024, BPF_F_NO_PREALLOC);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tt_cgroup_path);
-} tt_new_cgroup SEC(".maps");
+MAP_OF(PERCPU_ARRAY, tt_new_cgroup, __u32, struct tt_cgroup_path, 1);
 
 /* Those with a name that is asked for, or that had one, by tgid. */
 MAP_OF(HASH, tt_named, tt_pid, struct tt_target, 32768);
