@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Namespace, namespace, wait_until
+from tests.harness import Namespace, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import PORT, SILENT, add_silent_host
 from tests.programs.screen import Screen, screen
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.kernel
 HOST = "10.99.0.1"
 BACKLOG, LEFT, REFUSED = 2, 30, 5
 SIZE = (110, 36)
+ROUNDS = 13
 ORDER = ["queue full", "no answer", "connects fail", "CLOSE_WAIT"]
 FULL = rf"! {HOST}:{PORT} tt-full\[\d+\]: accept queue FULL {BACKLOG + 1}/{BACKLOG}"
 
@@ -145,4 +147,38 @@ def test_an_attempt_without_an_answer_is_told_while_it_waits_and_when_it_was_giv
         client.do("close", name="s")
         shown.wait_for(me + r"1 of 1 tries in \S+ got no answer", "the one given up")
         assert re.search(rf"(?m)^ *{client.pid} tt-client +- +0 .* no answer$", shown.text())
+        _end(shown)
+
+
+def _wait_for(moment: float) -> None:
+    wait_until(lambda: time.monotonic() >= moment, "the next round")
+
+
+def test_a_recording_does_not_deny_what_it_holds(
+    ns: Namespace, full: Program, client: Program, tmp_path: Path
+) -> None:
+    path, each = tmp_path / "s.tcpt", 11
+    client.do("watch", device="far")
+    with Tracer("record", "--kind", "all", "--netns", ns.name, str(path), json=False) as tracer:
+        began = time.monotonic()
+        for number in range(ROUNDS):
+            _wait_for(began + 0.2 * number)
+            first = 20000 + each * number
+            client.do("send_syns", source=SILENT, address=HOST, port=PORT, first=first, count=each)
+        tracer.stop()
+    assert ns.counters()["TcpExtListenDrops"] == each * ROUNDS
+    with screen(tmp_path, SIZE, "-r", str(path)) as shown:
+        shown.wait_for(FULL, "its end")
+        shown.press("3")
+        row = rf"(?m)^{HOST}:{PORT} +tt-full\[{full.pid}\] .* 3/2 +3 +(\d+)% \S+ +0 +0 "
+        assert int(shown.wait_for(row, "the listener")[1]) >= 95
+        shown.wait_for(rf"accept_queue_full: at syn {each * ROUNDS}, ", "its drops")
+        shown.press("<")
+        shown.wait_for(
+            rf"! \*:{PORT} tt-full\[{full.pid}\]: \d+ SYN dropped/s: accept_queue_full",
+            "the drops before its end",
+        )
+        assert "KERNEL -" in shown.text()
+        shown.press("<", "<", "<")
+        shown.wait_for(r"; queues unknown before 0:0[23]\n", "its begin")
         _end(shown)

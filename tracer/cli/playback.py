@@ -24,7 +24,7 @@ class Playback:
         self._path = str(command.given["source"])
         self._asked: queue.Queue[int] = queue.Queue()
         self._narrowing = Narrowing()
-        self._whole_ns = 0
+        self._whole_ns = self._queues_ns = 0
         self._view: LiveView
 
     def run(self, show: Callable[[Picture], None]) -> None:
@@ -51,7 +51,7 @@ class Playback:
 
     def _play(self, show: Callable[[Picture], None], until_ns: int | None) -> int:
         """From the begin; returns how long it is, as far as it was played."""
-        view = LiveView(show, recorded=True, whole_ns=self._whole_ns)
+        view = LiveView(show, True, self._whole_ns, self._queues_ns)
         view.narrow_to(self._narrowing)
         given = self._command.given
         player = Player(view, self._command.filters, bool(given.get("utc")))
@@ -68,6 +68,7 @@ class Playback:
                 f"cannot read {self._path}: {error.strerror}", "give the path of a recording"
             ) from error
         self._view = view
+        self._queues_ns = view.queues_ns
         if not player.ended:
             if not hasattr(player, "head"):
                 player.cut(self._path)  # which says why there is nothing to show

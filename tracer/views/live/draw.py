@@ -49,10 +49,10 @@ def head(
     left = f"tcptrace  {picture.host}  {picture.kernel}  {picture.scope}"
     if picture.filters:
         left += f"  filter: {picture.filters}"
-    clock = picture.clock if width >= WIDE else picture.clock.partition(" ")[2]
-    right = f"{clock}  up {_up(picture.span_ns)}"
+    now = picture.clock if width >= WIDE else picture.clock.partition(" ")[2]
+    right = f"{now}  up {clock(picture.span_ns)}"
     if picture.recorded:
-        right = f"{clock}  recording {_up(picture.span_ns)} of {_up(picture.whole_ns)}"
+        right = f"{now}  recording {clock(picture.span_ns)} of {clock(picture.whole_ns)}"
     elif every_s is not None and width >= WIDE:
         right += f"  every {every_s:g} s"
     if behind_s is not None:
@@ -175,7 +175,8 @@ def _counter(one: Counter) -> str:
     return f"{one.name} +{one.rate or 0:.0f}" + (" !" if one.trouble else "")
 
 
-def _up(span_ns: int) -> str:
+def clock(span_ns: int) -> str:
+    """Minutes and seconds, and hours where there are any."""
     seconds = span_ns // 10**9
     hours, rest = divmod(seconds, 3600)
     minutes, seconds = divmod(rest, 60)

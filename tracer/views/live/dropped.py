@@ -18,10 +18,13 @@ RECENT = 20
 
 
 class Dropped:
-    """Counts are the kernel's, exact however fast they come; peers and lines are of records."""
+    """Counts are the kernel's, exact however fast they come; peers and lines are of records.
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    A recording has the kernel's counts at its end: before that, `by_records`, records are counted.
+    """
+
+    def __init__(self, facts: Facts, by_records: bool = False) -> None:
+        self._facts, self._by_records = facts, by_records
         self.since_ns: int | None = None  # None: not attached
         self._table, self._before = DropTable(), DropTable()
         self._began_ns = self._marked_ns = 0
@@ -44,10 +47,13 @@ class Dropped:
 
     def counts(self, pairs: Records) -> None:
         """Take the kernel's counts as they stand."""
+        self._by_records = False
         self._table.set_counts(pairs[pairs["key"]["matched"] > 0])
 
     def add(self, records: Records) -> None:
         """Take a batch of records: who sent the last of each place, and the last lines."""
+        if self._by_records:
+            self._table.add(records)
         columns = ("netns", "lport", "listener_cookie", "cause", "stage", "answer")
         keys = np.stack([records[name].astype(np.uint64) for name in columns], axis=1)
         # the last of each: unique() finds the first of those turned round

@@ -23,6 +23,7 @@ from tracer.views import lines
 from tracer.views.base import View
 from tracer.views.closing import closing
 from tracer.views.columns import Facts, rows
+from tracer.views.live import draw
 from tracer.views.live.gathered import Gathered
 from tracer.views.live.narrow import Narrowing
 from tracer.views.live.picture import ListenerRow, Picture, ProcessRow
@@ -45,13 +46,19 @@ class LiveView(View):
     """Gathers on the session's thread; `show` gets each picture. Another thread may `narrow`.
 
     Of a recording, `whole_ns` long, there is one picture: of the moment of `hold`, or of its end.
+    `queues_ns` from its begin are queues looked at for the first time.
     """
 
     gathers = False
 
     def __init__(
-        self, show: Callable[[Picture], None], recorded: bool = False, whole_ns: int = 0
+        self,
+        show: Callable[[Picture], None],
+        recorded: bool = False,
+        whole_ns: int = 0,
+        queues_ns: int = 0,
     ) -> None:
+        self.queues_ns = queues_ns
         self._show, self._recorded, self._whole_ns = show, recorded, whole_ns
         self.needs = ("records",) if recorded else ()
         self._lock = threading.Lock()
@@ -81,7 +88,7 @@ class LiveView(View):
             self._shown = Trends(facts.layout, head.started_ns)
         self._measured = Measured(facts.layout)
         self._table = ListenerTable(facts.layout)
-        self._gathered = Gathered(facts, head.started_ns)
+        self._gathered = Gathered(facts, head.started_ns, self._recorded)
         self._mark_ns = self._now_ns = self._tick_ns = head.started_ns
         if self._recorded:
             if head.attached.get("syn_drop", "off") != "off":
@@ -140,7 +147,11 @@ class LiveView(View):
         for one in self._listeners:
             cookie = int(one.row["cookie"])
             self._peaks[cookie] = max(self._peaks.get(cookie, 0), one.accept_queue_peak)
-        self._looked_ns, before = self._tick_ns, self._looked_ns
+        before = self._looked_ns
+        if self._recorded and not before:  # what it has counted is of all its time
+            before = self._head.started_ns
+            self.queues_ns = self._tick_ns - before
+        self._looked_ns = self._tick_ns
         self._listened_s = (self._looked_ns - before) / 1e9 if before else 0.0
 
     def drops(self, pairs: Records, filtered: bool) -> None:
@@ -303,7 +314,16 @@ class LiveView(View):
             drops=self._gathered.dropped.picture(self._now_ns, {}, False),
             lost=self._tally.lost,
             minute_ns=self._now_ns - self._trends.since_ns,
+            unknown=self._unknown(),
         )
+
+    def _unknown(self) -> str:
+        """Of a recording: what keeps the screen from saying that nothing is wrong."""
+        if not self._recorded or self._looked_ns:
+            return ""
+        if "listeners" not in self._head.keeps or not self.queues_ns:
+            return "queues unknown: this recording has no look at them"
+        return f"queues unknown before {draw.clock(self.queues_ns)}"
 
     def _narrow_listeners(self) -> list[Listener]:
         found = self._listeners

@@ -24,9 +24,9 @@ from tracer.wire.layout import Records
 class Gathered:
     """On the session's thread: records and looks in, Parts out."""
 
-    def __init__(self, facts: Facts, now_ns: int) -> None:
+    def __init__(self, facts: Facts, now_ns: int, recorded: bool = False) -> None:
         self._facts = facts
-        self.dropped = Dropped(facts)
+        self.dropped = Dropped(facts, by_records=recorded)
         self.restart(now_ns)
         self._pending = np.zeros(0, facts.layout.dtypes["sock_row"])
         self._pending_at = now_ns

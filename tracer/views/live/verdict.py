@@ -33,7 +33,7 @@ def verdict(scene: Scene) -> tuple[bool, str]:
     if not said and scene.lost:
         said = f"{scene.lost} events were lost: what is shown is incomplete"
     if said:
-        return True, said
+        return True, said + (f"; {scene.unknown}" if scene.unknown else "")
     return False, scene.unknown or "nothing wrong seen yet"
 
 
