@@ -76,6 +76,7 @@ class Player:
             "DROP": self._drops,
             "ATCH": self._attached,
             "KERN": self._kernel,
+            "EDGE": self._edge,
             "DESC": self._descriptors,
             "MISS": self._missed,
             "TICK": self._tick,
@@ -298,9 +299,15 @@ class Player:
         self._view.attached(change)
 
     def _kernel(self, frame: Frame) -> None:
+        self._view.kernel(self._by_namespace(frame))
+
+    def _edge(self, frame: Frame) -> None:
+        self._view.edge(self._by_namespace(frame))
+
+    def _by_namespace(self, frame: Frame) -> dict[int, dict[str, int]]:
         found = {int(inode): counters for inode, counters in json.loads(bytes(frame.data)).items()}
         asked = self._filters.netns if self._filters is not None else frozenset()
-        self._view.kernel({inode: found[inode] for inode in found if not asked or inode in asked})
+        return {inode: found[inode] for inode in found if not asked or inode in asked}
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])

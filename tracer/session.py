@@ -27,6 +27,7 @@ from tracer.errors import TracerError
 from tracer.kernel.buffers import Chunk
 from tracer.kernel.followers import Followers
 from tracer.kernel.live import LiveSource, Settings
+from tracer.kernel.netstat import Counters
 from tracer.limits import Limits
 from tracer.player import Player
 from tracer.views.base import View
@@ -134,7 +135,7 @@ class Session:
         yield Frame("TASK", source.task_rows)
         yield Frame("HOLD", source.holder_rows)
         if self.settings.reconcile:
-            yield _kernel(source.netstat_before)
+            yield from _kernel(*source.at_gate)
             streams = self.settings.stream and not self.settings.sparing
             if self.settings.snapshots and streams:
                 yield Frame("SOCK", source.sockets())  # what was counted before it began
@@ -244,11 +245,22 @@ class Session:
                 looked = True
                 with self._priced(name):
                     yield Frame(tag, look())
-        if source.sees_drops:
-            yield Frame("DROP", source.drops())
-        if self.settings.reconcile and self._is_due("kernel", final):
-            with self._priced("kernel"):
-                yield _kernel(source.netstat())
+        drops: list[Frame] = []
+
+        def count_drops() -> None:
+            if source.sees_drops:
+                drops.append(Frame("DROP", source.drops()))
+
+        if final or not self.settings.reconcile or not self._is_due("kernel", final):
+            count_drops()
+            yield from drops
+            if final and self.settings.reconcile:
+                yield from _kernel(*source.at_gate)
+            return
+        with self._priced("kernel"):
+            read = source.netstat(count_drops)
+        yield from drops
+        yield from _kernel(*read)
 
     def _holders(self, source: LiveSource) -> Iterator[Frame]:
         """Look who holds what now; an heir may have made no record yet."""
@@ -289,8 +301,10 @@ class Session:
         yield Frame("LAST", json.dumps(last).encode())
 
 
-def _kernel(counters: dict[int, dict[str, int]]) -> Frame:
-    return Frame("KERN", json.dumps(counters).encode())
+def _kernel(counters: Counters, moved: Counters) -> Iterator[Frame]:
+    yield Frame("KERN", json.dumps(counters).encode())
+    if moved:
+        yield Frame("EDGE", json.dumps(moved).encode())
 
 
 class _Descriptors:

@@ -27,17 +27,26 @@ class Place:
 
 @dataclass(frozen=True)
 class Explained:
-    """One counter of a namespace: how far the kernel moved it, how much of that was told."""
+    """One counter of a namespace: how far the kernel moved it, how much of that was told.
+
+    Of `kernel`, `edge` is what moved while the span began and ended: told of or not, it is right.
+    """
 
     netns: int
     counter: str
     kernel: int
     explained: int
+    edge: int = 0
 
     @property
     def unexplained(self) -> int:
         """What is left over; negative if more was told than the kernel counted."""
-        return self.kernel - self.explained
+        return self.kernel - self.explained - self.at_edges
+
+    @property
+    def at_edges(self) -> int:
+        """How much of the edge is needed to explain the rest."""
+        return min(max(self.kernel - self.explained, 0), self.edge)
 
 
 class DropTable:
@@ -89,6 +98,26 @@ class DropTable:
 Counters = dict[int, dict[str, int]]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """The kernel's counters as a moment came, and how far they moved while it passed."""
+
+    counters: Counters
+    edge: Counters
+
+    def since(self, before: Reading) -> tuple[Counters, Counters]:
+        """How far each counter moved at most, and how much of that is at either edge.
+
+        A namespace that was not there before began at 0.
+        """
+        kernel, edges = minus(self.counters, before.counters), {}
+        for netns, values in kernel.items():
+            last, first = self.edge.get(netns, {}), before.edge.get(netns, {})
+            edges[netns] = {name: last.get(name, 0) + first.get(name, 0) for name in values}
+            kernel[netns] = {name: value + last.get(name, 0) for name, value in values.items()}
+        return kernel, edges
+
+
 def explained(pairs: Records, layout: Layout) -> Counters:
     """What the counts say of each counter of /proc/net/netstat, by namespace, matched or not."""
     causes, cookie = layout.enums["cause"], layout.enums["answer"]["COOKIE"]
@@ -127,11 +156,12 @@ DROPS = (
 
 
 def reconcile(
-    kernel: Counters, told: Counters, names: Sequence[str] = DROPS
+    kernel: Counters, told: Counters, names: Sequence[str] = DROPS, edge: Counters | None = None
 ) -> Iterable[Explained]:
     """Each of these that moved, by the kernel's account or by ours, of namespaces still there."""
     for netns, moved in kernel.items():
         for name in names:
             value, ours = moved.get(name, 0), told.get(netns, {}).get(name, 0)
             if value or ours:
-                yield Explained(netns, name, value, ours)
+                unsure = (edge or {}).get(netns, {}).get(name, 0)
+                yield Explained(netns, name, value, ours, unsure)

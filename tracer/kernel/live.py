@@ -12,7 +12,7 @@ import mmap
 import os
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -150,14 +150,30 @@ class LiveSource:
         self._processes.sweep()  # by the names they have now
         if self._ladder.sees_cookies and (had_some := cookies.in_use(listening)):
             self._pass_over(had_some, "tt_iter_cookies")
-        self.started_ns = time.monotonic_ns()
         self._control["seeding"] = 0
         self._account = Account(bpf, self.layout, self._ladder.programs)
-        if settings.reconcile:
-            self.netstat_before = self.netstat()
         while self._connecting:
             self._connecting.pop().result()
-        self._control["live"] = 1
+        self.started_ns = self._turn(live=True)
+
+    def _turn(self, live: bool) -> int:
+        """Open or close the gate; returns the moment.
+
+        The kernel's counters are read next to that on both sides: what moved between belongs to
+        the span or not, nobody can say.
+        """
+        moment = 0
+
+        def turn() -> None:
+            nonlocal moment
+            self._control["live"] = live
+            moment = time.monotonic_ns()
+
+        if self.settings.reconcile:
+            self.at_gate = self.netstat(turn)
+        else:
+            turn()
+        return moment
 
     def _attach_drops(self) -> DropsBeside:
         arguments = (self._types, self.layout, self.settings, self._ladder, self._tell_once)
@@ -169,9 +185,10 @@ class LiveSource:
         for name, tracepoint in self._ladder.also:
             self._object.attach_also(name, tracepoint)
         if hot:
-            # they take differences: the counters are looked at on all CPUs before
-            self._pass_over(None, "tt_iter_hearing")
             self._object.attach_all(hot)
+            # they take differences, which begin here on all CPUs: what moved before one of them was
+            # attached, and on a CPU where nothing came since, would be told as of the span
+            self._pass_over(None, "tt_iter_hearing")
 
     def _wanted_buffers(self) -> dict[str, tuple[str, int, int]]:
         """Map, pages and record's size by frame tag.
@@ -321,9 +338,12 @@ class LiveSource:
         beside = self.later.drops
         return (beside.counts if beside is not None else self._drops).take()
 
-    def netstat(self) -> dict[int, dict[str, int]]:
-        """The kernel's own counters of the namespaces asked for, by inode and name."""
-        return netstat.read(set(self.settings.filters.netns) or None)
+    def netstat(self, turn: Callable[[], None]) -> tuple[netstat.Counters, netstat.Counters]:
+        """The kernel's own counters of the namespaces asked for, by inode and name.
+
+        As they stand before `turn` is called, and how far they moved while it was.
+        """
+        return netstat.around(set(self.settings.filters.netns) or None, turn)
 
     def sockets(self) -> Records:
         """Every TCP socket of every namespace that is asked for, with its owner."""
@@ -401,8 +421,7 @@ class LiveSource:
 
     def stop(self) -> int:
         """Send and count nothing more; returns the moment. What keeps owners stays attached."""
-        self._control["live"] = 0
-        ended = time.monotonic_ns()
+        ended = self._turn(live=False)
         # what is accepted from here on is no more of this session's; to leave these takes longest
         self._object.begin_detach(self._ladder.on_tracepoints)
         await_programs()  # those that had passed the gate

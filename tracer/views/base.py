@@ -67,6 +67,9 @@ class View:
     def kernel(self, counters: dict[int, dict[str, int]]) -> None:
         """The kernel's own counters by namespace: at the begin, at each mark, at the end."""
 
+    def edge(self, moved: dict[int, dict[str, int]]) -> None:
+        """How far those moved while that moment passed: within the span or not, nobody can say."""
+
     def tick(self, now_ns: int) -> None:
         """What happened until the tick before this one (CLOCK_MONOTONIC, ns) has been told."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tracer.errors import TracerError
-from tracer.flows.drops import DropTable, Place, explained, minus, reconcile
+from tracer.flows.drops import DropTable, Place, Reading, explained, minus, reconcile
 from tracer.flows.grouping import AT, PLACE, Numbers
 from tracer.flows.tally import Outcome
 from tracer.views.closing import explain_lost, explain_nothing
@@ -46,7 +46,7 @@ class Moment:
 
     table: DropTable
     told: Counters
-    kernel: Counters
+    kernel: Reading
 
 
 OF_PLACE = ("reason", "stage", "answer", "listener", "netns", "lport")  # counts tell these
@@ -78,8 +78,8 @@ class DropsView(SummaryView):
         self._sent, self._counted = DropTable(self._numbers), DropTable()
         self._filtered = True
         self._told: Counters = {}
-        self._kernel: Counters | None = None
-        self._first = self._last = Moment(DropTable(), {}, {})
+        self._kernel: Reading | None = None
+        self._first = self._last = Moment(DropTable(), {}, Reading({}, {}))
 
     def gather(self, batch: Batch) -> None:
         """Drops as they were sent, for where the counts do not tell enough."""
@@ -102,9 +102,15 @@ class DropsView(SummaryView):
 
     def kernel(self, counters: Counters) -> None:
         """Take the witness: what it says first stands for the begin."""
+        reading = Reading(counters, {})
         if self._kernel is None:
-            self._first = self._last = replace(self._first, kernel=counters)
-        self._kernel = counters
+            self._first = self._last = replace(self._first, kernel=reading)
+        self._kernel = reading
+
+    def edge(self, moved: Counters) -> None:
+        """What the witness cannot place."""
+        if self._kernel is not None:
+            self._kernel.edge.update(moved)
 
     def turn(self) -> None:
         """The next interval counts from here."""
@@ -112,7 +118,7 @@ class DropsView(SummaryView):
 
     def _now(self) -> Moment:
         table = self._sent if self._of_record or not self._filtered else self._counted
-        return Moment(table.copy(), self._told, self._kernel or {})
+        return Moment(table.copy(), self._told, self._kernel or self._first.kernel)
 
     def _before(self, block: Block) -> Moment:
         return self._first if block.total else self._last
@@ -224,9 +230,10 @@ class DropsView(SummaryView):
         """What the kernel counted in the block, beside what is explained."""
         before, now = self._before(block), self._now()
         told = minus(now.told, before.told)
-        proof = list(reconcile(minus(now.kernel, before.kernel), told))
+        kernel, edge = now.kernel.since(before.kernel)
+        proof = list(reconcile(kernel, told, edge=edge))
         moment = self.facts.clock.iso(block.now_ns)
-        gone = gone_lines(now.kernel, told, self.head.netns) if now.kernel else []
+        gone = gone_lines(now.kernel.counters, told, self.head.netns) if self._kernel else []
         return [*proof_lines(proof), *gone], [proof_document(one, moment) for one in proof]
 
     def columns(self) -> Sequence[str]:

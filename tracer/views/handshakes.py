@@ -65,6 +65,10 @@ class HandshakesView(SummaryView):
         """Take the witness's word."""
         self._witness.take(counters)
 
+    def edge(self, moved: Counters) -> None:
+        """What the witness cannot place."""
+        self._witness.edge(moved)
+
     def turn(self) -> None:
         """What the interval brought belongs to the whole."""
         self.whole.merge(self._since)
@@ -105,7 +109,7 @@ class HandshakesView(SummaryView):
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """The kernel's account of the whole; none where filters leave out some of it."""
-        if block.outcome is None or set(self.options(block.outcome)) - {"NETNS"}:
+        if block.outcome is None or not self.is_whole(block.outcome):
             return [], []
         told = self._opens.told(self._sockets, self.facts.exact)
         moment = self.facts.clock.iso(block.now_ns)

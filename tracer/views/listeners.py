@@ -115,6 +115,10 @@ class ListenersView(SummaryView):
         """Take the witness's word."""
         self._witness.take(counters)
 
+    def edge(self, moved: Counters) -> None:
+        """What the witness cannot place."""
+        self._witness.edge(moved)
+
     def afterwards(self, outcome: Outcome) -> list[str]:
         """A listener that is not asked for is no event that is missing."""
         return explain_lost(outcome.tally)
@@ -141,7 +145,7 @@ class ListenersView(SummaryView):
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """The kernel's account of the whole; none where filters leave out some of it."""
-        if block.outcome is None or set(self.options(block.outcome)) - {"NETNS"}:
+        if block.outcome is None or not self.is_whole(block.outcome):
             return [], []
         moment = self.facts.clock.iso(block.now_ns)
         documents = [proof_document(one, moment) for one in self._witness.proof(self._told)]

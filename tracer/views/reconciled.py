@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from tracer.flows.drops import Counters, Explained, minus, reconcile
+from tracer.flows.drops import DROPS, Counters, Explained, Reading, reconcile
 
 
 class Witness:
@@ -25,35 +25,46 @@ class Witness:
     ) -> None:
         self._names, self._beyond, self._short = names, beyond or {}, short or {}
         self._together = together
-        self._first: Counters | None = None
-        self._now: Counters | None = None
+        self._first: Reading | None = None
+        self._now: Reading | None = None
 
     def take(self, counters: Counters) -> None:
         """Take a reading: the first stands for the begin."""
-        if self._together:
-            sums: Counter[str] = Counter()
-            for values in counters.values():
-                sums.update(values)
-            counters = {0: dict(sums)}
-        if self._first is None:
-            self._first = counters
-        self._now = counters
+        self._now = Reading(counters, {})
+        self._first = self._first or self._now
+
+    def edge(self, moved: Counters) -> None:
+        """How far the counters of the last reading moved while its moment passed."""
+        if self._now is not None:
+            self._now.edge.update(moved)
 
     def proof(self, told: Counters) -> list[Explained]:
         """What moved, by their account and by ours."""
-        if self._first is None or self._now is None:
+        if self._first is None or self._now is None or self._now is self._first:
             return []
-        return list(reconcile(minus(self._now, self._first), told, self._names))
+        kernel, edge = self._now.since(self._first)
+        if self._together:
+            kernel, edge = _sum(kernel), _sum(edge)
+        return list(reconcile(kernel, told, self._names, edge))
 
     def lines(self, told: Counters, wanted: Sequence[int]) -> list[str]:
         """The proof in words; none of a recording that has no readings.
 
         `wanted`: the namespaces asked for, none for all.
         """
-        if self._first is None or self._now is None:
+        if self._first is None or self._now is None or self._now is self._first:
             return []
         lines = proof_lines(self.proof(told), self._names, self._beyond, self._short)
-        return lines + gone_lines(self._now, told, wanted)
+        ended = set(self._first.counters) - set(self._now.counters) if self._together else set()
+        return lines + gone_lines(self._now.counters, told, wanted, self._names, ended)
+
+
+def _sum(counters: Counters) -> Counters:
+    """Of all namespaces at once, as of one called 0."""
+    sums: Counter[str] = Counter()
+    for values in counters.values():
+        sums.update(values)
+    return {0: dict(sums)}
 
 
 def proof_lines(
@@ -66,17 +77,14 @@ def proof_lines(
 
     Of counters that did not move the first of `names` is named alone.
     """
-    sums: dict[str, list[int]] = {names[0]: [0, 0]}
+    sums: dict[str, list[int]] = {names[0]: [0, 0, 0]}
     for one in proof:
-        both = sums.setdefault(one.counter, [0, 0])
-        both[0] += one.kernel
-        both[1] += one.explained
-    pairs = [
-        f"{name} {kernel} {'=' if kernel == ours else 'and'} {ours}"
-        for name, (kernel, ours) in sums.items()
-    ]
+        all_three = sums.setdefault(one.counter, [0, 0, 0])
+        for i, count in enumerate((one.kernel, one.explained, one.at_edges)):
+            all_three[i] += count
+    told = [_compare(name, *counts) for name, counts in sums.items()]
     left = sum(abs(one.unexplained) for one in proof)
-    lines = [f"kernel, same span: {', '.join(pairs)}; left over {left}"]
+    lines = [f"kernel, same span: {', '.join(told)}; left over {left}"]
     for one in proof:
         if one.unexplained:
             what = ((beyond if one.unexplained > 0 else short) or {}).get(one.counter, "")
@@ -88,17 +96,40 @@ def proof_lines(
     return lines
 
 
-def gone_lines(kernel: Counters, told: Counters, wanted: Sequence[int]) -> list[str]:
-    """Namespaces with something told whose counters went with them; `wanted`: all, if empty."""
-    gone = [
-        netns
-        for netns, values in told.items()
-        if netns and netns not in kernel and any(values.values()) and netns in (wanted or told)
-    ]
+def _compare(name: str, kernel: int, ours: int, edges: int) -> str:
+    """`ActiveOpens 875 = 857 + 18 at the edges`: while the span began and ended."""
+    more = f" + {edges} at the edges" if edges else ""
+    return f"{name} {kernel} {'=' if kernel == ours + edges else 'and'} {ours}{more}"
+
+
+def gone_lines(
+    kernel: Counters,
+    told: Counters,
+    wanted: Sequence[int],
+    names: Sequence[str] = DROPS,
+    ended: Collection[int] = (),
+) -> list[str]:
+    """What was told of namespaces whose counters went with them; `wanted`: all, if empty.
+
+    `ended`: those known to have gone, whether anything is told of them or not.
+    """
+    gone, sums = set(ended), Counter[str]()
+    for netns, values in told.items():
+        if not netns or netns in kernel or (wanted and netns not in wanted):
+            continue
+        counts = {name: values[name] for name in names if values.get(name)}
+        if counts:
+            gone.add(netns)
+            sums.update(counts)
     if not gone:
         return []
     many = "1 network namespace" if len(gone) == 1 else f"{len(gone)} network namespaces"
-    return [f"not compared: {many} that ended meanwhile, with the kernel's counters"]
+    its = "its" if len(gone) == 1 else "their"
+    what = ", ".join(f"{name} {count}" for name, count in sums.items())
+    return [
+        f"{many} ended meanwhile, and the kernel's counters with"
+        f" {'it' if len(gone) == 1 else 'them'}: {its} {what or 'share'} not compared"
+    ]
 
 
 def proof_document(one: Explained, moment: str) -> dict[str, object]:
@@ -110,5 +141,6 @@ def proof_document(one: Explained, moment: str) -> dict[str, object]:
         "counter": one.counter,
         "kernel": one.kernel,
         "explained": one.explained,
+        "edge": one.edge,
         "unexplained": one.unexplained,
     }

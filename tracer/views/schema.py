@@ -251,9 +251,10 @@ _OTHERS: dict[str, Schema] = {
         "ts": _SUMMARY["ts"],
         "netns": _count("inode of the network namespace; 0: of all that were looked at"),
         "counter": _text("by the kernel's name"),
-        "kernel": _of("integer", "how far it moved in the span"),
+        "kernel": _of("integer", "how far it moved in the span, and at its edges"),
         "explained": _of("integer", "by what was told"),
-        "unexplained": _of("integer", "the rest"),
+        "edge": _count("of `kernel`, what moved while the span began and ended: told of or not"),
+        "unexplained": _of("integer", "the rest, where the edge does not explain it"),
     },
     "probe": {
         "subject": _text("what it tells of"),

@@ -147,6 +147,10 @@ class StatesView(SummaryView):
         """Take the witness's word."""
         self._witness.take(counters)
 
+    def edge(self, moved: Counters) -> None:
+        """What the witness cannot place."""
+        self._witness.edge(moved)
+
     def turn(self) -> None:
         """The next interval counts from here."""
         self._before = self.whole.copy()
@@ -198,7 +202,7 @@ class StatesView(SummaryView):
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """The kernel's account of the whole; none where filters leave out some of it."""
-        partial = block.outcome is None or set(self.options(block.outcome)) - {"NETNS"}
+        partial = block.outcome is None or not self.is_whole(block.outcome)
         if partial or "state" not in self.head.kinds:
             return [], []
         told = {0: opens(self.whole, self.facts.layout)}

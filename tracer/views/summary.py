@@ -153,6 +153,13 @@ class SummaryView(View):
         """Filters of the session and, of a recording, those it is shown with."""
         return self.head.filters | outcome.filters.describe()
 
+    def is_whole(self, outcome: Outcome) -> bool:
+        """Whether nothing of what the kernel counts was left out, but by namespace.
+
+        A recording may keep more kinds than this view looks at.
+        """
+        return not set(self.options(outcome)) - {"NETNS", "KIND"}
+
     # --- forms ----------------------------------------------------------------------
 
     def _show(self, block: Block) -> None:

@@ -13,6 +13,7 @@ ownership and sums are made from them, live or later, by the same code.
     LSTN  listening sockets, and those closed since the last time
     DROP  what listeners threw away: drop_key and drop_value pairs, summed over the CPUs
     KERN  JSON: the kernel's own counters at this moment, by namespace
+    EDGE  JSON: how far those moved while that moment passed, if they did
     MISS  JSON: runs that the kernel skipped, by program
     TICK  the drain's start (CLOCK_MONOTONIC, ns) and the wall clock's offset then
     MARK  an interval's end

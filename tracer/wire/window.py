@@ -20,7 +20,7 @@ from tracer.wire.layout import Records
 from tracer.wire.recording import Frame
 
 DAY_NS = 86400 * 10**9
-WHOLE = ("CNTS", "KERN", "LSTN", "DROP")  # about the session from its begin
+WHOLE = ("CNTS", "KERN", "EDGE", "LSTN", "DROP")  # about the session from its begin
 LOOKS = ("SOCK", "OPEN")
 
 
