@@ -14,6 +14,18 @@ tt_inline tt_ns tt_since(__u32 stamp, __u32 jiffies)
 	return (__u64)(__u32)(jiffies - stamp) * CFG(tick_ns);
 }
 
+/*
+ * How long one has at least been in CLOSE_WAIT, 0: not known. The FIN came with
+ * an ACK, so what was acknowledged last was then or later; less a tick, for a
+ * stamp may be of the very end of one. (tcp_ack(), net/ipv4/tcp_input.c)
+ */
+tt_inline tt_ns tt_in_close_wait(const struct tcp_sock *tp, __u32 jiffies)
+{
+	tt_ns since = tp->rcv_tstamp ? tt_since(tp->rcv_tstamp, jiffies) : 0;
+
+	return since > CFG(tick_ns) ? since - CFG(tick_ns) : 0;
+}
+
 tt_inline bool tt_had_fin(const struct sock_common *skc)
 {
 	return skc->skc_flags & (1UL << SOCK_DONE);
@@ -196,6 +208,8 @@ tt_inline void tt_measure(struct tt_open_row *row, const struct sock_common *skc
 	if (row->state == TT_ESTABLISHED) {
 		row->age_ns = row->life_ns;
 		row->age_is = row->life_is;
+	} else if (row->state == TT_CLOSE_WAIT) {
+		row->age_ns = tt_in_close_wait(tp, jiffies);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include "../emit.h"
 #include "../holders.h"
 #include "../listeners.h"
+#include "../measure.h"
 #include "../owner.h"
 #include "../sock.h"
 #include "../socks.h"
@@ -396,7 +397,9 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	struct sock_common *skc = ctx->sk_common;
 	struct tt_sock_row row = {};
 	struct tt_head head = {};
+	const struct tcp_sock *tp;
 	struct tt_sock *sock;
+	tt_ns age_ns;
 	__u8 state;
 	tt_marks marks = 0;
 
@@ -431,6 +434,10 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 			row.age_ns = bpf_ktime_get_ns() - sock->since_ns;
 		} else {
 			row.age_ns = bpf_ktime_get_ns() - tt_control.attached_ns;
+			tp = state == TT_CLOSE_WAIT ? bpf_skc_to_tcp_sock(skc) : NULL;
+			age_ns = tp ? tt_in_close_wait(tp, bpf_jiffies64()) : 0;
+			if (row.age_ns < age_ns)
+				row.age_ns = age_ns;
 		}
 	} else if (state == TT_TIME_WAIT) {
 		__u32 place = head.cookie % TT_REMAINS;

@@ -304,6 +304,19 @@ def test_the_table_explains_what_its_numbers_mean(ns: Namespace, client: Program
     assert " seen, 7 matched, 0 lost in " in lines[-1]
 
 
+def test_what_a_blackhole_route_answers_is_told_by_its_errno(
+    ns: Namespace, client: Program
+) -> None:
+    ns.run("ip", "route", "add", "blackhole", SILENT)
+    with Tracer("handshakes", "--netns", ns.name, json=False) as tracer:
+        for name in ("a", "b", "c"):
+            said = client.attempt("connect", name=name, address=SILENT, port=PORT)
+            assert said["errno"] == "EINVAL"
+        tracer.stop()
+    told = f"{SILENT}:{PORT}  3 failed with EINVAL (as a blackhole route answers)"
+    assert told in tracer.stdout.splitlines()
+
+
 def test_slow_handshakes_are_explained_by_what_was_lost() -> None:
     with link() as cable, server_in(cable.there, address=CALLED):
         arguments = ["handshakes", "--netns", cable.here.name]

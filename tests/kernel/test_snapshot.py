@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.schemas import checked
 pytestmark = pytest.mark.kernel
 
 HELD, LEFT, WAITED, UNTAKEN = 7, 11, 13, 5
+TICKS_US = 20_000  # one that a bound is less, and one of rounding, at 100 a second
 # the names of ss, in its own spelling
 OURS = {"LISTEN": "LISTEN", "ESTAB": "ESTABLISHED", "TIME-WAIT": "TIME_WAIT"} | {
     name: name.replace("-", "_")
@@ -108,7 +110,7 @@ def test_without_tracing_what_would_take_it_is_unknown(
     for record in now("--netns", ns.name):
         assert (record["opened"], record["closed"], record["failed"]) == (None, None, None)
         assert record["transitions"] == []
-        assert "CLOSE_WAIT" not in record["oldest_us"] | record["oldest_at_least_us"]
+        assert "CLOSE_WAIT" not in record["oldest_us"]
     (mine,) = now("--netns", ns.name, "--pid", str(server.pid))
     assert mine["oldest_us"]["ESTABLISHED"] > 0
 
@@ -121,3 +123,27 @@ def test_without_tracing_rows_are_grouped_as_with_it(
     (served,) = [record for record in records if record["lport"] == PORT]
     assert served["now"] == {"ESTABLISHED": HELD}
     assert len(records) == 1 + HELD
+
+
+def longest_unheard_of_us(ns: Namespace) -> int:
+    """Since anything was received, of what is in CLOSE_WAIT: by ss, which counts in ms."""
+    told = ns.run("ss", "-Htin", "state", "close-wait")
+    return max(int(ms) * 1000 for ms in re.findall(r"lastack:(\d+)", told))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_in_close_wait_is_at_least_what_has_received_nothing_for_so_long(
+    leak: tuple[Namespace, Program, Program], traced: bool
+) -> None:
+    ns, server, _ = leak
+    wait_until(lambda: longest_unheard_of_us(ns) > 300_000, "them to be old enough to tell")
+    before_us = longest_unheard_of_us(ns)
+    if traced:
+        with Tracer("states", "--netns", ns.name) as tracer:
+            records = tracer.stop()
+    else:
+        records = now("--netns", ns.name)
+    after_us = longest_unheard_of_us(ns)
+    (mine,) = (r for r in records if r["kind"] == "state_summary" and r["pid"] == server.pid)
+    assert "CLOSE_WAIT" not in mine["oldest_us"]
+    assert before_us - TICKS_US <= mine["oldest_at_least_us"]["CLOSE_WAIT"] <= after_us

@@ -16,7 +16,7 @@ from tracer.flows.transitions import Spread, bucket
 from tracer.wire.layout import Layout, Records
 
 # What a row is kept by.
-KEYS = ("role", *PLACE, "latency_from", "outcome", "again", "bucket", "rtt_bucket")
+KEYS = ("role", *PLACE, "latency_from", "outcome", "error", "again", "bucket", "rtt_bucket")
 COLUMN = {name: i for i, name in enumerate(KEYS)}
 # count, then sum, least and most of latency and of round trip (ns), then handshakes by syncookie
 FEW = 4096  # rows that are not worth putting together one batch at a time
@@ -58,6 +58,13 @@ class Group:
     def outcomes(self) -> dict[int, int]:
         """How many ended each way."""
         kinds, place = np.unique(self.keys[:, COLUMN["outcome"]], return_inverse=True)
+        counts = np.zeros(len(kinds), np.uint64)
+        np.add.at(counts, place.reshape(-1), self.values[:, 0])
+        return dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+
+    def errors(self) -> dict[int, int]:
+        """Of those whose outcome has no name, how many ended with each errno; 0: with none."""
+        kinds, place = np.unique(self.keys[:, COLUMN["error"]], return_inverse=True)
         counts = np.zeros(len(kinds), np.uint64)
         np.add.at(counts, place.reshape(-1), self.values[:, 0])
         return dict(zip(kinds.tolist(), counts.tolist(), strict=True))
@@ -171,6 +178,9 @@ class HandshakeTable:
         if given_up.any():
             for name in ("pid", "start"):
                 keys[COLUMN[name], given_up] = records[name][given_up]
+        # an error is told where it alone says how they ended
+        unknown = records["outcome"] == enums["outcome"]["UNKNOWN"]
+        keys[COLUMN["error"]] = np.where(unknown, records["error"], 0)
         keys[COLUMN["bucket"]] = bucket(records["latency_ns"].astype(np.uint64))
         keys[COLUMN["rtt_bucket"]] = bucket(records["rtt_us"].astype(np.uint64) * np.uint64(1000))
         return keys.T

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import errorcode
+
 from tracer.flows.handshakes import Group
 from tracer.flows.transitions import Spread
 from tracer.views.columns import Facts
@@ -20,6 +22,8 @@ OTHERS = {
     "ABORTED": "were closed by the application before an answer was due",
     "QUEUE_FULL": "found the accept queue full when they were to be finished, and were let go of",
 }
+# errors without an outcome of their own that are known to come from one thing
+KNOWN_ERRORS = {"EINVAL": " (as a blackhole route answers)"}
 
 # counters that the kernel may move further than there are records, and what the rest is
 BEYOND = {
@@ -78,8 +82,18 @@ def _about(group: Group, active: bool, facts: Facts) -> list[str]:
     for name, text in OTHERS.items():
         if outcomes.get(names[name]):
             told.append(f"{outcomes[names[name]]} {text}")
+    told += _unnamed(group.ended_as(names["UNKNOWN"]))
     if group.pending:
         told.append(_pending(group))
+    return told
+
+
+def _unnamed(left: Group) -> list[str]:
+    told = []
+    for error, count in left.errors().items():
+        name = errorcode.get(error, str(error))
+        with_it = f"failed with {name}{KNOWN_ERRORS.get(name, '')}" if error else "ended unseen"
+        told.append(f"{count} {with_it}")
     return told
 
 
