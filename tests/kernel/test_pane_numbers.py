@@ -263,11 +263,48 @@ def test_a_pane_is_narrowed_to_the_process_that_is_selected(
         other.do("hold", address=HOST, port=PORT, count=5)
         shown.wait_for(r"active +tt-client", "one of them")
         shown.wait_for(r"active +tt-other", "the other")
-        shown.press("j", "j", "j", "o")  # its row is the third
+        shown.press("j", "j", "o")  # its row is the second
         shown.wait_for(rf"of tt-other\[{other.pid}\]", "it to be narrowed")
         shown.press("4")
         other.do("hold", address=HOST, port=PORT, count=7)
         client.do("hold", address=HOST, port=PORT, count=11)
-        shown.wait_for(rf"active +tt-other\[{other.pid}\] +\(1 peers\) +7 +7 ", "what came since")
+        shown.wait_for(rf"active +tt-other\[{other.pid}\] +{HOST}:{PORT} +7 +7 ", "what came since")
         assert "active  tt-client" not in shown.text()
+        _end(shown)
+
+
+def test_attempts_without_a_column_of_their_own_are_in_view_on_a_narrow_screen(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    """Of a process with one peer there is one row; those that nobody answered are the worst."""
+    nowhere, count, refused = "10.97.0.1", 3, 7
+    me = rf"tt-client\[{client.pid}\]"
+    server.do("listen", name="l", backlog=100)
+    ns.run("ip", "route", "add", "unreachable", f"{nowhere}/32")
+    with (
+        Program("tt-other", ns.enter) as other,
+        screen(tmp_path, (80, 24), "--netns", ns.name) as shown,
+    ):
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        shown.press("4")
+        client.do("hold", address=nowhere, port=PORT, count=count)
+        other.do("hold", address=HOST, port=PORT + 1, count=refused)
+        shown.wait_for(r"(?m)^ROLE .*TRIES +OK +REFUSED +NO_ANSWER +OTHER", "the columns")
+        shown.wait_for(
+            rf"(?m)^active +{me} +{nowhere}:{PORT} +{count} +0 +0 +0 +{count}\b",
+            "its only row",
+        )
+        assert len(re.findall(rf"(?m)^active +{me}", shown.text())) == 1
+        client.do("begin", name="s", address=SILENT, port=PORT)
+        wait_until(lambda: ns.counters()["TcpExtTCPSynRetrans"], "a SYN to be sent again")
+        client.do("close", name="s")
+        shown.wait_for(rf"(?m)^active +{me} +\(2 peers\) +4 ", "both peers")
+        wanted = [
+            ("tt-client", "(2"),
+            ("tt-client", f"{SILENT}:{PORT}"),
+            ("tt-client", f"{nowhere}:{PORT}"),
+            ("tt-other", f"{HOST}:{PORT + 1}"),
+        ]
+        row = r"(?m)^active +(\S+)\[\d+\] +(\S+)"
+        wait_until(lambda: re.findall(row, shown.text()) == wanted, "the order of trouble")
         _end(shown)

@@ -108,6 +108,8 @@ def counters(picture: Picture, width: int) -> list[str]:
     if not picture.counters_rated:
         return ["KERNEL -"]
     moving = [one for one in picture.counters if one.rate]
+    if not moving:
+        return ["KERNEL quiet"]
     quiet = len(picture.counters) - len(moving)
     line = "KERNEL "
     left = len(moving)
@@ -118,7 +120,7 @@ def counters(picture: Picture, width: int) -> list[str]:
         line += cell + "  "
         left -= 1
     rest = left + quiet
-    return [_fit(line + (f"({rest} more)" if rest else "" if moving else "quiet"), width)]
+    return [_fit(line + (f"({rest} more)" if rest else ""), width)]
 
 
 def foot(picture: Picture, width: int) -> list[str]:

@@ -121,7 +121,11 @@ def _below(picture: Picture, look: Look, width: int, height: int) -> list[str]:
 
 def _marked(browser: Browser) -> list[Heading]:
     """Headings; the one that is sorted by is marked."""
-    found = list(browser.pane.headings)
+    spares = browser.table.spares() if browser.table else {}
+    found = [
+        replace(heading, spare=spares.get(at, heading.spare))
+        for at, heading in enumerate(browser.pane.headings)
+    ]
     if browser.column is not None:
         heading = found[browser.column]
         mark = "^" if browser.reversed else "v"

@@ -61,6 +61,10 @@ class Table(ABC):
         """Columns of which nothing is known in this picture: they are left out."""
         return frozenset()
 
+    def spares(self) -> dict[int, int]:
+        """Which columns leave sooner or later than their headings say, where there is no room."""
+        return {}
+
     def owner(self, place: int) -> Owner | None:
         """The process that the row belongs to: what `o` narrows the screen to."""
         return None
@@ -134,6 +138,11 @@ class Listed(Table, Generic[Row]):
         if values and isinstance(values[0], str):
             return np.array(sorted(range(len(values)), key=values.__getitem__), np.intp)
         return np.argsort(-np.array(values, np.float64), kind="stable")
+
+    def has(self, column: int) -> bool:
+        """Whether any row has a number other than 0 in a column."""
+        key = self._columns[column].key
+        return key is not None and any(key(row) for _, row in self._rows)
 
     def cells(self, places: Sequence[int]) -> list[list[str]]:
         """Texts of these rows."""

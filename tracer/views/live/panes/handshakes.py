@@ -11,7 +11,7 @@ from tracer.flows.grouping import Keys, unmask_address
 from tracer.flows.handshakes import COLUMN, Group
 from tracer.views.handshake_table import NUMBERS
 from tracer.views.handshake_table import Row as Numbers
-from tracer.views.handshake_words import sentences
+from tracer.views.handshake_words import NO_ANSWER, sentences
 from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table
 from tracer.views.live.parts import WELL, Key, Minute
 from tracer.views.live.picture import Picture
@@ -45,7 +45,7 @@ BY_PEER = _label("role", "pid", "start", "high", "low", "rport")
 
 @lru_cache(maxsize=1)
 def rows(minute: Minute) -> list[Row]:
-    """Processes, those with most failures first, each with the peers it has most trouble with."""
+    """Processes, those with most unanswered attempts first, each with its worst peers."""
     every, table = whole([*minute.by_peer, *minute.by_process]), whole(minute.by_peer)
     processes = _sorted(every.groups(minute.pending, BY_PROCESS), minute)
     peers: dict[tuple[object, ...], list[tuple[tuple[object, ...], Group]]] = {}
@@ -55,7 +55,8 @@ def rows(minute: Minute) -> list[Row]:
     found = []
     for name, group in processes:
         theirs = peers.get(name, [])
-        found.append(_row(minute, name, group, f"({len(theirs)} peers)"))
+        if len(theirs) != 1 or group.attempts != theirs[0][1].attempts:
+            found.append(_row(minute, name, group, f"({len(theirs)} peers)"))
         found += [_row(minute, name, one, _peer(minute, name)) for name, one in theirs[:few]]
     return found
 
@@ -64,12 +65,22 @@ def _failed(group: Group, minute: Minute) -> int:
     return group.ended - group.outcomes().get(minute.facts.layout.enums["outcome"][WELL], 0)
 
 
+def _silent(group: Group, minute: Minute) -> int:
+    outcomes, values = group.outcomes(), minute.facts.layout.enums["outcome"]
+    return sum(outcomes.get(values[name], 0) for name in NO_ANSWER)
+
+
 def _sorted(
     groups: dict[tuple[object, ...], Group], minute: Minute
 ) -> list[tuple[tuple[object, ...], Group]]:
     return sorted(
         groups.items(),
-        key=lambda one: (-_failed(one[1], minute), -one[1].attempts, str(one[0])),
+        key=lambda one: (
+            -_silent(one[1], minute),
+            -_failed(one[1], minute),
+            -one[1].attempts,
+            str(one[0]),
+        ),
     )
 
 
@@ -108,17 +119,30 @@ COLUMNS: tuple[Column[Row], ...] = (
     Column(Heading("PEER", words=True), lambda row: row.peer, lambda row: row.peer),
     *(_number(at) for at in range(len(NUMBERS))),
 )
+TITLES = [column.heading.title for column in COLUMNS]
+# what leaves first where there is no room: outcomes that no attempt had, and then what is left
+EMPTY = {"RESET": 9, "OTHER": 8, "REFUSED": 7, "PENDING": 6}
+LATER = {"RTX": 5, "max": 4, "p50": 3, "p99": 2}
+
+
+class Tried(Listed[Row]):
+    """Attempts; an outcome that some had stays in view."""
+
+    def __init__(self, found: list[Row]) -> None:
+        named = [(_name(row), row) for row in found]
+        super().__init__(COLUMNS, named, lambda row: row.failed > 0, lambda row: row.owner)
+
+    def spares(self) -> dict[int, int]:
+        """By what the rows have."""
+        empty = {at: EMPTY[title] for at, title in enumerate(TITLES) if title in EMPTY}
+        found = {at: 0 if self.has(at) else spare for at, spare in empty.items()}
+        return found | {TITLES.index(title): spare for title, spare in LATER.items()}
 
 
 def _table(picture: Picture) -> Table:
     minute = picture.parts.minute
     found = rows(minute) if minute is not None else []
-    return Listed(
-        COLUMNS,
-        [(_name(row), row) for row in found],
-        is_wrong=lambda row: row.failed > 0,
-        owner=lambda row: row.owner,
-    )
+    return Tried(found)
 
 
 def _name(row: Row) -> str:
