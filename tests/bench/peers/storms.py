@@ -17,7 +17,7 @@ from tests.bench.peers.running import Running
 from tests.bench.peers.tools import OF_CONNECTION, PORT, Tool
 from tests.bench.traced import COMMAND
 from tests.bench.traffic import roomy_namespace, storm
-from tests.harness import Namespace
+from tests.harness import Namespace, wait_until
 from tracer.kernel.libbpf import check, lib
 
 BPF_STATS_RUN_TIME = 0
@@ -68,8 +68,17 @@ def _round(tool: Tool | None, effort: Effort) -> Round:
     return made
 
 
+# what has yet to end; a namespace that goes takes the last packets with it
+ON_THEIR_WAY = (
+    *("established", "syn-sent", "syn-recv", "fin-wait-1"),
+    *("close-wait", "last-ack", "closing"),
+)
+
+
 def _opened(where: Namespace) -> int:
     """How many connections there were, by the kernel's own counters: all whole, none reset."""
+    which = [word for state in ON_THEIR_WAY for word in ("state", state)]
+    wait_until(lambda: not where.run("ss", "-Htan", *which), "the last connection to end")
     counters = where.counters()
     assert counters["TcpActiveOpens"] == counters["TcpPassiveOpens"], counters
     assert not counters["TcpAttemptFails"] + counters["TcpEstabResets"], counters
