@@ -259,19 +259,17 @@ class Player:
         self._view.connections(rows, self._ticks[1])
 
     def _narrow(self, rows: Records) -> Records:
-        """What of a snapshot is asked for, counted: nothing in the kernel has done either."""
+        """What of the latest look is asked for, counted: nothing in the kernel has done either."""
         if not self._view.wants_listeners:
             rows = rows[rows["state"] != self.facts.layout.enums["tcp_state"]["LISTEN"]]
-        self.tally.seen += len(rows)
+        self.tally.seen = len(rows)
         if self._filters is not None:
             passed, refused = refuse(
                 self._filters.of_sockets(), rows, self.facts.layout, self._owned
             )
             rows = rows[passed]
-            for name, count in refused.items():
-                self._refused[name] = self._refused.get(name, 0) + count
-        self._passed += len(rows)
-        self.tally.matched += len(rows)
+            self._refused = dict(refused)
+        self._passed = self.tally.matched = len(rows)
         return rows
 
     def _listeners(self, frame: Frame) -> None:

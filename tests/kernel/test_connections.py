@@ -449,6 +449,25 @@ def test_one_that_came_in_the_interval_is_new_and_counts_from_nothing(
     assert [(r["new"], r["partial"]) for r in older] == [(False, True)]
 
 
+def test_each_block_has_seen_what_its_own_look_saw(
+    pair: tuple[Namespace, Program, Program],
+) -> None:
+    ns, _, _ = pair
+    line = ["connections", "--open", "--netns", ns.name, "-i", "50ms", "-d", "200ms"]
+    done = subprocess.run([*COMMAND, *line], capture_output=True, text=True, cwd=ROOT, check=True)
+    told = re.findall(r"^(\d+) seen, (\d+) matched", done.stdout, re.MULTILINE)
+    assert len(told) >= 3
+    assert set(told) == {("2", "2")}
+
+
+def test_when_one_was_opened_is_told_no_finer_than_it_is_known(
+    pair: tuple[Namespace, Program, Program],
+) -> None:
+    ns, _, _ = pair
+    for record in look("connections", "--open", "--netns", ns.name):
+        assert re.search(r"\.\d\d0000Z$", record["opened"])
+
+
 def test_a_duration_without_intervals_gives_the_rates_over_it(
     pair: tuple[Namespace, Program, Program],
 ) -> None:

@@ -85,6 +85,21 @@ def test_queues_and_limits_are_those_of_ss(ns: Namespace) -> None:
     assert found == {PORT: (3, BACKLOG), PORT + 1: (2, 9)}
 
 
+def test_what_befell_the_same_address_in_two_namespaces_is_told_of_each(ns: Namespace) -> None:
+    with namespace() as other:
+        both = f"{ns.name},{other.name}"
+        with Tracer("listeners", "--netns", both, json=False) as tracer:
+            for space, count in ((ns, 3), (other, 2)):
+                with listen(space):
+                    assert connect(space, count)
+            tracer.stop()
+        told = [line for line in tracer.stdout.splitlines() if "never accepted" in line]
+        assert sorted(told) == sorted(
+            f"127.0.0.1:{PORT} netns {space.inode}  never accepted {count}"
+            for space, count in ((ns, 3), (other, 2))
+        )
+
+
 def test_a_peak_between_two_looks_is_seen(ns: Namespace) -> None:
     """The queue is full and empty again long before anybody looks."""
     with listen(ns) as server, traced(ns) as tracer:

@@ -289,6 +289,16 @@ def test_a_limit_leaves_the_biggest_and_says_how_many_it_leaves_out(
     assert lines[5] == "... 1 more (--limit 0)"
 
 
+def test_a_sum_counts_the_peers_and_no_row_of_nobody(wire: Layout, out: Path) -> None:
+    session = Session(wire, out, "table", by=By(pid=False, peer_bits=(32, 128)))
+    session.accepts(3)
+    session.accepts(2, raddr=_packed("10.0.0.8"))
+    session.accepts(4, error=EMFILE, wait_ns=0, established_ns=0)
+    lines = session.end().splitlines()
+    assert [line.split()[1] for line in lines[2:5]] == ["-", "10.0.0.9", "10.0.0.8"]
+    assert lines[5].split()[1:6] == ["(all", "2)", "5", "4", "EMFILE"]
+
+
 def test_ten_times_the_accepts_take_no_more_python_calls(wire: Layout, out: Path) -> None:
     def calls(count: int) -> int:
         session, made = Session(wire, out), 0

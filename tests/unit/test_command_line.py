@@ -365,6 +365,7 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("--uid xyzzy", "--uid: no user is called 'xyzzy'", "getent passwd"),
         ("--uid 4294967295", "--uid 4294967295 is no uid", "0 to 4294967294"),
         ("--exclude pord=22", "--exclude 'pord' is no filter with a value", "did you mean port?"),
+        ("--exclude port", "--exclude port has no value", "as in --exclude port=22"),
         ("--exclude 22", "--exclude '22' is no filter with a value", "as in port=22"),
         ("--exclude port=x", "--exclude port: no TCP service is called 'x'", "/etc/services"),
         ("--exclude family=5", "family '5' is not known", "one of: 4, 6"),

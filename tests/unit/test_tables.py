@@ -82,8 +82,9 @@ def test_the_order_is_settled_before_the_rows_are_cut() -> None:
     assert more == ["... 3 more (--limit 0)"]
 
 
-def test_columns_come_in_the_order_given_by_title_or_name_in_any_case() -> None:
-    look = Look(columns=("last_rate", "Name"))
+@pytest.mark.parametrize("spelt", ["last_rate", "last-rate", "Last Rate"])
+def test_columns_come_in_the_order_given_by_title_or_name_however_spelt(spelt: str) -> None:
+    look = Look(columns=(spelt, "Name"))
     table = Table(look.choose(COLUMNS), ROWS[:2])
     assert render([table], "table") == ["ACC/s NAME", "  4.5 b", "  5.0 a"]
 

@@ -87,6 +87,10 @@ def _read_exclude(given: dict[str, Any]) -> Filters | None:
                 key = name.strip().lower()
             if not key or key not in KEYS:
                 wrong = name if equals else part
+                if not equals and wrong.strip().lower() in KEYS:
+                    raise UsageError(
+                        f"--exclude {wrong} has no value", "give it one, as in --exclude port=22"
+                    )
                 raise UsageError(
                     f"--exclude {wrong!r} is no filter with a value",
                     values.nearest(wrong, list(KEYS)) + " (as in port=22)",

@@ -154,10 +154,12 @@ def gather(
         block.rows.sort(key=_trouble)
         for row in (*block.rows, *([block.sum] if block.sum else [])):
             row.knows_failures = knows_failures
-        if len(block.rows) == 1:
+        # an accept() that failed has taken nobody: where rows are by peer, its own is nobody's
+        named = sum(row.peer is not None or not by.peer_bits for row in block.rows)
+        if named <= 1:
             block.sum = None
         elif block.sum:
-            block.sum.sum_of = len(block.rows)
+            block.sum.sum_of = named
     whole = counted.gather([-1 if group.error else 0 for group in groups], 1)[0]
     return Totals(
         sorted(blocks.values(), key=lambda block: _trouble(block.sum or block.rows[0])),

@@ -47,7 +47,7 @@ def _opened(row: Row, facts: Facts) -> str | None:
     life = life_ns(row, facts)
     if life is None or not life[1] or facts.states[row.state] in ("SYN_SENT", "NEW_SYN_RECV"):
         return None
-    return facts.clock.iso(row.mono_ns - life[0])
+    return facts.clock.iso_in_ticks(row.mono_ns - life[0])
 
 
 def _duration(exact: bool) -> Column:

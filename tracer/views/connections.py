@@ -26,6 +26,7 @@ class OpenConnectionsView(SummaryView):
     kind = "connection"
     needs = ("connections",)
     wants_listeners = False
+    counts_looks = True
 
     def __init__(
         self, output: Output, notices: Notices, look: Look, *, rates: bool, timewaits: bool

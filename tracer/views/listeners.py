@@ -140,7 +140,8 @@ class ListenersView(SummaryView):
     def parts(self, block: Block) -> list[Part]:
         """The table, and below it the causes of what was dropped."""
         rows, more = self._found(block)
-        causes = [text for row in rows if (text := self._causes(row.one))]
+        places = {int(row.one.row["netns"]) for row in rows}
+        causes = [text for row in rows if (text := self._causes(row.one, len(places) > 1))]
         return [self.table(rows), *more, *causes]
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
@@ -192,7 +193,8 @@ class ListenersView(SummaryView):
             return None
         return one.syn_queue_peak
 
-    def _causes(self, one: Listener) -> str:
+    def _causes(self, one: Listener, several: bool) -> str:
+        """`several`: network namespaces, of which it says which."""
         counted = one.counted
         parts = [f"{cause} {count}" for cause, count in one.drops.items()]
         if counted["cookies_sent"]:
@@ -203,7 +205,8 @@ class ListenersView(SummaryView):
         if not parts:
             return ""
         hint = "; a queue of MAX holds MAX+1" if "accept_queue_full" in one.drops else ""
-        return f"{self._name(one.row)}  {', '.join(parts)}{hint}"
+        where = f" netns {int(one.row['netns'])}" if several else ""
+        return f"{self._name(one.row)}{where}  {', '.join(parts)}{hint}"
 
     def _document(self, one: Listener, span_ns: int) -> Document:
         row, clock = one.row, self.facts.clock

@@ -17,6 +17,7 @@ class StatesNowView(StatesView):
     command = "states --now"
     needs: tuple[str, ...] = ("sockets",)
     counts_transitions = False
+    counts_looks = True
 
     def how(self) -> str:
         """Nothing is attached."""

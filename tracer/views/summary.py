@@ -47,6 +47,7 @@ class SummaryView(View):
 
     command = ""  # as it is typed
     kind = ""  # of its records
+    counts_looks = False  # what is seen is what the latest look saw, and adds up to nothing
 
     def __init__(self, output: Output, notices: Notices, look: Look | None = None) -> None:
         self.output, self._notices, self.look = output, notices, look or Look()
@@ -135,7 +136,8 @@ class SummaryView(View):
         """Show what this interval brought."""
         span_ns = now_ns - self._since_ns
         self._marks += 1
-        self._show(Block(now_ns, span_ns, False, self._proofs.line(tally, span_ns)))
+        proof = closing(tally, span_ns) if self.counts_looks else self._proofs.line(tally, span_ns)
+        self._show(Block(now_ns, span_ns, False, proof))
         self._since_ns = now_ns
         self.turn()
 

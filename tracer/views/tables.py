@@ -60,8 +60,8 @@ class Column(Generic[Row]):
 
 
 def plain(name: str) -> str:
-    """A column's name whatever its case; a space may be written as `_`."""
-    return re.sub(r"\s+", "_", name.strip().lower())
+    """A column's name whatever its case; a space may be written as `_`, either as `-`."""
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
 @dataclass(frozen=True)

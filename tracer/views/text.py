@@ -76,6 +76,9 @@ def endpoint(host: str, port: int | str | None) -> str:
     return f"{shown}:{port or '*'}"
 
 
+TICK_NS = 10_000_000  # the longest tick that the kernel is built with: HZ 100
+
+
 class Clock:
     """CLOCK_MONOTONIC to wall time, by the offset taken when the session began."""
 
@@ -97,6 +100,11 @@ class Clock:
         if second != self._second:
             self._turn(second)
         return f"{self._stamp}.{rest // 1000:06d}Z"
+
+    def iso_in_ticks(self, mono_ns: int) -> str:
+        """The same of a moment that is known to a tick of the kernel's: to 10 ms."""
+        wall_ns = mono_ns + self.offset_ns
+        return self.iso(round(wall_ns / TICK_NS) * TICK_NS - self.offset_ns)
 
     def time(self, mono_ns: int) -> str:
         """Time of day in the chosen zone, six digits."""
