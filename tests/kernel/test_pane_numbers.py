@@ -308,3 +308,18 @@ def test_attempts_without_a_column_of_their_own_are_in_view_on_a_narrow_screen(
         row = r"(?m)^active +(\S+)\[\d+\] +(\S+)"
         wait_until(lambda: re.findall(row, shown.text()) == wanted, "the order of trouble")
         _end(shown)
+
+
+def test_a_narrow_screen_shows_what_became_of_a_syn_and_who_set_the_limit(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    server.do("listen", name="l", backlog=BACKLOG)
+    client.do("hold", address=HOST, port=PORT, count=BACKLOG + 1)
+    with screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        shown.press("5")
+        shown.wait_for(ATTACHED, "the pane's probes")
+        _send_syns(client, 3, 20000)
+        shown.wait_for(rf"(?m)^\S+ {SILENT}:20002 > :{PORT}  accept_queue_full at syn", "the last")
+        shown.wait_for(rf"! {HOST}:{PORT} .*FULL[^$]*\(limit: listen\)", "the verdict, whole")
+        _end(shown)

@@ -213,9 +213,9 @@ def test_the_history_of_a_connection_has_its_steps_and_can_be_written(
     shown.press("n")
     shown.wait_for(r"still CLOSE_WAIT", "the next connection")
     shown.press("J")
-    (path,) = shown.wait_for(r"written to (\S+)", "the file").groups()
-    records = checked(Path(path).read_text().splitlines())
-    Path(path).unlink()
+    path = Path(*shown.wait_for(r"wrote (\S+\.jsonl) in (\S+)", "the file").groups()[::-1])
+    records = checked(path.read_text().splitlines())
+    path.unlink()
     assert [record["kind"] for record in records] == [
         "state",
         "state",
@@ -236,3 +236,21 @@ def test_a_recording_can_be_gone_through(shown: Screen) -> None:
         shown.press(">")
     shown.wait_for(r"recording 0:02 of 0:02", "its end again")
     compare("140x40-processes", shown)
+
+
+def test_a_number_that_no_pane_has_is_answered(shown: Screen) -> None:
+    shown.press("6")
+    shown.wait_for(r"no pane is 6: there are 1, 2, 3, 4, 5, 7", "the answer")
+    assert "[1 Processes]" in shown.text()
+
+
+def test_texts_to_read_are_whole_on_a_narrow_screen(tmp_path: Path, recording: Path) -> None:
+    with screen(tmp_path, SMALL, "-r", str(recording), env=UTF8) as small:
+        small.wait_for(r"NOW ", "the picture")
+        small.press("?")
+        small.wait_for(r"7 Counters *\|", "the last of the panes")
+        small.press("q")
+        wait_until(lambda: "WHERE" not in small.text(), "the help to go")
+        small.press("w")
+        name, place = small.wait_for(r"wrote (\S+\.txt) in (\S+)", "the file's name").groups()
+        (Path(place) / name).unlink()

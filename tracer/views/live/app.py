@@ -115,7 +115,7 @@ class LiveApp(App[None]):
                 ("pageup", "move(-10)"),
                 ("home", "move(-1000000000)"),
                 ("end", "move(1000000000)"),
-                *((str(pane.number), f"pane({pane.number})") for pane in PANES),
+                *((str(number), f"pane({number})") for number in range(1, 10)),
             )
         ),
     ]
@@ -231,7 +231,8 @@ class LiveApp(App[None]):
 
     def action_help(self) -> None:
         """Say what the keys do."""
-        names = "  ".join(f"{pane.number} {pane.name}" for pane in PANES)
+        found = [f"{pane.number} {pane.name}" for pane in PANES]
+        names = "  ".join(found[:3]) + f"\n{' ' * 8}" + "  ".join(found[3:])
         self.push_screen(Reading(HELP.format(panes=names)))
 
     def action_pause(self) -> None:
@@ -242,6 +243,9 @@ class LiveApp(App[None]):
     def action_pane(self, number: int) -> None:
         """Show a pane: by its number, or the next one."""
         numbers = [pane.number for pane in PANES]
+        if number and number not in numbers:
+            self._say(f"no pane is {number}: there are {', '.join(map(str, numbers))}")
+            return
         if not number:
             at = numbers.index(self._look.browser.pane.number) + 1
             number = numbers[at % len(numbers)]

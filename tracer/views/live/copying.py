@@ -38,7 +38,7 @@ def into_file(text: str, ending: str) -> str:
             file.write(text)
     except (OSError, TracerError) as error:
         return f"cannot write {name}: {error}"
-    return f"written to {path}"
+    return f"wrote {name} in {path.parent}"
 
 
 def as_json(story: Story, facts: Facts) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,6 +12,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+EDGES = 4  # a frame, and a bar to scroll by
 HELP = """\
 WHERE   {panes}
         tab next pane    up down pgup pgdn home end j k [ ]  move
@@ -26,10 +28,10 @@ WHAT    e events on and off   d doctor
 OUT     y copy   J copy as JSON   w write the screen to a file   q quit
 
 ! worth a look   - unknown or none   >= longer than that   v ^ sorted by
-Rates are of the last interval. Sockets are kept up from their transitions,
-and set right by a look at all of them, every 10 s at the latest: what leaves
+Rates are of the last interval. Sockets are kept up from transitions, and
+set right by a look at all of them, every 10 s at the latest: what leaves
 TIME_WAIT shows then. Rows stay where they are while one is selected.
-BY in a history: the owner, if it was on the CPU then; else a packet or timer.
+BY in a history: the owner, if it was on the CPU; else a packet or timer.
 """
 
 
@@ -50,7 +52,17 @@ class Reading(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """One text, scrolled where it is long."""
         with VerticalScroll(id="reading"):
-            yield Static(Text(self._text))
+            yield Static(Text(wrapped(self._text, self.app.size.width - EDGES)))
+
+
+def wrapped(text: str, width: int) -> str:
+    """No line longer than that; what goes on in the next stands further in than its begin."""
+    found: list[str] = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 8)
+        fits = len(line) <= width
+        found += [line] if fits else textwrap.wrap(line, width, subsequent_indent=indent)
+    return "\n".join(found)
 
 
 class Asking(ModalScreen[str | None]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from tracer.views.live.picture import Counter, Picture
@@ -70,10 +71,13 @@ def narrowed(picture: Picture, width: int) -> list[str]:
     return [_fit(f"SHOWN  {picture.narrowed}", width - len(why)) + why]
 
 
-def worst(picture: Picture, width: int) -> tuple[bool, str]:
-    """The verdict, at most a line."""
+def worst(picture: Picture, width: int) -> tuple[bool, list[str]]:
+    """The verdict: a line, or two where it is too long for one."""
     wrong, text = picture.verdict
-    return wrong, _fit(f"! {text}" if wrong else f"  {text}", width)
+    first = "! " if wrong else "  "
+    lines = textwrap.wrap(text, width, initial_indent=first, subsequent_indent="  ")
+    rest = " ".join(line.strip() for line in lines[1:])
+    return wrong, [lines[0], _fit(f"  {rest}", width)] if rest else lines
 
 
 def sockets(picture: Picture, width: int) -> list[str]:

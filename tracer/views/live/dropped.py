@@ -8,7 +8,7 @@ import numpy as np
 
 from tracer.flows.drops import DropTable, Place
 from tracer.views import lines
-from tracer.views.columns import Facts, rows
+from tracer.views.columns import Facts, Row, rows
 from tracer.views.drops import MEANINGS
 from tracer.views.live.parts import DropRow, DropsPicture, Key, ListenerDrops
 from tracer.views.text import address, endpoint, escape
@@ -30,7 +30,7 @@ class Dropped:
         self._began_ns = self._marked_ns = 0
         self._rates: dict[Place, float] | None = None
         self._peers: dict[Place, str] = {}
-        self._recent: deque[tuple[Key, str]] = deque(maxlen=RECENT)
+        self._recent: deque[tuple[Key, str, str]] = deque(maxlen=RECENT)
 
     def begin(self, now_ns: int) -> None:
         """It is attached: everything is counted from here."""
@@ -64,7 +64,15 @@ class Dropped:
         last = records[-RECENT:]
         for record, row in zip(last, rows(last, "syn_drop"), strict=True):
             owner = int(record["pid"]), int(record["start"])
-            self._recent.append((owner, lines.line("syn_drop", row, self._facts)))
+            whole = lines.line("syn_drop", row, self._facts)
+            self._recent.append((owner, whole, self._briefly(row)))
+
+    def _briefly(self, row: Row) -> str:
+        """For a narrow screen: who sent it, to which port, and what became of it."""
+        facts = self._facts
+        peer = endpoint(address(row.raddr), row.rport)
+        what = lines.what("syn_drop", row, facts)
+        return f"{facts.clock.time(row.mono_ns)} {peer} > :{row.lport}  {what}"
 
     def tick(self, now_ns: int) -> None:
         """An interval is over: rates are of it, or of what of it was looked at."""

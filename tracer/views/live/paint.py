@@ -44,7 +44,7 @@ def top(picture: Picture, look: Look, width: int) -> Text:
     text = Text(no_wrap=True)
     head = draw.head(picture, width, look.every_s, look.behind_s)
     text.append(plain(head, look.glyphs) + "\n", "bold" if look.behind_s is not None else "")
-    text.append(plain(verdict, look.glyphs) + "\n", style="bold" if wrong else "")
+    text.append(plain("\n".join(verdict), look.glyphs) + "\n", style="bold" if wrong else "")
     strips = [
         *draw.narrowed(picture, width),
         rule,

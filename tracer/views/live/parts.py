@@ -54,7 +54,7 @@ class DropsPicture:
 
     span_ns: int
     rows: list[DropRow]
-    recent: list[tuple[Key, str]]  # lines, newest last, by owner
+    recent: list[tuple[Key, str, str]]  # newest last, by owner: a line, and a short one
     by_listener: dict[int, ListenerDrops]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracer.views.live.draw import WIDE
 from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table
 from tracer.views.live.parts import DropRow
 from tracer.views.live.picture import Picture
@@ -44,7 +45,11 @@ def _below(picture: Picture, name: Name | None, width: int, height: int) -> list
     if chosen is not None:
         answer = ", answered by a RST" if chosen.answer == "rst" else ""
         lines.append(f"{chosen.cause} at {chosen.stage}{answer}: {chosen.meaning}")
-    recent = [line for owner, line in drops.recent if chosen is None or owner == chosen.owner_key]
+    recent = [
+        whole if width >= WIDE else short
+        for owner, whole, short in drops.recent
+        if chosen is None or owner == chosen.owner_key
+    ]
     room = max(0, height - len(lines))
     return lines + (recent[-room:] if room else [])
 
