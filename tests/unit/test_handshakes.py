@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tracer.flows.grouping import Grouping, Keys, mask_addresses, unmask_address
-from tracer.flows.handshakes import COLUMN, HandshakeTable, Opens
+from tracer.flows.handshakes import COLUMN, HandshakeTable
+from tracer.flows.opens import Opens
 from tracer.wire.layout import Layout, Records
 
 PEERS = 5

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracer.flows.drops import Counters
-from tracer.flows.handshakes import OPENS, Group, HandshakeTable, Opens
+from tracer.flows.handshakes import Group, HandshakeTable
+from tracer.flows.opens import OPENS, Opens
 from tracer.views.handshake_table import NUMBERS, Row
 from tracer.views.handshake_words import BEYOND, WELL, sentences
 from tracer.views.keys import By, columns
