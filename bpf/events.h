@@ -15,6 +15,7 @@
 
 typedef __u64 tt_mono_ns;	/* CLOCK_MONOTONIC, ns */
 typedef __u64 tt_ns;		/* a span, ns */
+typedef __u32 tt_low_us;	/* CLOCK_MONOTONIC in us, the low 32 bits of it */
 typedef __u32 tt_us;		/* a span, us */
 typedef __u64 tt_bytes;		/* payload: neither SYN nor FIN, which take up a number each */
 typedef __u64 tt_cookie;	/* socket cookie, 0: none */
@@ -312,7 +313,7 @@ struct tt_sock_row {
 	__u32 matched;		  /* by the filters of this session */
 	tt_count syn_retransmits; /* of an attempt that goes on */
 	tt_uid uid;
-	__u32 reserved;
+	tt_low_us looked_us; /* when it was looked at */
 };
 
 /* what else there is to say of a struct tt_open_row */

@@ -413,6 +413,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 	if (!sock && tt_control.seeding)
 		sock = tt_seed_child(skc, &head);
 	row.uid = tt_uid_of(skc);
+	row.looked_us = bpf_ktime_get_ns() / 1000;
 	row.age_is = TT_DWELL_AT_LEAST;
 	if (sock) {
 		tt_mark_again(sock);

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tracer.errors import UnsupportedError
-from tracer.flows.drops import DropTable, Explained, Place, explained, minus, reconcile
-from tracer.kernel import netstat, symbols
+from tracer.flows.drops import DropTable, Explained, Place, Reading, explained, minus, reconcile
+from tracer.kernel import iterators, netstat, symbols
 from tracer.wire.layout import Layout, Records, load
 
 OBJECT = Path(__file__).resolve().parents[2] / "tracer/_bpf/tcptrace.bpf.o"
@@ -72,6 +72,17 @@ def test_what_is_left_over_is_told_by_namespace() -> None:
     assert [one.unexplained for one in found] == [0, 1]
 
 
+def test_what_moved_at_the_edges_explains_no_more_than_itself() -> None:
+    first = Reading({1: {"ListenDrops": 10}}, {1: {"ListenDrops": 2}})
+    last = Reading({1: {"ListenDrops": 20}}, {1: {"ListenDrops": 3}})
+    kernel, edge = last.since(first)
+    assert (kernel, edge) == ({1: {"ListenDrops": 13}}, {1: {"ListenDrops": 5}})
+    for told, left in ((14, -1), (13, 0), (8, 0), (7, 1), (0, 8)):
+        (found,) = reconcile(kernel, {1: {"ListenDrops": told}}, edge=edge)
+        assert found.unexplained == left
+        assert found.kernel == found.explained + found.at_edges + found.unexplained
+
+
 def test_an_interval_has_what_the_one_before_has_not(layout: Layout) -> None:
     table = DropTable()
     table.set_counts(pairs(layout, ("OTHER", "SYN", "NONE", 5, 0)))
@@ -96,6 +107,14 @@ def test_hidden_addresses_are_said_to_be_hidden(tmp_path: Path) -> None:
     path.write_bytes(b"0000000000000000 T a\n0000000000000000 T tcp_v4_rcv\n")
     with pytest.raises(UnsupportedError, match="hides"):
         symbols.ranges(["tcp_v4_rcv"], path)
+
+
+def test_a_namespace_is_found_again_when_the_process_it_was_found_by_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = iter([{7: "/proc/0/ns/net"}, {7: "/proc/self/ns/net"}])
+    monkeypatch.setattr(iterators, "network_namespaces", lambda: next(found))
+    assert set(netstat.read({7})) == {7}
 
 
 def test_the_counters_of_netstat_are_read_by_name() -> None:

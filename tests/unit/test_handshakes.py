@@ -141,6 +141,22 @@ def test_ten_times_the_attempts_take_no_more_python_calls(wire: Layout) -> None:
     assert many == pytest.approx(few, rel=0.01)
 
 
+def test_an_attempt_begun_before_the_span_is_none_of_its_opens(wire: Layout) -> None:
+    """The low bits of the moment wrap in the middle of the span."""
+    names, started_ns = wire.enums, (5 << 32) * 1000 - 2_000_000
+    ended = np.zeros(2, wire.dtypes["handshake"])
+    ended["role"], ended["latency_from"] = names["role"]["ACTIVE"], 1
+    ended["syn_sent"], ended["latency_ns"] = 1, 50_000
+    ended["mono_ns"] = [started_ns + 49_000, started_ns + 50_000]
+    going = np.zeros(3, wire.dtypes["sock_row"])
+    going["state"], going["age_is"] = names["tcp_state"]["SYN_SENT"], names["dwell_is"]["EXACT"]
+    going["looked_us"] = 1000  # 3 ms after the begin
+    going["age_ns"] = [2_000_000, 3_000_000, 3_100_000]
+    opens = Opens(wire, started_ns)
+    opens.add(ended)
+    assert opens.told(going, names["dwell_is"]["EXACT"], 3_000_000)[0]["ActiveOpens"] == 1 + 2
+
+
 def test_what_ended_in_the_syn_queue_was_no_passive_open(wire: Layout) -> None:
     """The kernel counts PassiveOpens as it makes the socket: a request never was one."""
     names = wire.enums
@@ -150,9 +166,9 @@ def test_what_ended_in_the_syn_queue_was_no_passive_open(wire: Layout) -> None:
     made["old"][3:] = names["tcp_state"]["NEW_SYN_RECV"]
     made["syncookie"] = [1, 1, 2, 0, 0]  # the third may or may not have come by one
     made["syn_retransmits"] = [0, 0, 0, 1, 2]
-    opens = Opens(wire)
+    opens = Opens(wire, 0)
     opens.add(made)
-    told = opens.told(None, names["dwell_is"]["EXACT"])[0]
+    told = opens.told(None, names["dwell_is"]["EXACT"], 1)[0]
     assert {name: told[name] for name in told if told[name]} == {
         "PassiveOpens": 3,
         "SyncookiesRecv": 2,

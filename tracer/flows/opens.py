@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 from tracer.flows.drops import Counters
 from tracer.wire.layout import Layout, Records
 
+_WRAPS = 1 << 32  # as looked_us does
 OPENS = ("ActiveOpens", "PassiveOpens", "TCPSynRetrans", "SyncookiesRecv", "EmbryonicRsts")
 
 
 class Opens:
-    """What the attempts say of the kernel's counters OPENS, by namespace."""
+    """What the attempts say of the kernel's counters OPENS, by namespace.
 
-    def __init__(self, layout: Layout) -> None:
+    Of those begun since `started_ns`: one before was counted before, also where probes saw it.
+    """
+
+    def __init__(self, layout: Layout, started_ns: int) -> None:
+        self._started_ns = started_ns
         self._roles, self._states = layout.enums["role"], layout.enums["tcp_state"]
         self._ended: dict[int, Counter[str]] = {}
         self._earlier: Counter[int] = Counter()  # sent again before tracing, by namespace
@@ -35,6 +40,8 @@ class Opens:
         """Attempts that ended. One that began before tracing was counted before it."""
         active = records["role"] == self._roles["ACTIVE"]
         began = active & (records["syn_sent"] > 0) & (records["latency_from"] > 0)
+        took = records["latency_ns"].astype(np.int64)
+        began &= records["mono_ns"].astype(np.int64) - took >= self._started_ns
         # one that ended in the SYN queue never was a socket
         children = ~active & (records["old"] != self._states["NEW_SYN_RECV"])
         cookies = children & (records["syncookie"] == 1)
@@ -46,15 +53,26 @@ class Opens:
             told["SyncookiesRecv"] += int((cookies & here).sum())
             told["TCPSynRetrans"] += int(records["syn_retransmits"][here].sum())
 
-    def told(self, sockets: Records | None, exact: int) -> Counters:
-        """With the attempts that go on: those that began before tracing have no exact age."""
+    def told(self, sockets: Records | None, exact: int, span_ns: int) -> Counters:
+        """With the attempts that go on: those that began before tracing have no exact age.
+
+        `span_ns`: since `started_ns`.
+        """
         found = {netns: Counter(told) for netns, told in self._ended.items()}
         if sockets is not None:
             for row in sockets[self._go_on(sockets)]:
                 told = found.setdefault(int(row["netns"]), Counter())
                 told["TCPSynRetrans"] += int(row["syn_retransmits"])
-                if row["state"] == self._states["SYN_SENT"] and row["age_is"] == exact:
-                    told["ActiveOpens"] += 1
+                known = row["state"] == self._states["SYN_SENT"] and row["age_is"] == exact
+                told["ActiveOpens"] += known and self._is_within(row, span_ns)
         for netns, earlier in self._earlier.items():
             found.setdefault(netns, Counter())["TCPSynRetrans"] -= earlier
         return {netns: dict(told) for netns, told in found.items()}
+
+    def _is_within(self, row: np.void, span_ns: int) -> bool:
+        """Whether an attempt that goes on began within the span; old recordings do not say."""
+        # no attempt goes on for half an hour; and up to then the low bits tell the moment
+        if "looked_us" not in (row.dtype.names or ()) or span_ns // 1000 > _WRAPS // 2:
+            return True
+        since = (int(row["looked_us"]) - self._started_ns // 1000) % _WRAPS
+        return int(row["age_ns"]) // 1000 <= since

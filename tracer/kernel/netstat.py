@@ -23,6 +23,7 @@ COUNTERS = {
     ),
 }
 FILES = ("net/snmp", "net/netstat")
+TRIES = 3  # to find a namespace by a process that does not end just then
 MOST_BYTES = 1 << 16  # of one file; it is made anew and whole for each read from its begin
 
 Counters = dict[int, dict[str, int]]
@@ -37,13 +38,22 @@ class Open:
 
     def __init__(self, wanted: set[int] | None) -> None:
         self._files: dict[int, list[int]] = {}
+        for _ in range(TRIES):
+            if not self._open(wanted):
+                break
+
+    def _open(self, wanted: set[int] | None) -> bool:
+        """Open what is not open yet; whether one was there that could not be."""
+        failed = False
         for inode, path in iterators.network_namespaces().items():
-            if wanted is not None and inode not in wanted:
+            if inode in self._files or (wanted is not None and inode not in wanted):
                 continue
             try:
                 self._files[inode] = _open_both(path)
             except OSError:
-                continue  # its last process ended, or it cannot be entered
+                # the process that it was found by has ended: it may have others, or a name
+                failed = True
+        return failed
 
     def around(self, turn: Callable[[], None]) -> tuple[Counters, Counters]:
         """Read, call `turn`, read again: the counters before, and how far they moved meanwhile."""

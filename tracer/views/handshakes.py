@@ -45,7 +45,8 @@ class HandshakesView(SummaryView):
         """Begin to gather."""
         self._sockets: Records | None = None
         self.whole, self._since = self._empty(), self._empty()
-        self._opens, self._witness = Opens(self.facts.layout), Witness(OPENS, BEYOND)
+        self._opens = Opens(self.facts.layout, self.head.started_ns)
+        self._witness = Witness(OPENS, BEYOND)
 
     def _empty(self) -> HandshakeTable:
         return HandshakeTable(self.facts.layout, self._by.grouping())
@@ -112,7 +113,7 @@ class HandshakesView(SummaryView):
         """The kernel's account of the whole; none where filters leave out some of it."""
         if block.outcome is None or not self.is_whole(block.outcome):
             return [], []
-        told = self._opens.told(self._sockets, self.facts.exact)
+        told = self._opens.told(self._sockets, self.facts.exact, block.span_ns)
         moment = self.facts.clock.iso(block.now_ns)
         documents = [proof_document(one, moment) for one in self._witness.proof(told)]
         return self._witness.lines(told, self.head.netns), documents
