@@ -189,6 +189,7 @@ def test_what_is_in_flight_as_tracing_begins_and_ends_is_no_remainder(
                 await_more(ns, prefix + counter, 200)
                 records = tracer.stop()
             found = [r for r in records if r["kind"] == "reconciliation"]
+            assert found, (tracer.stderr, tracer.stdout[-600:])
             one = next(r for r in found if r["counter"] == counter)
             assert [r["unexplained"] for r in found] == [0] * len(found), found
             assert one["kernel"] > 200

@@ -64,7 +64,8 @@ class Opens:
                 told = found.setdefault(int(row["netns"]), Counter())
                 told["TCPSynRetrans"] += int(row["syn_retransmits"])
                 known = row["state"] == self._states["SYN_SENT"] and row["age_is"] == exact
-                told["ActiveOpens"] += known and self._is_within(row, span_ns)
+                if known and self._is_within(row, span_ns):
+                    told["ActiveOpens"] += 1
         for netns, earlier in self._earlier.items():
             found.setdefault(netns, Counter())["TCPSynRetrans"] -= earlier
         return {netns: dict(told) for netns, told in found.items()}
