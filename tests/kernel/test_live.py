@@ -11,7 +11,7 @@ import pytest
 from tests.harness import Namespace, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
-from tests.programs.screen import screen
+from tests.programs.screen import running, screen
 
 pytestmark = pytest.mark.kernel
 HELD, LEFT = 37, 23
@@ -174,17 +174,4 @@ def test_a_name_that_draws_or_commands_does_neither(tmp_path: Path) -> None:
 def test_nothing_is_left_attached_when_the_terminal_hangs_up(tmp_path: Path) -> None:
     with namespace() as ns, screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
         shown.wait_for(r"NOW ", "the first picture")
-    wait_until(lambda: not _running(ns.name), "it to be gone")
-
-
-def _running(name: str) -> list[str]:
-    """Tracers of this namespace that still run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"tracer" in words and name.encode() in words:
-            found.append(path.parent.name)
-    return found
+    wait_until(lambda: not running(ns.name), "it to be gone")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import wait_until
-from tests.programs.screen import Screen, screen
+from tests.programs.screen import Screen, running, screen
 from tests.programs.small_recording import ENDED, FULL, HELD, LEFT, PAUSES_US
 from tests.schemas import checked
 
@@ -254,3 +254,11 @@ def test_texts_to_read_are_whole_on_a_narrow_screen(tmp_path: Path, recording: P
         small.press("w")
         name, place = small.wait_for(r"wrote (\S+\.txt) in (\S+)", "the file's name").groups()
         (Path(place) / name).unlink()
+
+
+def test_nothing_is_left_of_a_recording_when_the_terminal_hangs_up(
+    tmp_path: Path, recording: Path
+) -> None:
+    with screen(tmp_path, LARGE, "-r", str(recording), env=UTF8) as made:
+        made.wait_for(r"NOW ", "the picture")
+    wait_until(lambda: not running(str(recording)), "it to be gone")

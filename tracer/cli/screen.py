@@ -6,6 +6,7 @@ import codecs
 import locale
 import os
 import shlex
+import signal
 import threading
 from typing import Any
 
@@ -145,6 +146,9 @@ def _recorded(command: Command) -> Any:
 
     playback = Playback(command)
     command.take_signals().attached()
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        # nothing is attached; whatever is still to be drawn would wait for ever
+        signal.signal(signal.SIGHUP, lambda number, frame: os._exit(0))
     return Remote(
         run=playback.run,
         end=lambda: command.stop("quit"),
