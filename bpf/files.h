@@ -20,6 +20,22 @@ tt_inline const struct sock *tt_sock_of_file(const struct file *file)
 	return sk;
 }
 
+/* The same for an iterator, which may follow the pointers as they are. */
+tt_inline struct sock *tt_sock_of_walked(struct file *file)
+{
+	struct socket *socket = bpf_sock_from_file(file);
+	struct sock *sk;
+
+	if (!socket)
+		return NULL;
+	sk = socket->sk;
+	if (!sk || sk->sk_protocol != IPPROTO_TCP)
+		return NULL;
+	if (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
+		return NULL;
+	return sk;
+}
+
 /* The TCP socket behind a descriptor of the current task, or NULL. */
 tt_inline const struct sock *tt_sock_of_fd(long fd)
 {

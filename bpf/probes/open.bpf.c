@@ -4,6 +4,7 @@
  * alone, with nothing traced, or beside the probes, which know more of some.
  */
 #include "../emit.h"
+#include "../files.h"
 #include "../measure.h"
 #include "../owner.h"
 #include "../socks.h"
@@ -16,18 +17,12 @@ int tt_iter_holders(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct tt_holder_row row = {};
 	struct tt_head head = {};
-	struct socket *socket;
 	struct sock *sk;
 
 	if (!task || !file)
 		return 0;
-	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return 0;
-	sk = socket->sk;
-	if (!sk || sk->sk_protocol != IPPROTO_TCP)
-		return 0;
-	if (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
+	sk = tt_sock_of_walked(file);
+	if (!sk)
 		return 0;
 	row.cookie = bpf_get_socket_cookie(sk);
 	row.netns = tt_read_netns(&sk->__sk_common, true);

@@ -4,6 +4,7 @@
  * run in the tracer's own context, never on a traced path.
  */
 #include "../emit.h"
+#include "../files.h"
 #include "../holders.h"
 #include "../listeners.h"
 #include "../measure.h"
@@ -144,20 +145,14 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	struct tt_queue *queue;
 	struct tt_listener *listener;
 	struct tt_holder_row row = {};
-	struct socket *socket;
 	struct sock *sk;
 	tt_marks marks;
 	__u8 state;
 
 	if (!task || !file)
 		return 0;
-	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return 0;
-	sk = socket->sk;
-	if (!sk || sk->sk_protocol != IPPROTO_TCP)
-		return 0;
-	if (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
+	sk = tt_sock_of_walked(file);
+	if (!sk)
 		return 0;
 	state = sk->__sk_common.skc_state;
 	head.cookie = bpf_get_socket_cookie(sk);

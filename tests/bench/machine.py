@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes as C
 import os
+import re
 import time
 from pathlib import Path
 
@@ -43,3 +45,18 @@ def _busy() -> float:
 def _ticks() -> list[int]:
     with open("/proc/stat") as stat:
         return [int(word) for word in stat.readline().split()[1:9]]
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU time of all threads of a process up to now."""
+    clock = C.c_int()
+    assert not C.CDLL(None).clock_getcpuclockid(pid, C.byref(clock))
+    return time.clock_gettime_ns(clock.value)
+
+
+def resident_mb(pid: int) -> float:
+    """VmRSS of a process, in MB of 10**6 bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kib = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert kib, status
+    return int(kib[1]) * 1024 / 1e6

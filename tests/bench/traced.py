@@ -5,7 +5,6 @@ Not tests.harness.Tracer: here the moments, the CPU time and the exit are what i
 
 from __future__ import annotations
 
-import ctypes as C
 import os
 import re
 import select
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
+from tests.bench import machine
 from tests.harness import ROOT, wait_until
 
 COMMAND = str(Path(sys.executable).with_name("tcptrace"))
@@ -89,16 +89,11 @@ class Traced:
 
     def cpu_ns(self) -> int:
         """CPU time of all its threads up to now."""
-        clock = C.c_int()
-        assert not C.CDLL(None).clock_getcpuclockid(self.process.pid, C.byref(clock))
-        return time.clock_gettime_ns(clock.value)
+        return machine.cpu_ns(self.process.pid)
 
     def resident_mb(self) -> float:
         """VmRSS, in MB of 10**6 bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        kib = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-        assert kib, status
-        return int(kib[1]) * 1024 / 1e6
+        return machine.resident_mb(self.process.pid)
 
     def end(self) -> None:
         """Send Ctrl-C; know how long it took to be gone, its CPU time and its last words."""

@@ -7,22 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import Namespace, Record, Tracer, namespace, wait_until
+from tests.harness import Namespace, Record, Tracer, wait_until
 from tests.programs.driver import Program
-from tests.programs.places import PORT, SILENT, add_silent_host, server_in
+from tests.programs.places import NEAR, PORT, SILENT, server_in
 from tests.programs.reading import stop_after, told
 
 pytestmark = pytest.mark.kernel
 
-HERE = "10.99.0.1"
 FIRST = 20001  # port of the first caller that is not there
 FIRST_RTO_US = 1_000_000  # TCP_TIMEOUT_INIT, include/net/tcp.h
 
 
 @pytest.fixture
-def ns() -> Iterator[Namespace]:
-    with namespace() as made:
-        add_silent_host(made)
+def server(ns: Namespace) -> Iterator[Program]:
+    with server_in(ns, address=NEAR) as made:
         yield made
 
 
@@ -31,12 +29,6 @@ def caller(ns: Namespace) -> Iterator[Program]:
     """Sends packets from a host that is not there: what is answered goes nowhere."""
     with Program("tt-caller", ns.enter) as made:
         made.do("watch", device="far")
-        yield made
-
-
-@pytest.fixture
-def server(ns: Namespace) -> Iterator[Program]:
-    with server_in(ns, address=HERE) as made:
         yield made
 
 
@@ -54,7 +46,7 @@ def half_open(ns: Namespace) -> int:
 
 
 def call(caller: Program, what: str, count: int, first: int = FIRST) -> None:
-    where = {"source": SILENT, "address": HERE, "port": PORT}
+    where = {"source": SILENT, "address": NEAR, "port": PORT}
     caller.do(what, **where, first=first, count=count)
 
 
@@ -75,7 +67,7 @@ def test_a_syn_ack_that_nobody_answers_is_told_as_syn_ack_timeout(
         counters = ns.counters()
     assert told(records) == [("passive", "syn_ack_timeout", None)] * count
     assert callers(records) == set(range(FIRST, FIRST + count))
-    assert {(r["raddr"], r["laddr"], r["lport"]) for r in records} == {(SILENT, HERE, PORT)}
+    assert {(r["raddr"], r["laddr"], r["lport"]) for r in records} == {(SILENT, NEAR, PORT)}
     assert {(r["pid"], r["owner_is"]) for r in records} == {(server.pid, "listener")}
     assert {r["syn_retransmits"] for r in records} == {retries}
     assert counters["TcpExtTCPSynRetrans"] == retries * count
@@ -93,7 +85,7 @@ def test_a_final_ack_that_finds_the_accept_queue_full_is_told_as_queue_full(
     server.do("listen", name="l", backlog=backlog)
     with trace(ns) as tracer:
         call(caller, "send_syns", count)
-        caller.do("hold", address=HERE, port=PORT, count=backlog + 1)
+        caller.do("hold", address=NEAR, port=PORT, count=backlog + 1)
         call(caller, "send_acks", count)
         records = stop_after(tracer, 2 * (backlog + 1) + count)
         counters = ns.counters()
@@ -240,12 +232,12 @@ def test_an_attempt_whose_syn_was_dropped_here_says_why_on_both_sides(
     ns: Namespace, caller: Program
 ) -> None:
     with Program("tt-server", ns.enter) as server:
-        server.do("bind", name="l", address=HERE, port=PORT)
+        server.do("bind", name="l", address=NEAR, port=PORT)
         server.do("listen", name="l", backlog=0)
         kinds = ["--kind", "handshake,syn_drop"]
         with Tracer("events", *kinds, "--netns", ns.name) as tracer:
-            plain = caller.do("connect", name="a", address=HERE, port=PORT)["port"]
-            late = caller.do("begin", name="b", address=HERE, port=PORT)["port"]
+            plain = caller.do("connect", name="a", address=NEAR, port=PORT)["port"]
+            late = caller.do("begin", name="b", address=NEAR, port=PORT)["port"]
             dropped = "the SYN to be dropped"
             wait_until(lambda: ns.counters()["TcpExtListenOverflows"], dropped)
             server.do("accept_waiting", listener="l")

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Namespace, namespace, wait_until
+from tests.harness import Namespace, wait_until
 from tests.programs.driver import Program
-from tests.programs.places import PORT, SILENT, add_silent_host
+from tests.programs.places import NEAR, PORT, SILENT
 from tests.programs.screen import Screen, screen
 
 pytestmark = pytest.mark.kernel
-HOST = "10.99.0.1"  # ours, on the link to the one that is SILENT
 BACKLOG = 2
 SIZE = (110, 36)
 ATTACHED = r"syn_drop attached"
 UNITS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
-
-
-@pytest.fixture
-def ns() -> Iterator[Namespace]:
-    with namespace() as made:
-        add_silent_host(made)
-        yield made
-
-
-@pytest.fixture
-def server(ns: Namespace) -> Iterator[Program]:
-    with Program("tt-server", ns.enter) as made:
-        made.do("bind", name="l", address=HOST, port=PORT)
-        yield made
-
-
-@pytest.fixture
-def client(ns: Namespace) -> Iterator[Program]:
-    with Program("tt-client", ns.enter) as made:
-        made.do("watch", device="far")
-        yield made
 
 
 def _dropped(ns: Namespace) -> int:
@@ -47,7 +24,7 @@ def _dropped(ns: Namespace) -> int:
 
 
 def _send_syns(client: Program, count: int, first: int) -> None:
-    client.do("send_syns", source=SILENT, address=HOST, port=PORT, first=first, count=count)
+    client.do("send_syns", source=SILENT, address=NEAR, port=PORT, first=first, count=count)
 
 
 def _ns(text: str) -> float:
@@ -65,8 +42,8 @@ def test_drops_are_those_the_kernel_counted_while_the_pane_was_open_and_no_other
 ) -> None:
     before, first, between, second = 29, 101, 53, 37
     server.do("listen", name="l", backlog=BACKLOG)
-    client.do("hold", address=HOST, port=PORT, count=BACKLOG + 1)
-    row = rf"^{HOST}:{PORT} +tt-server\[{server.pid}\] +accept_queue_full +syn +\S+ +%d +{SILENT}"
+    client.do("hold", address=NEAR, port=PORT, count=BACKLOG + 1)
+    row = rf"^{NEAR}:{PORT} +tt-server\[{server.pid}\] +accept_queue_full +syn +\S+ +%d +{SILENT}"
     with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         _send_syns(client, before, 20000)
@@ -74,7 +51,7 @@ def test_drops_are_those_the_kernel_counted_while_the_pane_was_open_and_no_other
         shown.wait_for(ATTACHED, "the pane's probes")
         _send_syns(client, first, 21000)
         shown.wait_for(r"(?m)" + row % first, "the drops")
-        assert shown.text().count(f"{HOST}:{PORT} ") > 1  # the last of them, a line each
+        assert shown.text().count(f"{NEAR}:{PORT} ") > 1  # the last of them, a line each
         shown.press("1")
         shown.wait_for(r"syn_drop detached", "it to be detached")
         _send_syns(client, between, 22000)
@@ -95,11 +72,11 @@ def test_a_listeners_drops_are_told_by_cause_and_stage(
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("3")
         shown.wait_for(ATTACHED, "the pane's probes")
-        client.do("hold", address=HOST, port=PORT, count=BACKLOG + 1)
+        client.do("hold", address=NEAR, port=PORT, count=BACKLOG + 1)
         _send_syns(client, count, 20000)
         shown.wait_for(rf"dropped +accept_queue_full: at syn {count}, ", "the drops")
         assert _dropped(ns) == count
-        shown.wait_for(rf"{HOST}:{PORT}  tt-server\[{server.pid}\], held by 1", "who holds it")
+        shown.wait_for(rf"{NEAR}:{PORT}  tt-server\[{server.pid}\], held by 1", "who holds it")
         shown.wait_for(rf"limit {BACKLOG} set by listen\({BACKLOG}\)", "who limits it")
         shown.wait_for(rf"waiting {BACKLOG + 1}, oldest [\d.]+m?s", "what waits")
         _end(shown)
@@ -113,9 +90,9 @@ def test_the_oldest_that_waits_is_as_old_as_its_connection(
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("3")
         shown.wait_for(ATTACHED, "the pane's probes")
-        client.do("hold", address=HOST, port=PORT, count=1)
+        client.do("hold", address=NEAR, port=PORT, count=1)
         old = shown.wait_for(r"waiting 1, oldest (\d\S+)", "the first")[1]
-        client.do("hold", address=HOST, port=PORT, count=4)
+        client.do("hold", address=NEAR, port=PORT, count=4)
         newer = shown.wait_for(r"waiting 5, oldest (\d\S+)", "those that came after it")[1]
         assert _ns(newer) > _ns(old)
         server.do("accept_some", listener="l", count=1)
@@ -133,7 +110,7 @@ def test_accept_waits_are_the_applications_own(
     with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("3")
-        done = client.do("connect_timed", address=HOST, port=PORT, pauses_us=[0] * count)
+        done = client.do("connect_timed", address=NEAR, port=PORT, pauses_us=[0] * count)
         connected = {port: (called, returned) for port, called, returned in done["log"]}
         taken = server.do("accept_slowly", listener="l", pauses_us=[pause_us] * count)["log"]
         least = max(called - connected[port][1] for port, called, _ in taken)
@@ -157,12 +134,12 @@ def test_depth_is_rate_times_wait_where_the_load_is_steady(
     """Little's law: as many come as are taken, so the queue stays as deep as it was at first."""
     depth, pause_us, count = 31, 20_000, 900
     server.do("listen", name="l", backlog=200)
-    client.do("hold", address=HOST, port=PORT, count=depth)
+    client.do("hold", address=NEAR, port=PORT, count=depth)
     with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("3")
         server.tell("accept_slowly", listener="l", pauses_us=[pause_us] * count)
-        client.tell("connect_timed", address=HOST, port=PORT, pauses_us=[pause_us] * count)
+        client.tell("connect_timed", address=NEAR, port=PORT, pauses_us=[pause_us] * count)
         wait_until(lambda: _is_lawful(shown), "depth, rate and wait to agree")
         _end(shown)
         server.answer()
@@ -172,7 +149,7 @@ def test_depth_is_rate_times_wait_where_the_load_is_steady(
 def _is_lawful(shown: Screen) -> bool:
     """By the half of all waits, and by how long the first of the queue has waited."""
     text = shown.text()
-    row = re.search(rf"(?m)^{HOST}:{PORT} +tt-server.* (\d+)/200 +\d+ +\d+% \S+ +\d+ +(\d+) ", text)
+    row = re.search(rf"(?m)^{NEAR}:{PORT} +tt-server.* (\d+)/200 +\d+ +\d+% \S+ +\d+ +(\d+) ", text)
     wait = re.search(r"wait for accept\(\)  n (\d+)  p50 (\d\S+) ", text)
     oldest = re.search(r"oldest (\d\S+)", text)
     if not (row and wait and oldest) or int(wait[1]) < 100:
@@ -192,17 +169,17 @@ def test_handshakes_are_counted_by_process_and_by_peer(
     with screen(tmp_path, (140, 40), "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("4")
-        client.do("hold", address=HOST, port=PORT, count=well)
-        client.do("hold", address=HOST, port=shut, count=refused)
+        client.do("hold", address=NEAR, port=PORT, count=well)
+        client.do("hold", address=NEAR, port=shut, count=refused)
         client.do("begin", name="s", address=SILENT, port=PORT)
         tries = well + refused + 1
         shown.wait_for(
             rf"active +{me} +\(3 peers\) +{tries} +{well} +{refused} +0 +0 +0 +1 ", "all of them"
         )
-        shown.wait_for(rf"active +{me} +{HOST}:{PORT} +{well} +{well} +0 +0 +0 +0 +0 ", "the good")
-        shown.wait_for(rf"active +{me} +{HOST}:{shut} +{refused} +0 +{refused} ", "the refused")
+        shown.wait_for(rf"active +{me} +{NEAR}:{PORT} +{well} +{well} +0 +0 +0 +0 +0 ", "the good")
+        shown.wait_for(rf"active +{me} +{NEAR}:{shut} +{refused} +0 +{refused} ", "the refused")
         shown.wait_for(
-            rf"passive +tt-server\[{server.pid}\] +{HOST} +{well} +{well} ", "the other end"
+            rf"passive +tt-server\[{server.pid}\] +{NEAR} +{well} +{well} ", "the other end"
         )
         shown.wait_for(r"now waiting: 1, oldest [\d.]+m?s", "the one that goes on")
         moved = {name: count - before[name] for name, count in ns.counters().items()}
@@ -226,7 +203,7 @@ def test_waits_are_of_all_that_is_traced_with_no_pane_open(
     server.do("listen", name="l", backlog=100)
     with screen(tmp_path, (140, 40), "--netns", ns.name) as shown:
         shown.wait_for(r"WAITS .*accept wait - - -", "the first picture")
-        done = client.do("connect_timed", address=HOST, port=PORT, pauses_us=[0] * count)
+        done = client.do("connect_timed", address=NEAR, port=PORT, pauses_us=[0] * count)
         connected = {port: (called, returned) for port, called, returned in done["log"]}
         taken = server.do("accept_slowly", listener="l", pauses_us=[pause_us] * count)["log"]
         least = max(called - connected[port][1] for port, called, _ in taken)
@@ -259,16 +236,16 @@ def test_a_pane_is_narrowed_to_the_process_that_is_selected(
     ):
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("4")
-        client.do("hold", address=HOST, port=PORT, count=3)
-        other.do("hold", address=HOST, port=PORT, count=5)
+        client.do("hold", address=NEAR, port=PORT, count=3)
+        other.do("hold", address=NEAR, port=PORT, count=5)
         shown.wait_for(r"active +tt-client", "one of them")
         shown.wait_for(r"active +tt-other", "the other")
         shown.press("j", "j", "o")  # its row is the second
         shown.wait_for(rf"of tt-other\[{other.pid}\]", "it to be narrowed")
         shown.press("4")
-        other.do("hold", address=HOST, port=PORT, count=7)
-        client.do("hold", address=HOST, port=PORT, count=11)
-        shown.wait_for(rf"active +tt-other\[{other.pid}\] +{HOST}:{PORT} +7 +7 ", "what came since")
+        other.do("hold", address=NEAR, port=PORT, count=7)
+        client.do("hold", address=NEAR, port=PORT, count=11)
+        shown.wait_for(rf"active +tt-other\[{other.pid}\] +{NEAR}:{PORT} +7 +7 ", "what came since")
         assert "active  tt-client" not in shown.text()
         _end(shown)
 
@@ -288,7 +265,7 @@ def test_attempts_without_a_column_of_their_own_are_in_view_on_a_narrow_screen(
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("4")
         client.do("hold", address=nowhere, port=PORT, count=count)
-        other.do("hold", address=HOST, port=PORT + 1, count=refused)
+        other.do("hold", address=NEAR, port=PORT + 1, count=refused)
         shown.wait_for(r"(?m)^ROLE .*TRIES +OK +REFUSED +NO_ANSWER +OTHER", "the columns")
         shown.wait_for(
             rf"(?m)^active +{me} +{nowhere}:{PORT} +{count} +0 +0 +0 +{count}\b",
@@ -303,7 +280,7 @@ def test_attempts_without_a_column_of_their_own_are_in_view_on_a_narrow_screen(
             ("tt-client", "(2"),
             ("tt-client", f"{SILENT}:{PORT}"),
             ("tt-client", f"{nowhere}:{PORT}"),
-            ("tt-other", f"{HOST}:{PORT + 1}"),
+            ("tt-other", f"{NEAR}:{PORT + 1}"),
         ]
         row = r"(?m)^active +(\S+)\[\d+\] +(\S+)"
         wait_until(lambda: re.findall(row, shown.text()) == wanted, "the order of trouble")
@@ -314,12 +291,12 @@ def test_a_narrow_screen_shows_what_became_of_a_syn_and_who_set_the_limit(
     ns: Namespace, server: Program, client: Program, tmp_path: Path
 ) -> None:
     server.do("listen", name="l", backlog=BACKLOG)
-    client.do("hold", address=HOST, port=PORT, count=BACKLOG + 1)
+    client.do("hold", address=NEAR, port=PORT, count=BACKLOG + 1)
     with screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("5")
         shown.wait_for(ATTACHED, "the pane's probes")
         _send_syns(client, 3, 20000)
         shown.wait_for(rf"(?m)^\S+ {SILENT}:20002 > :{PORT}  accept_queue_full at syn", "the last")
-        shown.wait_for(rf"! {HOST}:{PORT} .*FULL[^$]*\(limit: listen\)", "the verdict, whole")
+        shown.wait_for(rf"! {NEAR}:{PORT} .*FULL[^$]*\(limit: listen\)", "the verdict, whole")
         _end(shown)

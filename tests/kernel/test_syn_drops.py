@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ from tests.harness import (
     wait_until,
 )
 from tests.programs.driver import Program
-from tests.programs.places import ADDRESS, PORT, SILENT, add_silent_host, build
+from tests.programs.places import ADDRESS, NEAR, PORT, SILENT, build
 from tracer.kernel import maps, mib
 from tracer.kernel.core import CoreObject
 from tracer.kernel.live import LiveSource, Settings
@@ -33,7 +32,6 @@ from tracer.wire.filters import Filters
 
 pytestmark = pytest.mark.kernel
 
-HOST = "10.99.0.1"  # ours, on the link to the one that is SILENT
 FIRST = 20000
 COUNTERS = (
     "TcpExtListenDrops",
@@ -42,27 +40,6 @@ COUNTERS = (
     "TcpExtTCPReqQFullDoCookies",
     "TcpExtSyncookiesSent",
 )
-
-
-@pytest.fixture
-def ns() -> Iterator[Namespace]:
-    with namespace() as made:
-        add_silent_host(made)
-        yield made
-
-
-@pytest.fixture
-def server(ns: Namespace) -> Iterator[Program]:
-    with Program("tt-server", ns.enter) as made:
-        made.do("bind", name="l", address=HOST, port=PORT)
-        yield made
-
-
-@pytest.fixture
-def client(ns: Namespace) -> Iterator[Program]:
-    with Program("tt-client", ns.enter) as made:
-        made.do("watch", device="far")
-        yield made
 
 
 def counted(ns: Namespace) -> tuple[int, ...]:
@@ -80,16 +57,16 @@ def sysctl(ns: Namespace, name: str, value: int) -> None:
 
 
 def send_syns(client: Program, count: int, first: int = FIRST) -> None:
-    client.do("send_syns", source=SILENT, address=HOST, port=PORT, first=first, count=count)
+    client.do("send_syns", source=SILENT, address=NEAR, port=PORT, first=first, count=count)
 
 
 def send_acks(client: Program, count: int) -> None:
-    client.do("send_acks", source=SILENT, address=HOST, port=PORT, first=FIRST, count=count)
+    client.do("send_acks", source=SILENT, address=NEAR, port=PORT, first=FIRST, count=count)
 
 
 def fill(client: Program, count: int) -> None:
     """Finished connections that nobody accepts."""
-    assert client.do("hold", address=HOST, port=PORT, count=count)["failures"] == {}
+    assert client.do("hold", address=NEAR, port=PORT, count=count)["failures"] == {}
 
 
 def stop_after(tracer: Tracer, count: int) -> list[Record]:
@@ -121,10 +98,10 @@ def test_each_syn_dropped_for_a_full_accept_queue_is_told_with_its_listener(
     assert counted(ns) == (count, count, 0, 0, 0)
     assert [r["rport"] for r in records] == list(range(FIRST, FIRST + count))
     for r in records:
-        assert (r["laddr"], r["lport"], r["raddr"]) == (HOST, PORT, SILENT)
+        assert (r["laddr"], r["lport"], r["raddr"]) == (NEAR, PORT, SILENT)
         assert (r["netns"], r["family"], r["cookie"]) == (ns.inode, 4, None)
         assert (r["pid"], r["comm"], r["owner_is"]) == (server.pid, "tt-server", "listener")
-        assert (r["listener_addr"], r["listener_port"]) == (HOST, PORT)
+        assert (r["listener_addr"], r["listener_port"]) == (NEAR, PORT)
         assert (r["listener_pid"], r["listener_comm"]) == (server.pid, "tt-server")
         assert (r["accept_queue"], r["accept_queue_max"]) == (backlog + 1, backlog)
         assert (r["syn_queue"], r["syn_queue_max"]) == (0, backlog)
@@ -216,10 +193,10 @@ def test_a_syn_that_there_is_no_way_back_for_is_told_as_route(
 
 def quiet_drop(ns: Namespace, server: Program, client: Program) -> None:
     """One drop that is surely told: what is told before it, and was no drop, shows beside it."""
-    server.do("bind", name="full", address=HOST, port=PORT + 1)
+    server.do("bind", name="full", address=NEAR, port=PORT + 1)
     server.do("listen", name="full", backlog=0)
-    client.do("hold", address=HOST, port=PORT + 1, count=1)
-    client.do("send_syns", source=SILENT, address=HOST, port=PORT + 1, first=FIRST, count=1)
+    client.do("hold", address=NEAR, port=PORT + 1, count=1)
+    client.do("send_syns", source=SILENT, address=NEAR, port=PORT + 1, first=FIRST, count=1)
 
 
 LAST = Counter({("accept_queue_full", "syn", "none"): 1})
@@ -291,7 +268,7 @@ def test_a_final_ack_with_a_cookie_that_finds_the_accept_queue_full_is_told(
 
 @pytest.mark.parametrize(
     ("listens", "called"),
-    [("::1", "::1"), ("::", "::1"), ("::", HOST), ("0.0.0.0", HOST)],
+    [("::1", "::1"), ("::", "::1"), ("::", NEAR), ("0.0.0.0", NEAR)],
 )
 def test_the_listener_is_found_by_any_address_it_hears_on(
     ns: Namespace, client: Program, listens: str, called: str
@@ -315,7 +292,7 @@ def test_listeners_that_share_a_port_are_told_apart(ns: Namespace, client: Progr
     sysctl(ns, "tcp_syncookies", 0)
     with Program("tt-one", ns.enter) as one, Program("tt-two", ns.enter) as two:
         for server in (one, two):
-            server.do("bind", name="l", address=HOST, port=PORT, share=True)
+            server.do("bind", name="l", address=NEAR, port=PORT, share=True)
             server.do("listen", name="l", backlog=backlog)
         dropped = count - 2 * (backlog + 1)
         with trace(ns) as tracer:
@@ -335,12 +312,12 @@ def test_with_pid_only_the_drops_of_its_listeners_are_told(
     server.do("listen", name="l", backlog=0)
     fill(client, 1)
     with Program("tt-other", ns.enter) as other:
-        other.do("bind", name="o", address=HOST, port=PORT + 2)
+        other.do("bind", name="o", address=NEAR, port=PORT + 2)
         other.do("listen", name="o", backlog=0)
-        client.do("hold", address=HOST, port=PORT + 2, count=1)
+        client.do("hold", address=NEAR, port=PORT + 2, count=1)
         with Tracer("events", "--kind", "syn_drop", "--pid", str(other.pid)) as tracer:
             send_syns(client, 5)
-            client.do("give_up", address=HOST, port=PORT + 2, count=count)
+            client.do("give_up", address=NEAR, port=PORT + 2, count=count)
             send_syns(client, 5)
             records = stop_after(tracer, count)
     assert causes(records) == {("accept_queue_full", "syn", "none"): count}
@@ -395,10 +372,10 @@ def test_drops_of_an_earlier_listener_are_not_told_with_those_of_a_later_one(
     send_syns(client, before)
     server.do("close", name="l")
     with trace(ns) as tracer:
-        server.do("bind", name="l", address=HOST, port=PORT + 3)
+        server.do("bind", name="l", address=NEAR, port=PORT + 3)
         server.do("listen", name="l", backlog=0)
-        client.do("hold", address=HOST, port=PORT + 3, count=1)
-        client.do("give_up", address=HOST, port=PORT + 3, count=count)
+        client.do("hold", address=NEAR, port=PORT + 3, count=1)
+        client.do("give_up", address=NEAR, port=PORT + 3, count=count)
         records = stop_after(tracer, count)
     assert causes(records) == {("accept_queue_full", "syn", "none"): count}
     assert counted(ns)[0] == before + count
@@ -519,7 +496,7 @@ def replayed(*arguments: str) -> list[Record]:
 
 def flood(ns: Namespace, count: int, rate: int) -> float:
     """So many SYNs at this rate; returns the rate that was reached."""
-    command = [str(build("syns")), SILENT, HOST, str(PORT), str(count), str(rate)]
+    command = [str(build("syns")), SILENT, NEAR, str(PORT), str(count), str(rate)]
     return float(json.loads(ns.run(*command))["rate"])
 
 
@@ -562,7 +539,7 @@ def test_a_listener_counts_its_drops_overflows_cookies_and_its_deepest_syn_queue
     source = LiveSource(settings)
     try:
         send_syns(client, full)  # nine wait, the others get cookies
-        client.do("hold", address=HOST, port=PORT, count=backlog + 1)
+        client.do("hold", address=NEAR, port=PORT, count=backlog + 1)
         send_syns(client, count, FIRST + full)
         (row,) = source.listeners()
         causes = source.layout.enums["cause"]
@@ -605,10 +582,10 @@ def test_what_a_listener_dropped_stays_told_when_the_kernel_keeps_it_no_longer(
         server.do("close", name="l")
         looks = [summed_up(source) for _ in range(3)]
         assert maps.count_entries(drops, source.layout.dtypes["drop_key"].itemsize) == empty
-        server.do("bind", name="l", address=HOST, port=PORT + 1)
+        server.do("bind", name="l", address=NEAR, port=PORT + 1)
         server.do("listen", name="l", backlog=0)
-        client.do("hold", address=HOST, port=PORT + 1, count=1)
-        client.do("give_up", address=HOST, port=PORT + 1, count=second)
+        client.do("hold", address=NEAR, port=PORT + 1, count=1)
+        client.do("give_up", address=NEAR, port=PORT + 1, count=second)
         both = summed_up(source)
     finally:
         source.close()

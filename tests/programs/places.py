@@ -18,6 +18,7 @@ from tests.programs.driver import Program
 
 ADDRESS, PORT, SHUT_PORT = "127.0.0.1", 7001, 7999
 SILENT = "10.99.0.2"  # routed, resolved, and nobody there
+NEAR = "10.99.0.1"  # ours, on the link to it
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def server_in(ns: Namespace, port: int = PORT, address: str = ADDRESS) -> Iterat
 def add_silent_host(ns: Namespace) -> None:
     """Give SILENT a route and a known hardware address that no card has."""
     ns.run("ip", "link", "add", "near", "type", "veth", "peer", "name", "far")
-    ns.run("ip", "addr", "add", "10.99.0.1/24", "dev", "near")
+    ns.run("ip", "addr", "add", f"{NEAR}/24", "dev", "near")
     for end in ("near", "far"):
         ns.run("ip", "link", "set", end, "up")
     known = ["lladdr", "02:00:00:00:00:99", "dev", "near", "nud", "permanent"]

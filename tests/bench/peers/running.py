@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from tests.bench import machine
 from tests.bench.peers import headers
 from tests.bench.peers.tools import Tool
 from tests.bench.traced import PATIENCE_S, RECORDING, SHARED_MEMORY
@@ -97,16 +98,11 @@ class Running:
 
     def cpu_ns(self) -> int:
         """CPU time of all its threads up to now."""
-        clock = C.c_int()
-        assert not C.CDLL(None).clock_getcpuclockid(self.process.pid, C.byref(clock))
-        return time.clock_gettime_ns(clock.value)
+        return machine.cpu_ns(self.process.pid)
 
     def resident_mb(self) -> float:
         """VmRSS, in MB of 10**6 bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        kib = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-        assert kib, status
-        return int(kib[1]) * 1024 / 1e6
+        return machine.resident_mb(self.process.pid)
 
     def kernel_ns(self) -> int:
         """What all its programs took while the kernel's statistics were on."""
