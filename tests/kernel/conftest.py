@@ -1,7 +1,8 @@
-"""A namespace with a silent host, for those tests that make none of their own."""
+"""Shared by tests of the kernel: a namespace with a silent host, where they make none of it."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,14 @@ import pytest
 from tests.harness import Namespace, namespace
 from tests.programs.driver import Program
 from tests.programs.places import NEAR, PORT, add_silent_host
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hang_ups_are_heard() -> Iterator[None]:
+    """Whoever starts the tests by nohup has their programs ignore what some of them are about."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
