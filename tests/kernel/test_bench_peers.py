@@ -41,10 +41,12 @@ def test_every_tool_that_is_installed_is_measured_and_ours_misses_nothing(tmp_pa
         if tool.shows and not one["why"]:
             _is_right(tool, one["truth"], hidden.steps.total() + hidden.doubtful)
     for turn in kept["rounds"]["storms"]:
-        missing = [turn[tool.name]["happened"] - turn[tool.name]["told"] for tool in OURS]
         unseen = hidden_in_storms.steps.total() + hidden_in_storms.doubtful
-        assert 0 <= min(missing) <= max(missing) <= unseen
-        assert [turn[tool.name]["told_lost"] for tool in OURS] == [0, 0, 0]
+        for tool in OURS:
+            one = turn[tool.name]
+            # lines of text may come too fast for who prints them: then they are said to be lost
+            assert 0 <= one["happened"] - one["told"] - one["told_lost"] <= unseen, (tool.name, one)
+            assert not one["told_lost"] or tool.name.endswith(" events"), (tool.name, one)
 
 
 def _compare(path: Path) -> dict[str, Any]:

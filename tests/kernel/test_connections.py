@@ -489,9 +489,10 @@ def test_what_the_receivers_window_holds_up_is_told_as_by_ss(
             r for r in look("connections", "--open", "--netns", ns.name) if r["role"] == "active"
         ]
         witness = ss.sockets(ns)[record["cookie"]]
-        assert record["send_queue"] == witness.send_queue
         assert record["rwnd_limited_us"] <= witness.number("rwnd_limited") * 1000
-        return bool(record["rwnd_limited_us"] > 0)
+        # the window may have opened a little between the two looks
+        same = record["send_queue"] == witness.send_queue
+        return same and bool(record["rwnd_limited_us"] > 0)
 
     wait_until(both, "the window to have held it up")
     lines = table("connections", "--open", "--netns", ns.name)

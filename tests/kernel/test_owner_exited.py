@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,9 @@ def test_a_last_ack_that_comes_after_its_process_has_gone_is_the_exited_processs
         with Watch(tmp_path, PORT, client.pid, server.pid, netns=between.names) as watch:
             server.do("half_close", name="a")
             assert client.do("receive", name="c")["bytes"] == 0
+            # its FIN is acknowledged some 40 ms after it was read
+            acknowledged = partial(between.there.run, "ss", "-Htan", "state", "fin-wait-2")
+            wait_until(acknowledged, "the server's FIN to be acknowledged")
             unanswered(between, client, by)
             watch.look({client.pid: {"LAST_ACK": 1}, server.pid: {"LISTEN": 1, "FIN_WAIT2": 1}})
             between.mend(between.here)
