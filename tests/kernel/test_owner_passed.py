@@ -255,7 +255,7 @@ def test_a_listener_that_both_hold_goes_to_the_one_that_accepts(office: Office) 
 
 def test_events_show_within_some_seconds_who_holds_what_was_passed_on(office: Office) -> None:
     """No look is asked for: one comes by itself."""
-    many = 307  # one is ended after the other until it has come
+    many = 127  # one is ended after the other until it has come
     with Tracer(*TRANSITIONS, "--port", str(office.port)) as tracer:
         made = office.accept(many)
         office.pass_all(office.acceptor, office.handler)
