@@ -230,21 +230,21 @@ def test_the_sums_tell_what_a_listener_gave_up_and_leave_nothing_over(
 
 
 def _records_of_a_dropped_syn(
-    ns: Namespace, caller: Program, run: int
+    ns: Namespace, caller: Program, port: int
 ) -> tuple[list[Record], int, int]:
     """What is told, and the ports of the one that came at once and of the one that had to wait."""
     before = ns.counters()["TcpExtListenOverflows"]
     with Program("tt-server", ns.enter) as server:
-        server.do("bind", name="l", address=NEAR, port=PORT)
+        server.do("bind", name="l", address=NEAR, port=port)
         server.do("listen", name="l", backlog=0)
         kinds = ["--kind", "handshake,syn_drop"]
         with Tracer("events", *kinds, "--netns", ns.name) as tracer:
-            plain = caller.do("connect", name=f"a{run}", address=NEAR, port=PORT)["port"]
-            late = caller.do("begin", name=f"b{run}", address=NEAR, port=PORT)["port"]
+            plain = caller.do("connect", name=f"a{port}", address=NEAR, port=port)["port"]
+            late = caller.do("begin", name=f"b{port}", address=NEAR, port=port)["port"]
             dropped = "the SYN to be dropped"
             wait_until(lambda: ns.counters()["TcpExtListenOverflows"] > before, dropped)
             server.do("accept_waiting", listener="l")
-            assert caller.do("settle", name=f"b{run}")["error"] == "OK"
+            assert caller.do("settle", name=f"b{port}")["error"] == "OK"
             return stop_after(tracer, 5), plain, late
 
 
@@ -253,13 +253,13 @@ def test_an_attempt_whose_syn_was_dropped_here_says_why_on_both_sides(
 ) -> None:
     with hidden_events(PORT) as hidden:
         try:
-            records, plain, late = _records_of_a_dropped_syn(ns, caller, 1)
+            records, plain, late = _records_of_a_dropped_syn(ns, caller, PORT)
         except AssertionError:
             # the SYN sent again may come in the time of a process that no program may see
             hidden.read()
             if not hidden.transitions:
                 raise
-            records, plain, late = _records_of_a_dropped_syn(ns, caller, 2)
+            records, plain, late = _records_of_a_dropped_syn(ns, caller, PORT + 1)
     found = {
         (r["role"], r["lport"] if r["role"] == "active" else r["rport"]): r["local_reason"]
         for r in records
