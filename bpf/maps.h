@@ -93,6 +93,7 @@ SETTING(struct tt_portset, tt_not_rports);
 /* Set by user space when the seed is complete; nothing is counted or sent before. */
 struct tt_control {
 	__u64 live;
+	tt_mono_ns closed_ns;	/* no longer live since; what began before may tell its end */
 	tt_mono_ns attached_ns; /* older sockets are told by an age of at least this */
 	__u64 map_full;		/* since then an unknown socket need not be an old one */
 	__u64 seeding;		/* what was there before is being looked at */

@@ -294,6 +294,9 @@ class Session:
         ended = source.stop()
         yield from self._drain(source, groups)
         yield from self._snapshot(source, final=True)
+        if self.settings.reconcile and self.settings.stream:
+            source.end_late()
+            yield from self._drain(source, groups)
         source.begin_detach()
         if self._marks and self.limits.interval:
             yield Frame("MARK", np.array([ended], np.int64))  # the last interval, cut short

@@ -104,6 +104,8 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		tt_read_full_tuple(sk, new, head);
 	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
 		tt_tell_handshake(ctx, sk, event, sock, &bench->large, stats);
+	if (!tt_is_live())
+		return;
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
 		      1U << old | 1U << new | 1U << event->timewait, sock->marks,
 		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), event->dwell_ns)))
@@ -149,6 +151,19 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 	if (event->timewait)
 		stats->timewait[event->timewait == TT_FIN_WAIT2]++;
 	stats->lost_map[TT_KIND_STATE]++;
+}
+
+/*
+ * The session is over, and an attempt ends that began in it. The kernel counted it
+ * as it began: until the sockets that go on have been looked at, such an end is told.
+ */
+tt_inline bool tt_ends_late(const struct tt_sock *sock, int old, tt_mono_ns entered_ns)
+{
+	/* the one begins with its first SYN, a listener's child as it is made */
+	tt_mono_ns began_ns = sock->is & TT_SOCK_CONNECTING ? sock->established_ns : entered_ns;
+
+	return CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV) &&
+	       began_ns && began_ns < CONTROL_NOW(closed_ns);
 }
 
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
@@ -223,7 +238,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	if (sock->is & TT_SOCK_WAITING && (new == TT_CLOSE || tt_is_closing(old, new)))
 		tt_ended_waiting(sk, new, sock);
 
-	if (!tt_is_live())
+	if (!tt_is_live() && !tt_ends_late(sock, old, entered_ns))
 		return 0;
 	if (CFG(hold_children)) {
 		if (tt_hold(sk, old, new, sock))

@@ -12,7 +12,7 @@ import pytest
 
 from tracer.flows.grouping import Grouping, Keys, mask_addresses, unmask_address
 from tracer.flows.handshakes import COLUMN, HandshakeTable
-from tracer.flows.opens import Opens
+from tracer.flows.opens import Opens, still_going
 from tracer.wire.layout import Layout, Records
 
 PEERS = 5
@@ -174,3 +174,29 @@ def test_what_ended_in_the_syn_queue_was_no_passive_open(wire: Layout) -> None:
         "SyncookiesRecv": 2,
         "TCPSynRetrans": 3,
     }
+
+
+def test_an_attempt_that_was_begun_after_the_end_is_none_of_the_kernels(wire: Layout) -> None:
+    """The sockets are looked at some ms after it: who began meanwhile is there too."""
+    started_ns, span_us = 5_000_000_000, 1000
+    going = np.zeros(3, wire.dtypes["sock_row"])
+    going["state"] = wire.enums["tcp_state"]["SYN_SENT"]
+    exact = going["age_is"] = wire.enums["dwell_is"]["EXACT"]
+    going["looked_us"] = started_ns // 1000 + span_us + 500
+    going["age_ns"] = (501_000, 500_000, 499_000)  # in the last us, at the end, after it
+    told = Opens(wire, started_ns).told(going, exact, span_us * 1000)
+    assert told[0]["ActiveOpens"] == 2
+
+
+def test_who_ended_after_being_looked_at_goes_on_no_longer(wire: Layout) -> None:
+    """By its cookie: one that ended before is another attempt of the same socket."""
+    looked_us = 2**32 - 3  # the moments are low bits: they wrap
+    going = np.zeros(4, wire.dtypes["sock_row"])
+    going["cookie"] = (7, 8, 9, 0)
+    going["looked_us"] = looked_us
+    ended = np.zeros(4, wire.dtypes["handshake"])
+    ended["cookie"] = (7, 8, 11, 0)
+    ended["mono_ns"] = (
+        np.array([looked_us - 1, looked_us + 5, looked_us + 5, looked_us + 5])
+    ) * 1000
+    assert still_going(going, ended)["cookie"].tolist() == [7, 9, 0]

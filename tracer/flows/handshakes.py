@@ -128,6 +128,13 @@ class Group:
         return [(pid, start) for pid, start in found if pid]
 
 
+def going_on(sockets: Records, layout: Layout) -> Records:
+    """Of a pass over the sockets, those whose attempt has not ended."""
+    names = layout.enums["tcp_state"]
+    wanted = [names[name] for name in ("SYN_SENT", "SYN_RECV", "NEW_SYN_RECV")]
+    return sockets[np.isin(sockets["state"], wanted)]
+
+
 @dataclass(frozen=True)
 class Pending:
     """Attempts that go on, by the columns of `place`; ages in ns, one that is a bound is so."""
@@ -215,8 +222,7 @@ class HandshakeTable:
         if sockets is None:
             sockets = np.zeros(0, self.layout.dtypes["sock_row"])
         names = enums["tcp_state"]
-        wanted = [names[name] for name in ("SYN_SENT", "SYN_RECV", "NEW_SYN_RECV")]
-        rows = sockets[np.isin(sockets["state"], wanted)]
+        rows = going_on(sockets, self.layout)
         # both sides called at once: no listener has such a one
         active = rows["state"] == names["SYN_SENT"]
         active |= (rows["state"] == names["SYN_RECV"]) & (rows["listener_cookie"] == 0)

@@ -14,6 +14,21 @@ _WRAPS = 1 << 32  # as looked_us does
 OPENS = ("ActiveOpens", "PassiveOpens", "TCPSynRetrans", "SyncookiesRecv", "EmbryonicRsts")
 
 
+def still_going(sockets: Records, ended: Records) -> Records:
+    """Of sockets that were looked at, those that have not ended an attempt since.
+
+    The last attempts of a session are told of until the last look is over.
+    """
+    common = np.isin(sockets["cookie"], ended["cookie"]) & (sockets["cookie"] > 0)
+    if not common.any() or "looked_us" not in (sockets.dtype.names or ()):
+        return sockets
+    last = dict(zip(ended["cookie"].tolist(), (ended["mono_ns"] // 1000).tolist(), strict=True))
+    rows = sockets[common]
+    at = np.array([last[cookie] for cookie in rows["cookie"].tolist()], np.int64)
+    common[common] = (at - rows["looked_us"].astype(np.int64)) % _WRAPS < _WRAPS // 2
+    return sockets[~common]
+
+
 class Opens:
     """What the attempts say of the kernel's counters OPENS, by namespace.
 
@@ -71,9 +86,12 @@ class Opens:
         return {netns: dict(told) for netns, told in found.items()}
 
     def _is_within(self, row: np.void, span_ns: int) -> bool:
-        """Whether an attempt that goes on began within the span; old recordings do not say."""
+        """Whether an attempt that goes on began within the span.
+
+        Recordings without `looked_us` do not say.
+        """
         # no attempt goes on for half an hour; and up to then the low bits tell the moment
         if "looked_us" not in (row.dtype.names or ()) or span_ns // 1000 > _WRAPS // 2:
             return True
         since = (int(row["looked_us"]) - self._started_ns // 1000) % _WRAPS
-        return int(row["age_ns"]) // 1000 <= since
+        return 0 <= since - int(row["age_ns"]) // 1000 <= span_ns // 1000

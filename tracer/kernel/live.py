@@ -166,6 +166,8 @@ class LiveSource:
 
         def turn() -> None:
             nonlocal moment
+            if not live and self.settings.reconcile:
+                self._control["closed_ns"] = time.monotonic_ns()
             self._control["live"] = live
             moment = time.monotonic_ns()
 
@@ -426,6 +428,11 @@ class LiveSource:
         self._object.begin_detach(self._ladder.on_tracepoints)
         await_programs()  # those that had passed the gate
         return ended
+
+    def end_late(self) -> None:
+        """After the last look: what is still to end is in it, as one that goes on."""
+        self._control["closed_ns"] = 0
+        await_programs()
 
     def begin_detach(self) -> None:
         """After the last look: leave the hooks, while what was gathered is still being shown."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracer.flows.drops import Counters
-from tracer.flows.handshakes import Group, HandshakeTable
-from tracer.flows.opens import OPENS, Opens
+from tracer.flows.handshakes import Group, HandshakeTable, going_on
+from tracer.flows.opens import OPENS, Opens, still_going
 from tracer.views.handshake_table import NUMBERS, Row
 from tracer.views.handshake_words import BEYOND, WELL, sentences
 from tracer.views.keys import By, columns
@@ -56,12 +56,14 @@ class HandshakesView(SummaryView):
         if "handshake" in batch.kinds:
             self._since.add(batch.kinds["handshake"])
             self._opens.add(batch.kinds["handshake"])
+            if self._sockets is not None:
+                self._sockets = still_going(self._sockets, batch.kinds["handshake"])
 
     def sockets(self, rows: Records) -> None:
         """Take the latest pass over the sockets: attempts that go on are among them."""
         if self._sockets is None:
             self._opens.begin(rows)
-        self._sockets = rows
+        self._sockets = going_on(rows, self.facts.layout)
 
     def kernel(self, counters: Counters) -> None:
         """Take the witness's word."""
