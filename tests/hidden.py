@@ -28,8 +28,7 @@ STATE, DESTROY, FREE = (
     "sched/sched_process_free",
 )
 _STATE = re.compile(
-    r"-(\d+) +\[.* inet_sock_set_state: .* sport=(\d+) dport=(\d+) .*"
-    r" oldstate=TCP_(\w+) newstate=TCP_(\w+)$",
+    r" inet_sock_set_state: .* sport=(\d+) dport=(\d+) .* oldstate=TCP_(\w+) newstate=TCP_(\w+)$",
     re.MULTILINE,
 )
 _DESTROY = re.compile(r" tcp_destroy_sock: .* sock_cookie=([0-9a-f]+)$", re.MULTILINE)
@@ -44,15 +43,12 @@ class Hidden:
 
     def __init__(self, instance: Path, port: int) -> None:
         self.transitions: Counter[tuple[str, int, int]] = Counter()  # ("OLD NEW", sport, dport)
-        # in what it has forked and is not yet something else: hidden, or not
-        self.doubtful = 0
         self.destroyed: set[int] = set()  # cookies of sockets
         self.freed: set[int] = set()  # PIDs, or TIDs, of what has ended
         self._instance = instance
         self._threads = threads()
         mine = " || ".join(f"common_pid == {tid}" for tid in sorted(self._threads))
-        forked = " || ".join(f'COMM == "{name}"' for name in sorted(_names()))
-        ported = f"(sport == {port} || dport == {port}) && ({mine} || {forked})"
+        ported = f"(sport == {port} || dport == {port}) && ({mine})"
         self._write("buffer_size_kb", str(BUFFER_KB))
         for event, which in ((STATE, ported), (DESTROY, ported), (FREE, mine)):
             self._write(f"events/{event}/filter", which)
@@ -64,13 +60,10 @@ class Hidden:
     def read(self) -> None:
         """Read what has been recorded up to now."""
         text = (self._instance / "trace").read_text()
-        found = _STATE.findall(text)
         self.transitions = Counter(
             (f"{old} {new}", int(sport), int(dport))
-            for tid, sport, dport, old, new in found
-            if int(tid) in self._threads
+            for sport, dport, old, new in _STATE.findall(text)
         )
-        self.doubtful = len(found) - self.transitions.total()
         self.destroyed = {int(cookie, 16) for cookie in _DESTROY.findall(text)}
         self.freed = {int(pid) for pid in _FREE.findall(text)}
 
@@ -105,11 +98,6 @@ class Hidden:
 def threads() -> set[int]:
     """The threads of the first process."""
     return {int(entry.name) for entry in FIRST.iterdir()}
-
-
-def _names() -> set[str]:
-    """What they are called, and so is a process that one of them has forked until it is another."""
-    return {(entry / "comm").read_text().removesuffix("\n") for entry in FIRST.iterdir()}
 
 
 @contextmanager
