@@ -101,7 +101,9 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 			tt_look_at_queue(queue, sock->listener_cookie, head.mono_ns);
 		}
 	}
-	if (tt_is_live()) {
+	if (tt_is_live() && !(CFG(kinds) & 1U << TT_KIND_ACCEPT)) {
+		tt_refuse_kind(stats, TT_KIND_ACCEPT);
+	} else if (tt_is_live()) {
 		uid = tt_read_uid(sk, false);
 		if (tt_needs_tuple(marks)) {
 			head.netns = tt_read_netns(&sk->__sk_common, false);

@@ -162,6 +162,13 @@ tt_inline bool tt_is_failure(int old, int new)
 	return new == TT_CLOSE && (old == TT_SYN_SENT || old == TT_SYN_RECV);
 }
 
+/* Count one event of a kind that nobody asks for: as tt_admit() would, which asks that first. */
+tt_inline void tt_refuse_kind(struct tt_stats *stats, const enum tt_kind kind)
+{
+	stats->seen[kind]++;
+	stats->refused[TT_FILTER_KIND]++;
+}
+
 /*
  * Count one event as seen, and as matched or refused; true if it is to be sent.
  * `kind` is a constant where this is inlined: it indexes the counters. `end`: what

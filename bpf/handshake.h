@@ -153,6 +153,26 @@ tt_inline enum tt_filter tt_refuses_handshake(const struct tt_handshake *event)
 	return tt_refuses_end(event->outcome != TT_OUTCOME_OK, event->latency_ns);
 }
 
+/*
+ * One that went well, of whom the owner's filters refuse: most of all there are, with
+ * --pid. They are asked first, so it is counted without being made; false if it is to be
+ * made all the same, as it may have left something behind.
+ */
+tt_inline bool tt_refuse_early(const struct tcp_sock *tp, int new, struct tt_sock *sock,
+			       bool active, struct tt_stats *stats)
+{
+	enum tt_filter refused = tt_refuses_owner(sock->marks);
+
+	if (refused == TT_FILTER_NONE || new != TT_ESTABLISHED)
+		return false;
+	if (!active && (tp->total_retrans || !(tp->srtt_us % TT_RTT_OF_STAMPS)))
+		return false; /* a SYN cookie, or a SYN-ACK whose time is kept */
+	sock->is &= ~TT_SOCK_CONNECTING;
+	stats->seen[TT_KIND_HANDSHAKE]++;
+	stats->refused[refused]++;
+	return true;
+}
+
 /* What this transition ends. */
 tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk,
 				 const struct tt_state *transition, struct tt_sock *sock,
@@ -160,10 +180,11 @@ tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk,
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
 	int old = transition->old, new = transition->new;
+	bool active = sock->is & TT_SOCK_CONNECTING || old == TT_SYN_SENT;
 	struct tt_handshake *event;
 	bool ended;
 
-	if (!tp)
+	if (!tp || (CFG(asks_owners) && tt_refuse_early(tp, new, sock, active, stats)))
 		return;
 	__builtin_memset(large, 0, sizeof(*large));
 	event = &large->handshake;
@@ -172,7 +193,7 @@ tt_inline void tt_tell_handshake(void *ctx, const struct sock *sk,
 	event->old = old;
 	event->new = new;
 	event->uid = transition->uid;
-	if (sock->is & TT_SOCK_CONNECTING || old == TT_SYN_SENT)
+	if (active)
 		ended = tt_end_active(sk, tp, transition, sock, event);
 	else
 		ended = tt_end_passive(sk, tp, new, sock, event);

@@ -149,7 +149,6 @@ struct tt_turn {
 	__u64 sk;
 	__u32 old;
 	__u32 new;
-	__u64 destroyed; /* the socket that tt_destroy forgot last */
 };
 
 MAP_OF(PERCPU_ARRAY, tt_turns, __u32, struct tt_turn, 1);

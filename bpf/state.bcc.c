@@ -5,4 +5,3 @@
 ENTRY(tt_state, ctx->args[1], ctx->args[2])
 ENTRY(tt_state_nested, ctx->args[1], ctx->args[2])
 ENTRY(tt_destroy)
-ENTRY(tt_destroy_also)

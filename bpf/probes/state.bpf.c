@@ -83,6 +83,12 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 	}
 }
 
+/* Whether this may be the end of an attempt to connect, and somebody asks for those. */
+tt_inline bool tt_may_end_attempt(int old)
+{
+	return CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV);
+}
+
 /* Count and send one transition, if the filters let it pass. */
 tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		       struct tt_sock *sock, struct tt_bench *bench, struct tt_stats *stats,
@@ -91,6 +97,12 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	struct tt_head *head = &event->head;
 	int old = event->old, new = event->new;
 
+	/* what only `handshake` is asked for needs of most transitions nothing but their number */
+	if (!(CFG(kinds) & 1U << TT_KIND_STATE) && !tt_may_end_attempt(old)) {
+		if (tt_is_live())
+			tt_refuse_kind(stats, TT_KIND_STATE);
+		return;
+	}
 	if (old != TT_LISTEN)
 		tt_mark_again(sock);
 	head->pid = sock->owner.pid;
@@ -102,7 +114,7 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	event->uid = tt_read_uid(sk, true);
 	if (tt_needs_tuple(sock->marks))
 		tt_read_full_tuple(sk, new, head);
-	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV))
+	if (tt_may_end_attempt(old))
 		tt_tell_handshake(ctx, sk, event, sock, &bench->large, stats);
 	if (!tt_is_live())
 		return;
@@ -138,8 +150,7 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 	event->uid = tt_read_uid(sk, true);
 	if (tt_needs_tuple(TT_MARK_WANTED))
 		tt_read_full_tuple(sk, new, head);
-	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV) &&
-	    (new == TT_ESTABLISHED || new == TT_CLOSE) &&
+	if (tt_may_end_attempt(old) && (new == TT_ESTABLISHED || new == TT_CLOSE) &&
 	    tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << old | 1U << new,
 		     TT_MARK_WANTED, tt_refuses_end(new == TT_CLOSE, CFG(slower_ns))))
 		stats->lost_map[TT_KIND_HANDSHAKE]++;
@@ -162,8 +173,7 @@ tt_inline bool tt_ends_late(const struct tt_sock *sock, int old, tt_mono_ns ente
 	/* the one begins with its first SYN, a listener's child as it is made */
 	tt_mono_ns began_ns = sock->is & TT_SOCK_CONNECTING ? sock->established_ns : entered_ns;
 
-	return CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV) &&
-	       began_ns && began_ns < CONTROL_NOW(closed_ns);
+	return tt_may_end_attempt(old) && began_ns && began_ns < CONTROL_NOW(closed_ns);
 }
 
 tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
@@ -320,8 +330,9 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
  * One that was accepted unseen. If nobody had closed it when it came to CLOSE, its
  * last holder does so now; else this is where its last packet is.
  */
-tt_inline void tt_end_taken(void *ctx, const struct sock *sk, tt_cookie cookie, __u32 slot)
+tt_inline void tt_end_taken(void *ctx, const struct sock *sk, tt_cookie cookie)
 {
+	__u32 slot = TT_SLOT_NESTED;
 	struct tt_stats *stats = tt_get_stats(slot);
 	struct tt_bench *bench = MAP_GET(tt_benches, &slot);
 	struct tt_sock *sock = tt_find_sock(cookie);
@@ -340,38 +351,21 @@ tt_inline void tt_end_taken(void *ctx, const struct sock *sk, tt_cookie cookie, 
 	tt_tell_taken(ctx, sk, sock, &bench->large, stats);
 }
 
-/* The last that is heard of a full socket; its number can be used again from here on. */
+/*
+ * The last that is heard of a full socket; its number can be used again from here on.
+ *
+ * One program is enough, unlike with the states: a socket is destroyed in a softirq or with
+ * softirqs disabled (inet_csk_destroy_sock()), so none breaks in that would destroy another;
+ * one that could not even be made (sk_common_release() in inet_create()) has no entry. Where
+ * a state is told this runs on top of tt_state, never on top of tt_state_nested.
+ */
 PROBE_BTF("tcp_destroy_sock")
 int BPF_PROG(tt_destroy, const struct sock *sk)
 {
 	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
-	struct tt_turn *turn;
-	__u32 zero = 0;
 
-	turn = MAP_GET(tt_turns, &zero);
-	if (turn)
-		turn->destroyed = (__u64)sk;
 	if (CFG(accept_hook))
-		tt_end_taken(ctx, sk, cookie, TT_SLOT_STATE);
-	tt_forget_sock(cookie);
-	return 0;
-}
-
-/* For those that the first is skipped for, as with the states; to forget twice is harmless. */
-PROBE_BTF("tcp_destroy_sock")
-int BPF_PROG(tt_destroy_also, const struct sock *sk)
-{
-	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
-	struct tt_turn *turn;
-	__u32 zero = 0;
-
-	turn = MAP_GET(tt_turns, &zero);
-	if (turn && turn->destroyed == (__u64)sk) {
-		turn->destroyed = 0; /* the next socket may get the same address */
-		return 0;
-	}
-	if (CFG(accept_hook))
-		tt_end_taken(ctx, sk, cookie, TT_SLOT_NESTED);
+		tt_end_taken(ctx, sk, cookie);
 	tt_forget_sock(cookie);
 	return 0;
 }

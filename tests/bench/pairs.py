@@ -16,14 +16,19 @@ Round = dict[str, Any]
 
 def some(load: Load, arguments: list[str], count: int) -> list[Round]:
     """Make so many pairs: what the load measured `untraced` and `traced`, and what was `told`."""
-    return [_pair(load, arguments, number) for number in range(count)]
+    return [_pair(load, _under(arguments), number) for number in range(count)]
 
 
 def enough(load: Load, arguments: list[str], effort: Effort) -> list[Round]:
     """Make pairs until the interval of what is kept of the load's `rate` is narrow enough."""
+    return enough_under(load, _under(arguments), effort)
+
+
+def enough_under(load: Load, run: Callable[[Load], Round], effort: Effort) -> list[Round]:
+    """The same where `run` makes the traced round."""
     rounds: list[Round] = []
     while not _is_enough(rounds, effort):
-        rounds.append(_pair(load, arguments, len(rounds)))
+        rounds.append(_pair(load, run, len(rounds)))
     return rounds
 
 
@@ -44,17 +49,21 @@ def sides(rounds: list[Round], key: str, factor: float = 1, digits: int = 0) -> 
     )
 
 
-def _pair(load: Load, arguments: list[str], number: int) -> Round:
+def _under(arguments: list[str]) -> Callable[[Load], Round]:
+    def run(load: Load) -> Round:
+        with Traced(*arguments) as tracer:
+            measured = load()
+            tracer.end()
+        return {"traced": measured, "told": tracer.told.raw()}
+
+    return run
+
+
+def _pair(load: Load, run: Callable[[Load], Round], number: int) -> Round:
     traced_first = number % 2 == 1
     pair: Round = {"traced_first": traced_first}
     for trace in (traced_first, not traced_first):
-        if not trace:
-            pair["untraced"] = load()
-            continue
-        with Traced(*arguments) as tracer:
-            pair["traced"] = load()
-            tracer.end()
-        pair["told"] = tracer.told.raw()
+        pair |= run(load) if trace else {"untraced": load()}
     return pair
 
 

@@ -8,10 +8,26 @@ from contextlib import contextmanager
 
 from tests.bench import machine, pairs
 from tests.bench.effort import Effort
+from tests.bench.empties import FLOOR, Empties
 from tests.bench.estimates import Estimate
 from tests.bench.table import Result, Row
 from tests.bench.traced import RECORDING
 from tests.bench.traffic import roomy_namespace, storm
+
+
+def floor(effort: Effort) -> Result:
+    """What is left where nothing is done but to be called: `states` cannot keep more."""
+
+    def run(load: pairs.Load) -> pairs.Round:
+        with Empties(*FLOOR):
+            return {"traced": load()}
+
+    what = f"{len(FLOOR)} empty programs in these places"
+    rounds = pairs.enough_under(lambda: _storm(effort), run, effort)
+    keeps = pairs.kept(rounds).times(100)
+    row = Row("floor-keeps", f"connections/s kept under {what}", keeps, "%", digits=1)
+    note = f"{what}: {len(rounds)} pairs of rounds; connections/s {pairs.sides(rounds, 'rate')}"
+    return Result([row], rounds, [note])
 
 
 def states(effort: Effort) -> Result:

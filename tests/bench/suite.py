@@ -9,6 +9,7 @@ from tests.bench.effort import Effort
 from tests.bench.table import Result
 
 SUITE: dict[str, Callable[[Effort], Result]] = {
+    "floor": slowdown.floor,
     "states": slowdown.states,
     "record": slowdown.record,
     "record-perf": slowdown.record_perf,

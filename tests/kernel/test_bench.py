@@ -18,6 +18,7 @@ from tests.harness import ROOT
 pytestmark = pytest.mark.kernel
 
 ROWS = [
+    "floor-keeps",
     "states-keeps",
     "states-lost",
     "record-keeps",
@@ -48,7 +49,7 @@ ROWS = [
     "idle-cpu",
 ]
 # no SYN is dropped and nothing accepted: a count of 0 is right there
-UNEVENTFUL = ("calls", "bulk")
+UNEVENTFUL = ("floor", "calls", "bulk")
 
 
 def _told(part: Any) -> list[dict[str, int]]:

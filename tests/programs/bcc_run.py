@@ -18,7 +18,6 @@ PROGRAMS = {
     "tt_state": b"inet_sock_set_state",
     "tt_state_nested": b"inet_sock_set_state",
     "tt_destroy": b"tcp_destroy_sock",
-    "tt_destroy_also": b"tcp_destroy_sock",
 }
 PAGES = 256
 

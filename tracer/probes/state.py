@@ -10,7 +10,7 @@ STATE = Subject(
         Rung(
             how="tp_btf",
             targets=("inet_sock_set_state", "tcp_destroy_sock"),
-            programs=("tt_state", "tt_state_nested", "tt_destroy", "tt_destroy_also"),
+            programs=("tt_state", "tt_state_nested", "tt_destroy"),
         ),
     ),
     without="nothing can be traced",
