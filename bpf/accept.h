@@ -5,6 +5,9 @@
 
 #include "emit.h"
 #include "listeners.h"
+#ifndef TT_BCC
+#include "lives.h"
+#endif
 #include "owner.h"
 #include "sock.h"
 #include "socks.h"
@@ -93,6 +96,10 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 		if (!sock->state)
 			bpf_core_read(&sock->state, 1, &sk->__sk_common.skc_state);
 		sock->is &= ~TT_SOCK_WAITING;
+#ifndef TT_BCC
+		if (tt_keeps_lives())
+			tt_note_wait(head.cookie, waited_ns);
+#endif
 		if (sock->listener_cookie)
 			listener = MAP_GET(tt_listeners, &sock->listener_cookie);
 		queue = tt_find_queue(sock->listener_cookie);

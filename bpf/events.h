@@ -43,7 +43,12 @@ enum tt_kind {
 	TT_KIND_LOST = 4, /* made in user space from the counters below */
 	TT_KIND_HANDSHAKE = 5,
 	TT_KIND_SYN_DROP = 6,
-	TT_KIND_MAX = 7,
+	TT_KIND_CONNECTION = 7,
+	TT_KIND_RETRANSMIT = 8,
+	TT_KIND_RESET = 9,
+	TT_KIND_ERROR = 10,
+	TT_KIND_DROP = 11,
+	TT_KIND_MAX = 12,
 };
 
 enum tt_owner_is {
@@ -131,6 +136,24 @@ enum tt_answer {
 	TT_ANSWER_COOKIE = 2, /* not a drop, and only counted */
 };
 
+/* Whose FIN came first. */
+enum tt_closed_by {
+	TT_CLOSED_BY_ABORT = 0, /* there was none */
+	TT_CLOSED_BY_LOCAL = 1,
+	TT_CLOSED_BY_REMOTE = 2,
+	TT_CLOSED_BY_BOTH = 3, /* they crossed */
+};
+
+/* How a connection came to its end. */
+enum tt_end {
+	TT_END_FIN = 0, /* both sides' */
+	TT_END_RST_SENT = 1,
+	TT_END_RST_RECEIVED = 2,
+	TT_END_TIMEOUT = 3,
+	TT_END_ABORTED = 4, /* an attempt that its caller, or the network, broke off */
+	TT_END_KILLED = 5,  /* `ss -K` */
+};
+
 enum tt_task_event {
 	TT_TASK_SEEN = 1,
 	TT_TASK_RENAMED = 2,
@@ -144,6 +167,8 @@ typedef __u8 tt_dwell_is_t;
 typedef __u8 tt_precision_t;
 typedef __u8 tt_task_event_t;
 typedef __u8 tt_role_t;
+typedef __u8 tt_closed_by_t;
+typedef __u8 tt_end_t;
 typedef __u8 tt_outcome_t;
 typedef __u8 tt_latency_from_t;
 typedef __u8 tt_cause_t;
@@ -241,6 +266,48 @@ struct tt_syn_drop {
 	tt_uid uid; /* the listener's */
 };
 
+/*
+ * A connection, or an attempt at one, that has come to CLOSE. Its life is counted from
+ * ESTABLISHED on, that of an attempt from its first SYN.
+ */
+struct tt_connection {
+	struct tt_head head;
+	tt_cookie listener_cookie; /* passive */
+	tt_ns life_ns;
+	tt_ns closing_ns[2]; /* in FIN_WAIT1 or CLOSE_WAIT, then in what came after that */
+	tt_ns busy_ns;
+	tt_ns rwnd_limited_ns;
+	tt_ns sndbuf_limited_ns;
+	tt_bytes tx_bytes;
+	tt_bytes rx_bytes;
+	tt_bytes retransmit_bytes;
+	tt_us syn_sent_us; /* in SYN_SENT; here and below the largest stands for more */
+	tt_us syn_recv_us;
+	tt_us handshake_us;   /* 0: not known */
+	tt_us accept_wait_us; /* likewise */
+	tt_count segs_out;
+	tt_count segs_in;
+	tt_count retransmits;
+	tt_us srtt_us;	  /* 0: not measured */
+	tt_us min_rtt_us; /* likewise */
+	tt_count cwnd;
+	tt_count mss;
+	tt_count recv_queue;	 /* came and were never read */
+	tt_count send_queue;	 /* written and never acknowledged */
+	__u32 keepalive_idle_ms; /* 0: off */
+	__u32 keepalive_interval_ms;
+	tt_errno error;
+	tt_uid uid;
+	tt_congestion congestion;
+	__u16 visited; /* bit per enum tt_tcp_state: entered and left while it was traced */
+	__u8 keepalive_probes;
+	tt_dwell_is_t life_is;
+	tt_role_t role;
+	tt_closed_by_t closed_by;
+	tt_end_t end;
+	tt_tcp_state_t old; /* what it went to CLOSE from */
+};
+
 struct tt_task {
 	struct tt_head head;
 	tt_comm comm;
@@ -256,6 +323,7 @@ struct tt_large {
 		struct tt_accept accept;
 		struct tt_handshake handshake;
 		struct tt_syn_drop syn_drop;
+		struct tt_connection connection;
 		struct tt_task task;
 	};
 };

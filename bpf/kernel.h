@@ -419,6 +419,7 @@ struct trace_event_raw_kfree_skb {
 #define EACCES 13
 #define ENFILE 23
 #define EMFILE 24
+#define EPIPE 32
 #define EADDRNOTAVAIL 99
 #define ENETDOWN 100
 #define ENETUNREACH 101

@@ -161,6 +161,7 @@ struct tt_bench {
 	struct tt_state event;
 	struct tt_state held;
 	struct tt_large large;
+	struct tt_open_row open; /* what is measured of a connection that ends */
 };
 
 MAP_OF(PERCPU_ARRAY, tt_benches, __u32, struct tt_bench, TT_SLOT_MAX);

@@ -30,6 +30,8 @@ struct tt_wire {
 	enum tt_task_event task_event;
 	enum tt_role role;
 	enum tt_outcome outcome;
+	enum tt_closed_by closed_by;
+	enum tt_end end;
 	enum tt_latency_from latency_from;
 	enum tt_cause cause;
 	enum tt_stage stage;

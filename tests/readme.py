@@ -86,6 +86,7 @@ def outputs() -> dict[str, str]:
     return {
         "live": _picture(),
         "connections": _open(),
+        "ended": _ended(),
         "events": "$ tcptrace events --netns web\n" + shown,
         **{
             name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
@@ -136,6 +137,35 @@ def _open() -> str:
         command = [sys.executable, "-m", "tracer", *line.split()]
         done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     return f"$ tcptrace {line}\n{done.stdout}"
+
+
+def _ended() -> str:
+    """One that was closed by its client, one by its server, two broken off, one refused."""
+    with (
+        namespace("web") as space,
+        server_in(space, PORT) as server,
+        Program("client", space.enter) as client,
+        Tracer("connections", "--netns", space.name, json=False) as tracer,
+    ):
+        for first, second in ((client, server), (server, client)):
+            client.do("connect", name="c", address=ADDRESS, port=PORT)
+            server.do("accept", name="c", listener="l")
+            client.do("send", name="c", count=1200)
+            server.do("receive", name="c", count=1200)
+            server.do("send", name="c", count=38000)
+            client.do("receive", name="c", count=38000)
+            first.do("close", name="c")
+            second.do("receive", name="c")
+            second.do("close", name="c")
+        client.do("connect", name="c", address=ADDRESS, port=PORT)
+        server.do("accept", name="c", listener="l")
+        client.do("reset", name="c")
+        server.attempt("receive", name="c")
+        server.do("close", name="c")
+        client.attempt("connect", name="c", address=ADDRESS, port=PORT + 1)
+        wait_until(lambda: _lines(9)(tracer), "the rows")
+        tracer.stop()
+    return f"$ tcptrace connections --netns web\n{tracer.stdout.rstrip()}\n"
 
 
 def _pretty(text: str) -> str:

@@ -11,6 +11,9 @@
 #include "../children.h"
 #include "../counts.h"
 #include "../emit.h"
+#ifndef TT_BCC /* which serves no more than these sources had before */
+#include "../ending.h"
+#endif
 #include "../handshake.h"
 #include "../hearers.h"
 #include "../listeners.h"
@@ -89,6 +92,12 @@ tt_inline bool tt_may_end_attempt(int old)
 	return CFG(kinds) & 1U << TT_KIND_HANDSHAKE && (old == TT_SYN_SENT || old == TT_SYN_RECV);
 }
 
+/* Whether this is the end of a connection, or of an attempt at one, and somebody asks for those. */
+tt_inline bool tt_ends_life(int old, int new)
+{
+	return CFG(kinds) & 1U << TT_KIND_CONNECTION && new == TT_CLOSE &&old != TT_LISTEN;
+}
+
 /* Count and send one transition, if the filters let it pass. */
 tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		       struct tt_sock *sock, struct tt_bench *bench, struct tt_stats *stats,
@@ -97,8 +106,9 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	struct tt_head *head = &event->head;
 	int old = event->old, new = event->new;
 
-	/* what only `handshake` is asked for needs of most transitions nothing but their number */
-	if (!(CFG(kinds) & 1U << TT_KIND_STATE) && !tt_may_end_attempt(old)) {
+	/* where only ends are asked for, most transitions are a number and no more */
+	if (!(CFG(kinds) & 1U << TT_KIND_STATE) && !tt_may_end_attempt(old) &&
+	    !tt_ends_life(old, new)) {
 		if (tt_is_live())
 			tt_refuse_kind(stats, TT_KIND_STATE);
 		return;
@@ -118,6 +128,10 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		tt_tell_handshake(ctx, sk, event, sock, &bench->large, stats);
 	if (!tt_is_live())
 		return;
+#ifndef TT_BCC
+	if (tt_ends_life(old, new))
+		tt_tell_connection(ctx, sk, event, sock, bench, stats);
+#endif
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
 		      1U << old | 1U << new | 1U << event->timewait, sock->marks,
 		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), event->dwell_ns)))
@@ -154,6 +168,10 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 	    tt_admit(stats, TT_KIND_HANDSHAKE, head, event->uid, 1U << old | 1U << new,
 		     TT_MARK_WANTED, tt_refuses_end(new == TT_CLOSE, CFG(slower_ns))))
 		stats->lost_map[TT_KIND_HANDSHAKE]++;
+	if (tt_ends_life(old, new) &&
+	    tt_admit(stats, TT_KIND_CONNECTION, head, event->uid, 1U << old | 1U << new,
+		     TT_MARK_WANTED, tt_refuses_end(true, CFG(slower_ns))))
+		stats->lost_map[TT_KIND_CONNECTION]++;
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
 		      1U << old | 1U << new | 1U << event->timewait, TT_MARK_WANTED,
 		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), CFG(slower_ns))))
@@ -238,6 +256,10 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	}
 	sock->since_ns = head->mono_ns;
 	sock->state = new;
+#ifndef TT_BCC
+	if (tt_keeps_lives())
+		tt_live_on(head->cookie, event);
+#endif
 	if (old == TT_SYN_RECV && new == TT_ESTABLISHED && !(sock->is & TT_SOCK_CONNECTING)) {
 		const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
 
@@ -366,6 +388,10 @@ int BPF_PROG(tt_destroy, const struct sock *sk)
 
 	if (CFG(accept_hook))
 		tt_end_taken(ctx, sk, cookie);
+#ifndef TT_BCC
+	if (tt_keeps_lives())
+		tt_end_life(cookie);
+#endif
 	tt_forget_sock(cookie);
 	return 0;
 }

@@ -166,13 +166,20 @@ def _has_failed(record: Record) -> bool:
         return bool(record["outcome"] != "ok")
     if record["kind"] == "accept":
         return record["errno"] is not None
+    if record["kind"] == "connection":
+        return bool(record["end"] != "fin")
     return record["old"] in ("SYN_SENT", "SYN_RECV") and record["new"] == "CLOSE"
 
 
 def _took(record: Record) -> float:
     """What is known of how long it took."""
-    names = ("latency_us", "wait_us", "dwell_us", "dwell_at_least_us")
+    names = ("latency_us", "wait_us", "dwell_us", "dwell_at_least_us", "duration_us")
     return max(record.get(name) or 0 for name in names)
+
+
+def _last_of(record: Record) -> str | None:
+    """The state that a connection ended in."""
+    return next(reversed(record.get("states_us", {})), None)
 
 
 FILTERS = (
@@ -254,7 +261,7 @@ FILTERS = (
     Filter(
         "--state",
         lambda _: ["--state", "last-ack"],
-        lambda record, _: "LAST_ACK" in (record.get("old"), record.get("new")),
+        lambda record, _: "LAST_ACK" in (record.get("old"), record.get("new"), _last_of(record)),
     ),
     Filter(
         "--netns",
@@ -269,11 +276,17 @@ FILTERS = (
     ),
 )
 
-COMMANDS = ("bare", "events", "states", "record", "events -r", "states -r")
+COMMANDS = (
+    *("bare", "events", "states", "connections", "record"),
+    *("events -r", "states -r", "connections -r"),
+)
 SUMS = ("handshakes", "accepts", "listeners", "drops")
 SUM_COMMANDS = tuple(command + how for how in ("", " -r") for command in SUMS)
 # what they sum up is of kinds that are theirs to choose
-USAGE_ERRORS = {(name, "--kind") for name in ("states", "states -r", *SUM_COMMANDS)}
+USAGE_ERRORS = {
+    (name, "--kind")
+    for name in ("states", "states -r", "connections", "connections -r", *SUM_COMMANDS)
+}
 # listeners and drops have no end to ask for; single attempts are not summed up by --by
 USAGE_ERRORS |= {
     (name + how, option)
@@ -498,7 +511,9 @@ def test_a_filter_leaves_all_that_matches_and_nothing_else(
             actors.play()
         records = tracer.records
 
-    wanted = steps([r for r in everything if each.leaves(r, actors)], actors)
+    kinds = {"connection"} if command.startswith("connections") else {r["kind"] for r in everything}
+    every = [r for r in everything if r["kind"] in kinds]
+    wanted = steps([r for r in every if each.leaves(r, actors)], actors)
     if command.startswith("states"):
         told = transitions(records, actors)
         wanted = without_sides(wanted)
@@ -618,7 +633,7 @@ def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -
 
 
 def test_the_matrix_is_whole() -> None:
-    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 114
+    assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 152
     assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 152
 
 

@@ -22,9 +22,10 @@ from tracer.wire.filters import Filters
 
 ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
-OPERANDS = {"record": ["a.rec"], "connections": ["--open"]}
-TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "record"]
-FILTERED = [*TRACING, "connections"]
+OPERANDS = {"record": ["a.rec"]}
+TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "connections"]
+TRACING += ["record"]
+FILTERED = TRACING
 COMMANDS = [*FILTERED, "schema", "doctor"]
 
 # every filter, with a value that differs from none given
@@ -53,7 +54,7 @@ FILTERS: dict[str, list[str]] = {
 # what they sum up is of one kind
 ENDS = ("--failed", "--slower")  # of what comes to an end
 REFUSED = {(name, "--kind") for name in FILTERED if name not in ("events", "record")} | {
-    (name, option) for name in ("listeners", "drops", "connections") for option in ENDS
+    (name, option) for name in ("listeners", "drops") for option in ENDS
 }
 
 # options that change nothing about what is traced, before or after the command
@@ -527,10 +528,11 @@ def test_a_look_at_a_recording_is_refused_and_says_what_shows_it(run: Run, comma
     assert "tcptrace states -r FILE" in stderr
 
 
-def test_connections_that_ended_are_refused_with_what_there_is(run: Run) -> None:
-    status, _, stderr = run("connections")
+@pytest.mark.parametrize("option", ["--slowest", "--failed", "--slower 1s"])
+def test_what_is_open_has_not_ended(run: Run, option: str) -> None:
+    status, _, stderr = run("connections", "--open", *option.split())
     assert status == 2
-    assert "tcptrace connections --open" in stderr
+    assert option.split()[0] in stderr
 
 
 def test_a_listener_is_no_connection(run: Run) -> None:

@@ -8,6 +8,7 @@ from tracer.views import (
     accept_table,
     connection_columns,
     drop_table,
+    ended,
     handshake_table,
     listeners,
     states,
@@ -23,14 +24,15 @@ TITLES = {
         c.title
         for group in ("COLUMNS", "RATES", "MEASURES")
         for c in getattr(connection_columns, group)
-    },
+    }
+    | {c.title for c in ended.COLUMNS},
     "listeners": {c.title for c in listeners.COLUMNS},
     "drops": {c.title for c in drop_table.COLUMNS},
 }
 # what they are called says it all
 PLAIN = {"PID", "PEER", "LISTENER", "COUNT", "LPORT", "NETNS", "p50", "p99", "max", "REFUSED"}
 PLAIN |= {"RESET", "SYN_SENT", "LISTEN", "TIME_WAIT", "SYNQ", "IN FIRST STATE: p50"}
-PLAIN |= {"LADDR", "OUT", "OUT/s", "MINRTT", "MSS", "UID"}
+PLAIN |= {"LADDR", "OUT", "OUT/s", "MINRTT", "MSS", "UID", "ENDED BY"}
 
 
 @pytest.mark.parametrize("command", COLUMNS)

@@ -151,7 +151,7 @@ def _at_one_of(listeners: Records, records: Records, layout: Layout) -> NDArray[
     for column in ("new", "state"):
         if column in names:
             itself |= records[column] == states["LISTEN"]
-    if "old" in names:
+    if "old" in names and "new" in names:
         itself |= (records["old"] == states["LISTEN"]) & (records["new"] == states["CLOSE"])
     told = records["listener_cookie"] if "listener_cookie" in names else np.uint64(0)
     cookies = np.where(itself, records["cookie"], told)

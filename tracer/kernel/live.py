@@ -104,6 +104,9 @@ class LiveSource:
         bpf.resize("tt_socks", settings.sockets)
         places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
         bpf.resize("tt_places", places)
+        keeps_lives = "connection" in settings.wanted
+        bpf.resize("tt_lives", places if keeps_lives else 1)
+        bpf.resize("tt_other_lives", settings.sockets if keeps_lives else 1)
         if not settings.snapshots:
             bpf.resize("tt_timewaits", 1)
         if not settings.listen_stats:

@@ -25,7 +25,8 @@ class Settings:
     snapshots: bool = False  # sockets are looked over: keep who left TIME_WAIT ones behind
     connections: bool = False  # looks at what is open, with all that the kernel keeps of it
     sparing: bool = False  # looks at all sockets are far apart: views keep up from records
-    kinds: frozenset[str] = frozenset({"state", "accept", "handshake"})  # unless --kind asks
+    # unless --kind asks for others
+    kinds: frozenset[str] = frozenset({"state", "accept", "handshake", "connection"})
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
     listen_stats: bool = False  # count what happens in the queues of each listener
     later: frozenset[str] = frozenset()  # kinds that may be asked for while it runs

@@ -4,8 +4,8 @@ from tracer.probes.base import Rung, Subject
 
 STATE = Subject(
     name="state",
-    kinds=("state",),
-    tells="every transition of every TCP socket",
+    kinds=("state", "connection"),
+    tells="every transition of every TCP socket, and each connection that ends",
     rungs=(
         Rung(
             how="tp_btf",

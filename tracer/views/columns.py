@@ -18,6 +18,7 @@ from tracer.attribution.cgroups import container_of
 from tracer.attribution.names import Names, service
 from tracer.attribution.processes import Process, ProcessTable
 from tracer.flows.local_drops import LocalDrops
+from tracer.views.ended_columns import ENDED
 from tracer.views.text import Clock, address, endpoint, escape
 from tracer.wire.layout import Layout, Records
 
@@ -45,12 +46,16 @@ class Facts:
         self.precisions = {value: name.lower() for value, name in names["precision"].items()}
         lower = {
             enum: {value: name.lower() for value, name in names[enum].items()}
-            for enum in ("role", "outcome", "latency_from", "cause", "stage", "answer")
+            for enum in (
+                *("role", "outcome", "latency_from", "cause", "stage", "answer"),
+                *("closed_by", "end"),
+            )
         }
         self.roles, self.outcomes = lower["role"], lower["outcome"]
         self.latencies: dict[int, str | None] = dict(lower["latency_from"])
         self.latencies[0] = None
         self.causes, self.stages, self.answers = lower["cause"], lower["stage"], lower["answer"]
+        self.closers, self.ends = lower["closed_by"], lower["end"]
         self.exact = self.layout.enums["dwell_is"]["EXACT"]
 
     def seen_as(self, tgid: int) -> int | None:
@@ -243,6 +248,7 @@ EVENTS: dict[str, dict[str, Column]] = {
     "accept": HEAD | ACCEPT,
     "handshake": HEAD | HANDSHAKE,
     "syn_drop": HEAD | SYN_DROP,
+    "connection": HEAD | ENDED,
 }
 
 LOST = ("ts", "mono_ns", "kind", "count", "why", "of")

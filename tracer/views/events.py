@@ -29,6 +29,8 @@ class EventView(View):
 
     needs = ("records",)
     gathers = False
+    name = "events"  # as it is typed
+    line_columns: Sequence[Column[lines.Event]] = lines.COLUMNS
 
     def __init__(
         self,
@@ -40,8 +42,8 @@ class EventView(View):
         enough: Callable[[], None] = lambda: None,
     ) -> None:
         self._output, self._notices, self._look = output, notices, look or Look()
-        self._look.check(lines.COLUMNS, csv_header(list(EVENTS)))
-        self._columns = self._look.choose(lines.COLUMNS) if self._look.form in TABLES else []
+        self._look.check(self.line_columns, csv_header(list(EVENTS)))
+        self._columns = self._look.choose(self.line_columns) if self._look.form in TABLES else []
         if self._look.delta:
             self._columns = [self._with_delta(column) for column in self._columns]
         self._color = color
@@ -59,7 +61,7 @@ class EventView(View):
         self._kinds = [kind for kind in EVENTS if kind in head.kinds]
         self._members = self._look.columns or csv_header(self._kinds)
         titles = [column.title for column in self._columns]
-        first = _scope(facts, head)
+        first = _scope(self.name, facts, head)
         if self._form == "md":
             headings = [(title, True) for title in titles]
             self._output.write([markdown.preformatted(first), "", *markdown.table(headings, [])])
@@ -177,11 +179,13 @@ def _cell(value: object) -> object:
     """A value as CSV shows it: a row stays one line, whatever a process calls itself."""
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return ";".join(f"{name}={part}" for name, part in value.items())
     return escape(value) if isinstance(value, str) else value
 
 
-def _scope(facts: Facts, head: Head) -> str:
+def _scope(name: str, facts: Facts, head: Head) -> str:
     filters = " ".join(head.filters.values()) or "none"
     moment = facts.clock.date(head.started_ns)
     where = escape(f"{head.host}  {head.kernel}")
-    return f"events  {where}  {moment}  filter: {escape(filters)}"
+    return f"{name}  {where}  {moment}  filter: {escape(filters)}"

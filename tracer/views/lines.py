@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import errorcode
 
+from tracer.views import ended_words
 from tracer.views.columns import Facts, Row, owner_is
 from tracer.views.tables import Column
 from tracer.views.text import address, duration, escape
@@ -49,7 +50,10 @@ def line(kind: str, row: Row, facts: Facts) -> str:
 
 def join(cells: Sequence[str], columns: Sequence[Column[Event]]) -> str:
     """Cells as a line, without its end: each as wide as its column, or wider."""
-    padded = [cell.ljust(column.width) for cell, column in zip(cells, columns, strict=True)]
+    padded = [
+        cell.rjust(column.width) if column.is_number else cell.ljust(column.width)
+        for cell, column in zip(cells, columns, strict=True)
+    ]
     return " ".join(padded).rstrip()
 
 
@@ -140,4 +144,5 @@ _WHAT: dict[str, Callable[[Row, Facts], str]] = {
     "accept": _accept,
     "handshake": _handshake,
     "syn_drop": _syn_drop,
+    "connection": ended_words.text,
 }

@@ -47,12 +47,17 @@ COLUMNS: dict[str, dict[str, str]] = {
         "RTX": "SYNs or SYN-ACKs that had to be sent again",
     },
     "connections": {
+        "ENDED": "when it came to CLOSE; ENDED BY: whose FIN came first, or what broke it off",
+        "LIFE": "from ESTABLISHED to CLOSE, of an attempt from its first SYN; >= older than the"
+        " tracer",
+        "SHAKE": "how long its handshake took, passive from the SYN-ACK",
+        "ACCEPT": "how long it waited for accept()",
         "STATE": "as `ss` has it; SYN_RECV: half-open. TIME_WAIT ones only with --state time-wait",
         "PROCESS": "who holds its descriptor; of several (+N) the oldest. (listener): waits for"
         " accept(). (orphan): closed here, and not yet over",
         "REMOTE": "the other end; < it began, > this end did, - not known",
-        "AGE": "since ESTABLISHED, of an attempt since its first SYN; >= it carried data first"
-        " so long ago or earlier",
+        "AGE": "with --open: since ESTABLISHED, of an attempt since its first SYN; >= it carried"
+        " data first so long ago or earlier",
         "IDLE": "since data was sent or received, or an ACK came",
         "RECV-Q": "bytes that came and were not read (`ss` counts a FIN as one more)",
         "SEND-Q": "bytes written and not acknowledged (`ss` counts a FIN as one more)",

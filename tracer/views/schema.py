@@ -283,12 +283,14 @@ def schema(kind: str) -> Schema:
         members = _SUMMARY | _SUMMARIES[kind]
     else:
         members = _OTHERS[kind]
+    # a connection that ended is an event; of those that are open, or of the longest, a block tells
+    optional = ("span_us", "total") if kind == "connection" else ()
     named = {"kind": {"const": kind}}
     return {
         "$schema": _DIALECT,
         "title": kind,
         "type": "object",
         "properties": named | members | _KEYS.get(kind, {}),
-        "required": ["kind", *members],
+        "required": ["kind", *(name for name in members if name not in optional)],
         "additionalProperties": False,
     }

@@ -16,7 +16,7 @@ from tracer.views.schema_words import (
 
 _STATES = (
     *("ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT"),
-    *("CLOSE_WAIT", "LAST_ACK", "CLOSING", "NEW_SYN_RECV"),
+    *("CLOSE", "CLOSE_WAIT", "LAST_ACK", "CLOSING", "NEW_SYN_RECV"),
 )
 _KEEPALIVE: Schema = {
     "type": ["object", "null"],
@@ -73,7 +73,7 @@ CONNECTION: dict[str, Schema] = {
     "uid": count("of the socket", null=True),
     "inode": count("of the socket; null: it has no descriptor", null=True),
     "fd": count("its descriptor in the process named", null=True),
-    "holders": count("processes that hold it"),
+    "holders": count("processes that hold it; null: it has ended", null=True),
     "new": flag("not there at the pass before; null: there was none", null=True),
     "rx_per_s": number("bytes a second since the pass before", null=True),
     "tx_per_s": number("likewise, sent", null=True),

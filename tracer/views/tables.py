@@ -54,6 +54,11 @@ class Column(Generic[Row]):
         return "-" if value is None else self.show(value)
 
     @property
+    def is_number(self) -> bool:
+        """Whether it stands to the right."""
+        return not self.words
+
+    @property
     def key(self) -> str:
         """What options call it."""
         return plain(self.name or self.title)

@@ -73,6 +73,10 @@ class Sorter:
         return records
 
 
+# kinds of the large record, in the order of records of one moment
+LARGE = ("task", "handshake", "accept", "syn_drop", "connection")
+
+
 @dataclass(frozen=True)
 class Batch:
     """Records of one moment in time order, by kind."""
@@ -97,7 +101,7 @@ def split(small: Records | None, large: Records | None, layout: Layout) -> Batch
     if large is not None:
         tags = layout.enums["kind"]
         told = large["kind"]
-        for name in ("task", "handshake", "accept", "syn_drop"):
+        for name in LARGE:
             chosen = told == tags[name.upper()]
             if chosen.any():
                 found = large if chosen.all() else _chosen(large, chosen)

@@ -24,6 +24,7 @@ EVENTS = {
     "accept": "tt_accept",
     "handshake": "tt_handshake",
     "syn_drop": "tt_syn_drop",
+    "connection": "tt_connection",
     "task": "tt_task",
 }
 ROWS = {
@@ -67,6 +68,8 @@ ENUMS = {
     "cause": ("tt_cause", "TT_CAUSE_"),
     "stage": ("tt_stage", "TT_STAGE_"),
     "answer": ("tt_answer", "TT_ANSWER_"),
+    "closed_by": ("tt_closed_by", "TT_CLOSED_BY_"),
+    "end": ("tt_end", "TT_END_"),
     "filter": ("tt_filter", "TT_FILTER_"),
     "mark": ("tt_mark", "TT_MARK_"),
     "slot": ("tt_slot", "TT_SLOT_"),

@@ -101,6 +101,8 @@ def _failed(records: Records, layout: Layout) -> Mask:
     names, enums = records.dtype.names or (), layout.enums
     if "outcome" in names:
         ended: Mask = records["outcome"] != enums["outcome"]["OK"]
+    elif "end" in names:
+        ended = records["end"] != enums["end"]["FIN"]
     elif "cause" in names:
         ended = np.ones(len(records), np.bool_)
     elif "error" in names:
@@ -113,10 +115,10 @@ def _failed(records: Records, layout: Layout) -> Mask:
 
 
 def _took_ns(records: Records) -> NDArray[np.uint64]:
-    """What each took, or at least: a handshake, a wait for accept(), a state; 0 if not known."""
+    """What each took, or at least: a handshake, a wait, a state, a life; 0 if not known."""
     names = records.dtype.names or ()
     none: NDArray[np.uint64] = np.zeros(len(records), np.uint64)
-    for column in ("latency_ns", "wait_ns", "dwell_ns"):
+    for column in ("latency_ns", "wait_ns", "dwell_ns", "life_ns"):
         if column in names:
             taken: NDArray[np.uint64] = records[column]
             return taken
@@ -177,6 +179,8 @@ def _in_states(states: frozenset[int], records: Records, layout: Layout) -> Mask
     for column in ("old", "new", "timewait", "state"):
         if column in names:
             found |= np.isin(records[column], wanted)
+    if "end" in names:
+        found |= layout.enums["tcp_state"]["CLOSE"] in states
     if "cause" in names:  # dropped at a listener
         found |= layout.enums["tcp_state"]["LISTEN"] in states
     return found

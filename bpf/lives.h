@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The life of a connection, where its end is to be told: how long it was in each state, and
+ * how long it waited for accept(). Kept beside struct tt_sock, by the same rule (socks.h): at
+ * its place in an array, or, where that is another's, in a hash.
+ */
+#ifndef TT_LIVES_H
+#define TT_LIVES_H
+
+#include "maps.h"
+
+struct tt_life {
+	tt_cookie cookie; /* 0: nobody's */
+	tt_mono_ns opened_ns; /* ESTABLISHED, or the first SYN; 0: before tracing */
+	tt_ns closing_ns[2];
+	tt_us syn_sent_us;
+	tt_us syn_recv_us;
+	tt_us accept_wait_us;
+	__u16 visited; /* bit per enum tt_tcp_state: its time is known */
+	__u16 reserved;
+};
+
+MAP_OF(ARRAY, tt_lives, __u32, struct tt_life, 65536);
+
+MAP_OF(HASH, tt_other_lives, tt_cookie, struct tt_life, 131072);
+
+tt_inline bool tt_keeps_lives(void)
+{
+	return CFG(kinds) & 1U << TT_KIND_CONNECTION;
+}
+
+/* NULL if none is kept: it began before tracing, or there was no room. */
+tt_inline struct tt_life *tt_find_life(tt_cookie cookie)
+{
+	__u32 place = cookie & CFG(last_place);
+	struct tt_life *life = MAP_GET(tt_lives, &place);
+
+	if (!life || !cookie)
+		return NULL;
+	return life->cookie == cookie ? life : MAP_GET(tt_other_lives, &cookie);
+}
+
+/* All zero but its cookie; whatever was kept of an earlier life of the socket is gone. */
+tt_inline struct tt_life *tt_begin_life(tt_cookie cookie)
+{
+	__u32 place = cookie & CFG(last_place);
+	struct tt_life fresh = {.cookie = cookie};
+	struct tt_life *life = MAP_GET(tt_lives, &place);
+	tt_cookie taken;
+
+	if (!life || !cookie)
+		return NULL;
+	taken = __sync_val_compare_and_swap(&life->cookie, 0, cookie);
+	if (!taken || taken == cookie) {
+		__builtin_memset(&life->opened_ns, 0,
+				 sizeof(*life) - offsetof(struct tt_life, opened_ns));
+		return life;
+	}
+	MAP_PUT(tt_other_lives, &cookie, &fresh, BPF_ANY);
+	return MAP_GET(tt_other_lives, &cookie);
+}
+
+tt_inline void tt_end_life(tt_cookie cookie)
+{
+	__u32 place = cookie & CFG(last_place);
+	struct tt_life *life = MAP_GET(tt_lives, &place);
+
+	if (!life || !cookie)
+		return;
+	if (life->cookie == cookie)
+		__sync_lock_test_and_set(&life->cookie, 0);
+	else
+		MAP_DEL(tt_other_lives, &cookie);
+}
+
+/* A span in us, the largest for all that are longer. */
+tt_inline tt_us tt_as_us(tt_ns span)
+{
+	__u64 us = span / 1000;
+
+	return us >> 32 ? ~0U : us;
+}
+
+/* It was accepted after so long; 0: not known. */
+tt_inline void tt_note_wait(tt_cookie cookie, tt_ns waited_ns)
+{
+	struct tt_life *life = tt_find_life(cookie);
+
+	if (life)
+		life->accept_wait_us = waited_ns ? tt_as_us(waited_ns + 999) : 0;
+}
+
+/* A state is left after so long. */
+tt_inline void tt_note_time(struct tt_life *life, int old, tt_ns dwell_ns)
+{
+	switch (old) {
+	case TT_SYN_SENT:
+		life->syn_sent_us = tt_as_us(dwell_ns);
+		break;
+	case TT_SYN_RECV:
+		life->syn_recv_us = tt_as_us(dwell_ns);
+		break;
+	case TT_FIN_WAIT1:
+	case TT_CLOSE_WAIT:
+		life->closing_ns[0] = dwell_ns;
+		break;
+	case TT_FIN_WAIT2:
+	case TT_CLOSING:
+	case TT_LAST_ACK:
+		life->closing_ns[1] = dwell_ns;
+		break;
+	case TT_ESTABLISHED: /* what is left of its life */
+		break;
+	default:
+		return;
+	}
+	life->visited |= 1U << old;
+}
+
+/* What a transition means for a life; begun by the first SYN, or with a listener's child. */
+tt_inline void tt_live_on(tt_cookie cookie, const struct tt_state *event)
+{
+	int old = event->old, new = event->new;
+	struct tt_life *life;
+
+	if (old == TT_LISTEN || new == TT_LISTEN)
+		life = new == TT_SYN_RECV ? tt_begin_life(cookie) : NULL;
+	else if (old == TT_CLOSE)
+		life = tt_begin_life(cookie);
+	else
+		life = tt_find_life(cookie);
+	/* where a child comes into its own with its second transition (unborn.h) */
+	if (!life && old == TT_SYN_RECV && event->dwell_is == TT_DWELL_EXACT)
+		life = tt_begin_life(cookie);
+	if (!life)
+		return;
+	if (event->dwell_is == TT_DWELL_EXACT)
+		tt_note_time(life, old, event->dwell_ns);
+	if (new == TT_SYN_SENT || new == TT_ESTABLISHED)
+		life->opened_ns = event->head.mono_ns;
+}
+
+#endif
