@@ -10,7 +10,7 @@
 #include "maps.h"
 
 struct tt_life {
-	tt_cookie cookie; /* 0: nobody's */
+	tt_cookie cookie;     /* 0: nobody's */
 	tt_mono_ns opened_ns; /* ESTABLISHED, or the first SYN; 0: before tracing */
 	tt_ns closing_ns[2];
 	tt_us syn_sent_us;
