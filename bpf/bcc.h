@@ -48,6 +48,7 @@
 #define CONTROL(type, name) static __const type name = {.live = 1}
 #define CONTROL_NOW(name) (tt_control.name)
 #define CONTROL_SET(name) (void)0
+#define CONTROL_COUNT(name) (void)0
 
 #define PROBE_BTF(tracepoint)
 /* the body; it is entered by the function that bpf/state.bcc.c makes after it */

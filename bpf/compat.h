@@ -48,6 +48,7 @@
 #define CONTROL(type, name) type name = {}
 #define CONTROL_NOW(name) (*(volatile __u64 *)&tt_control.name)
 #define CONTROL_SET(name) (tt_control.name = 1)
+#define CONTROL_COUNT(name) __sync_fetch_and_add(&tt_control.name, 1)
 
 #define PROBE_BTF(tracepoint) SEC("tp_btf/" tracepoint)
 #define PROBE_RAW(tracepoint) SEC("raw_tp/" tracepoint)
@@ -76,6 +77,20 @@
 #endif
 
 #define tt_inline static __always_inline
+
+#ifdef TT_BCC
+#define tt_cast(type, ptr) ((type *)(ptr))
+#else
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+
+/*
+ * A number as a pointer whose fields are plain loads, which are 0 where nothing is: a checked
+ * copy costs a call each. Only with CFG(casts); since Linux commit a35b9af4ec2c ("bpf: Add a
+ * kfunc for generic type cast") (in v6.2).
+ */
+#define tt_cast(type, ptr)                                                                         \
+	((type *)bpf_rdonly_cast((const void *)(ptr), bpf_core_type_id_kernel(type)))
+#endif
 
 /*
  * The task that runs, as a pointer whose fields are plain loads; NULL on older

@@ -37,6 +37,15 @@ tt_inline void tt_hearers_key(const struct tt_head *head, struct tt_hearers_key 
 /* Not on the stack: a program and what it calls may share 512 bytes. */
 static const struct tt_hearers tt_nobody_hears = {};
 
+/* The last that was asked for on this CPU, as long as nobody began or ceased to listen since. */
+struct tt_heard {
+	struct tt_hearers_key called;
+	tt_cookie cookie;
+	__u64 changes; /* tt_control.hearers_changes then */
+};
+
+MAP_OF(PERCPU_ARRAY, tt_heard, __u32, struct tt_heard, 1);
+
 /* A socket begins to listen. */
 tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
 {
@@ -58,6 +67,7 @@ tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
 		    !__sync_val_compare_and_swap(&hearers->cookies[i], 0, cookie)) {
 			hearers->drops[i] = 0;
 			__sync_fetch_and_add(&hearers->hearing, 1);
+			CONTROL_COUNT(hearers_changes);
 			return;
 		}
 	}
@@ -76,6 +86,7 @@ tt_inline void tt_remove_hearer(const struct tt_head *head, tt_cookie cookie)
 		if (hearers->cookies[i] == cookie) {
 			hearers->cookies[i] = 0;
 			__sync_fetch_and_add(&hearers->hearing, -1);
+			CONTROL_COUNT(hearers_changes);
 		}
 }
 
@@ -151,6 +162,46 @@ tt_inline tt_cookie tt_find_hearer(struct tt_hearers_key *key, tt_family family)
 	}
 	__builtin_memset(key->addr, 0, sizeof(key->addr));
 	tt_hearers_at(key, &cookie);
+	return cookie;
+}
+
+tt_inline bool tt_is_same_place(const struct tt_hearers_key *one,
+				const struct tt_hearers_key *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
+}
+
+/* Of the place that tt_find_hearer() came to. */
+tt_inline bool tt_hears_alone(const struct tt_hearers_key *key)
+{
+	const struct tt_hearers *hearers = MAP_GET(tt_hearers, key);
+
+	return hearers && hearers->hearing == 1;
+}
+
+/*
+ * The same for a packet that was taken up, of which there are many to one listener: what was
+ * found last is remembered. Not where several hear, as which of them is asked each time.
+ */
+tt_inline tt_cookie tt_hear(const struct tt_hearers_key *called, tt_family family)
+{
+	const __u64 changes = CONTROL_NOW(hearers_changes);
+	struct tt_hearers_key key = *called;
+	struct tt_heard *heard;
+	tt_cookie cookie;
+	__u32 zero = 0;
+
+	heard = MAP_GET(tt_heard, &zero);
+	if (!heard)
+		return tt_find_hearer(&key, family);
+	if (heard->changes == changes && tt_is_same_place(&heard->called, called))
+		return heard->cookie;
+	cookie = tt_find_hearer(&key, family);
+	heard->called = *called;
+	heard->cookie = cookie;
+	heard->changes = tt_hears_alone(&key) ? changes : 0;
 	return cookie;
 }
 

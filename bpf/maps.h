@@ -58,6 +58,7 @@ struct tt_config {
 	__u8 uring;	    /* 1: io_uring_complete has an answer as it stands, 2: its parts */
 	__u8 ring;	    /* send through ring buffers, not perf buffers */
 	__u8 see_drops;	    /* what listeners throw away is looked at */
+	__u8 casts;	    /* bpf_rdonly_cast() is there: see tt_cast() */
 	__u8 alone;	    /* a snapshot: nothing is traced, and nothing known from tracing */
 	__u32 last_place;   /* of tt_places: their number, a power of two, less one */
 	__u32 tick_ns;	    /* of the kernel's jiffies */
@@ -103,6 +104,7 @@ struct tt_control {
 	__u64 look;		/* how often listeners were looked at: peaks are those since */
 	__u64 holders_look;	/* how often all descriptors were looked at, */
 	__u64 second_pass;	/* whether that is being done once more, */
+	__u64 hearers_changes;	/* one more than how often somebody began or ceased to listen */
 	__u64 passed_on;	/* and of how many connections the owner was not met at first */
 	__u32 pidns;		/* inode of the tracer's PID namespace, */
 	__u32 pidns_level;	/* and its depth: the task iterator, run by it, finds both */

@@ -71,10 +71,13 @@ tt_inline __u64 tt_percpu_offset(const struct tt_here *here)
 	return pointer ? tt_as_number(here) - pointer : 0;
 }
 
+/* Eight bytes at any address of the kernel's; 0 where nothing is. */
 tt_inline __u64 tt_read_long(__u64 address)
 {
 	__u64 value = 0;
 
+	if (CFG(casts)) /* any type will do that begins with a number of this size */
+		return tt_cast(struct linux_mib, address)->mibs[0];
 	bpf_probe_read_kernel(&value, sizeof(value), (const void *)address);
 	return value;
 }
@@ -145,7 +148,8 @@ tt_inline void tt_prime(const struct net *net)
 /* What this CPU keeps of a namespace; NULL if this is the first look at it. */
 tt_inline struct tt_mibs *tt_get_mibs(const struct net *net)
 {
-	__u64 cookie = BPF_CORE_READ(net, net_cookie);
+	__u64 cookie =
+		CFG(casts) ? tt_cast(struct net, net)->net_cookie : BPF_CORE_READ(net, net_cookie);
 	struct tt_mibs *mibs = MAP_GET(tt_mibs, &cookie);
 
 	if (!mibs)

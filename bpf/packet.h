@@ -64,9 +64,13 @@ tt_inline __u8 tt_read_packet(const struct sk_buff *skb, struct tt_head *head)
 /* A packet on its way up has the route that brought it here; its device is no longer told. */
 tt_inline const struct net *tt_net_of(const struct sk_buff *skb)
 {
-	const struct dst_entry *dst =
-		(const void *)(BPF_CORE_READ(skb, _skb_refdst) & ~SKB_DST_NOREF);
+	const struct dst_entry *dst;
 
+	if (CFG(casts)) {
+		dst = (const void *)(tt_cast(struct sk_buff, skb)->_skb_refdst & ~SKB_DST_NOREF);
+		return dst ? tt_cast(struct dst_entry, dst)->dev->nd_net.net : NULL;
+	}
+	dst = (const void *)(BPF_CORE_READ(skb, _skb_refdst) & ~SKB_DST_NOREF);
 	return dst ? BPF_CORE_READ(dst, dev, nd_net.net) : NULL;
 }
 

@@ -107,7 +107,7 @@ def test_a_process_that_changes_its_name_is_matched_by_the_name_of_the_moment(
         assert ("tt-second", "ESTABLISHED") in told_by(records, second)
         # what it had under its first name closes under its second
         assert [new for _, new in told_by(records, held)][:1] == ["FIN_WAIT1"]
-        assert {r["kind"] for r in records} == {"state", "handshake"}
+        assert {r["kind"] for r in records} == {"state", "handshake", "connection"}
     assert what(live.records) == what(replayed)
 
 

@@ -127,6 +127,11 @@ def tells_peers() -> bool:
 _ARGUMENTS_NOW = 6
 
 
+def has_casts() -> bool:
+    """Whether programs can have a number as a pointer of a type of the kernel's: since v6.2."""
+    return kernel_btf.arguments("bpf_rdonly_cast") > 0
+
+
 @dataclass(frozen=True)
 class Choice:
     """The rung a subject uses here, None if none will do, and why better ones were refused."""

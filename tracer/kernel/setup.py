@@ -9,7 +9,7 @@ import numpy as np
 from tracer.errors import UsageError
 from tracer.kernel import maps, uring
 from tracer.kernel.core import CoreObject
-from tracer.kernel.features import tells_peers
+from tracer.kernel.features import has_casts, tells_peers
 from tracer.kernel.ladder import Ladder
 from tracer.kernel.settings import Settings
 from tracer.kernel.ticks import tick_ns
@@ -45,6 +45,7 @@ def write_config(
     config["last_place"] = places - 1
     config["keep_remains"] = settings.snapshots
     config["tick_ns"] = tick_ns()
+    config["casts"] = has_casts()
     config["asks_owners"] = filters.asks_owners
     config["failed"] = filters.failed
     config["slower_ns"] = filters.slower_ns
