@@ -10,7 +10,8 @@ class Limits:
     """When to stop, and how often to close a block; signals set `stop` and `interim`.
 
     `wanted` are subjects to attach, of those that Settings.later names, for as long as they stand
-    here; and looks at connections, which sparing sessions do without.
+    here; and looks at connections, which sparing sessions do without. While it is `priced`, the
+    kernel measures what the programs take.
     """
 
     seconds: float | None = None
@@ -19,3 +20,4 @@ class Limits:
     stop: str = ""
     interim: bool = False
     wanted: frozenset[str] = frozenset()
+    priced: bool = False

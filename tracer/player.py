@@ -17,6 +17,7 @@ from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
 from tracer.wire.batch import Batch, Sorter, split, view
+from tracer.wire.cost import KernelCost
 from tracer.wire.filters import Filters
 from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
@@ -78,6 +79,7 @@ class Player:
             "KERN": self._kernel,
             "EDGE": self._edge,
             "DESC": self._descriptors,
+            "COST": self._cost,
             "MISS": self._missed,
             "TICK": self._tick,
             "MARK": self._mark,
@@ -166,6 +168,9 @@ class Player:
     def _descriptors(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
         self._view.descriptors({(pid, start): (used, limit) for pid, start, used, limit in found})
+
+    def _cost(self, frame: Frame) -> None:
+        self._view.cost(KernelCost.from_bytes(bytes(frame.data)))
 
     def _rows(self, frame: Frame, name: str) -> Records:
         return np.frombuffer(frame.data, self.facts.layout.dtypes[name])

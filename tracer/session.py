@@ -32,6 +32,7 @@ from tracer.limits import Limits
 from tracer.player import Player
 from tracer.views.base import View
 from tracer.views.output import PipeClosed
+from tracer.wire.cost import OVER
 from tracer.wire.filters import Filters
 from tracer.wire.head import Head
 from tracer.wire.layout import Records
@@ -158,6 +159,7 @@ class Session:
                 came = came or frame.tag in ("SMAL", "LARG")
                 yield frame
             yield from self._change(source)
+            yield from self._price(source)
             quiet = 0 if came or source.later.is_busy else quiet + 1
             if followers is not None and followers.have_gone():
                 limits.stop = limits.stop or "gone"
@@ -186,6 +188,8 @@ class Session:
 
     def _look(self, source: LiveSource) -> Iterator[Frame]:
         yield from self._snapshot(source)
+        if source.is_priced:
+            yield Frame("COST", source.cost().to_bytes())
         yield Frame("MARK", np.array([time.monotonic_ns()], np.int64))
 
     def _change(self, source: LiveSource) -> Iterator[Frame]:
@@ -201,6 +205,19 @@ class Session:
         else:
             self._next_look.pop("listeners", None)
         yield Frame("ATCH", change.to_bytes())
+
+    def _price(self, source: LiveSource) -> Iterator[Frame]:
+        """Begin to measure what the programs take, or end it, as was asked for meanwhile."""
+        wanted = self.limits.priced
+        if wanted == source.is_priced:
+            return
+        try:
+            source.price(wanted)
+        except OSError as error:
+            self.limits.priced = False
+            self.notice(f"the kernel does not measure its programs: {error.strerror}")
+        if not source.is_priced:
+            yield Frame("COST", OVER)
 
     def _pause(self, quiet: int, end: float | None, mark: float | None) -> float:
         # what only adds up shows nothing sooner: larger batches cost less a record

@@ -96,6 +96,7 @@ def _live(command: Command) -> Any:
         set_interval=lambda seconds: setattr(command.limits, "interval", seconds),
         doctor=_doctor,
         want=command.want,
+        price=command.price,
     )
 
 

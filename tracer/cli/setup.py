@@ -122,6 +122,7 @@ class Command:
         for name, attribute in (("duration", "seconds"), ("interval", "interval")):
             if given.get(name) is not None:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
+        self.limits.priced = bool(given.get("kernel_cost"))
         self.attach = read_attach(given)
         self.look = read_look(given, self.form)
         self.since, self.until = read_part(given)
@@ -168,6 +169,13 @@ class Command:
         self.limits.interim = self.limits.interim or bool(new - self.later)
         if self._signals is not None:
             self._signals.wake()
+
+    def price(self) -> bool:
+        """Have the kernel measure what the programs take, or no more: from whatever thread."""
+        self.limits.priced = not self.limits.priced
+        if self._signals is not None:
+            self._signals.wake()
+        return self.limits.priced
 
     def enough(self) -> None:
         """End as after a duration: --count is reached."""

@@ -79,6 +79,15 @@ class Account:
             skipped["tt_state"] -= int(self._read_stats()["nested"].sum())
         return skipped
 
+    def seen(self) -> int:
+        """Events of all kinds, before filters."""
+        return int(self._read_stats()["seen"].sum())
+
+    def taken(self) -> dict[int, tuple[int, int]]:
+        """What was measured of each program while that was on: runs and ns, by the program's id."""
+        found = [program_info(self._object.program_fd(name)) for name in self._programs]
+        return {info.id: (info.run_cnt, info.run_time_ns) for info in found}
+
     def costs(self) -> list[str]:
         """What each program's runs took, by the kernel's own clock, if that is on."""
         lines = []

@@ -30,10 +30,10 @@ from tracer.kernel.drops_beside import DropsBeside
 from tracer.kernel.groups import FindGroups, mark_groups
 from tracer.kernel.ladder import climb
 from tracer.kernel.later import Later
-from tracer.kernel.libbpf import BPF_STATS_RUN_TIME, check, lib
 from tracer.kernel.listening import Listening
 from tracer.kernel.passes import find_pid_namespace, read_sockets
 from tracer.kernel.perf import PerfBuffers
+from tracer.kernel.pricing import Pricing
 from tracer.kernel.ring import RingBuffers
 from tracer.kernel.settings import Settings
 from tracer.kernel.setup import write_config, write_filter_maps
@@ -41,6 +41,7 @@ from tracer.kernel.targets import Processes
 from tracer.probes import CONNECTIONS, COOKIES, LISTENERS, OWNERS, SOCKETS
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
+from tracer.wire.cost import KernelCost
 from tracer.wire.layout import Layout, Records, derive
 
 __all__ = ["LiveSource", "Settings"]
@@ -67,7 +68,7 @@ class LiveSource:
         self._connecting: list[Beside[None]] = []
         self._poll = select.epoll()
         self._polled: set[int] = set()
-        self._stats_fd: int | None = None
+        self._pricing = Pricing(self._accounts)
         self.notices: list[str] = []
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
         self._object = CoreObject(OBJECT, types, self.layout)
@@ -131,7 +132,7 @@ class LiveSource:
         if self._ladder.sees_drops:
             self._drops = syn_drops.DropCounts(bpf, self.layout)
         if settings.kernel_cost:
-            self._stats_fd = check(lib().bpf_enable_stats(BPF_STATS_RUN_TIME), "BPF statistics")
+            self._pricing.begin()
         find_pid_namespace(bpf)
         if "tracepoint" in self._ladder.rungs.values():
             tracefs.reach(self._attach)
@@ -332,7 +333,29 @@ class LiveSource:
 
     def costs(self) -> list[str]:
         """With kernel_cost: what each program's runs took, by the kernel's own clock."""
-        return self._account.costs() if self._stats_fd is not None else []
+        return self._account.costs() if self.settings.kernel_cost else []
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether the kernel measures what the programs take."""
+        return self._pricing.is_on
+
+    def price(self, wanted: bool) -> None:
+        """Have the kernel measure it from now on, or no more. Errors: OSError."""
+        if wanted:
+            self._pricing.begin()
+        else:
+            self._pricing.end()
+
+    def cost(self) -> KernelCost:
+        """What the programs took since the last look, if that is measured."""
+        return self._pricing.cost()
+
+    def _accounts(self) -> list[Account]:
+        if not hasattr(self, "_account"):
+            return []  # what is attached first has run before
+        beside = self.later.drops
+        return [self._account, *([beside.account] if beside is not None else [])]
 
     def counts(self) -> Records:
         """Transitions by owner and dwell since the session's begin: pairs of key and value."""
@@ -447,9 +470,7 @@ class LiveSource:
         if hasattr(self, "later"):
             self.later.close()
         self._object.detach()
-        if self._stats_fd is not None:
-            os.close(self._stats_fd)
-            self._stats_fd = None
+        self._pricing.end()
         if self._rings is not None and not self._buffers:
             with suppress(Exception):  # told already, if it is what ends this
                 self._buffers.update(self._rings.result())

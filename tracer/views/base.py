@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
+from tracer.wire.cost import KernelCost
 from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
 
@@ -63,6 +64,9 @@ class View:
 
         Its last counts come before it is told to be off.
         """
+
+    def cost(self, taken: KernelCost | None) -> None:
+        """What the programs took since the last time, where that is measured; None: it is over."""
 
     def kernel(self, counters: dict[int, dict[str, int]]) -> None:
         """The kernel's own counters by namespace: at the begin, at each mark, at the end."""

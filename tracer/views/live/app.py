@@ -47,6 +47,7 @@ class Remote:
     set_interval: Callable[[float], None]
     doctor: Callable[[], str]
     want: Callable[[frozenset[str]], None]  # the subjects that the pane in view needs
+    price: Callable[[], bool] = lambda: False  # measure the programs, or no more: whether it does
     seek: Callable[[int], None] = lambda span_ns: None  # a recording, to so long after its begin
     takes_clipboard: Callable[[], bool] = copying.takes_clipboard
     recorded: bool = False
@@ -105,6 +106,7 @@ class LiveApp(App[None]):
                 ("w", "write"),
                 ("z", "zero"),
                 ("d", "doctor"),
+                ("K", "price"),
                 ("plus,equals_sign", "interval(1)"),
                 ("minus", "interval(-1)"),
                 ("less_than_sign,comma", "seek(-1)"),
@@ -425,6 +427,15 @@ class LiveApp(App[None]):
     def action_write(self) -> None:
         """Write what is shown to a file."""
         self._say(copying.into_file(self._text(), ".txt"))
+
+    def action_price(self) -> None:
+        """Have the kernel measure what the programs take, or no more."""
+        if self._remote.recorded:
+            self._say("what the programs took is not measured any more: this is a recording")
+        elif self._remote.price():
+            self._say("the kernel measures its programs: +20 ns a run of any on the machine")
+        else:
+            self._say("the kernel no longer measures its programs for us")
 
     def action_doctor(self) -> None:
         """What is attached how, and what is missing."""

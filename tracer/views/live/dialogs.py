@@ -25,6 +25,7 @@ WHEN    space  hold the picture; gathering goes on
         + -    longer and shorter intervals     z  queue peaks from now on
         < >    through a recording, back and on
 WHAT    e events on and off   d doctor
+        K what our programs take of the kernel, on and off (+20 ns a run)
 OUT     y copy   J copy as JSON   w write the screen to a file   q quit
 
 ! worth a look   - unknown or none   >= longer than that   v ^ sorted by

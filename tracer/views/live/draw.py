@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 from tracer.views.live.picture import Counter, Picture
+from tracer.wire.cost import KernelCost
 
 # as the strip of sockets names them, in its order
 STRIP = (
@@ -142,7 +143,8 @@ def foot(picture: Picture, width: int) -> list[str]:
     on = " ".join(name for name, how in picture.attached.items() if how != "off")
     off = " ".join(name for name, how in picture.attached.items() if how == "off")
     second = f"on: {on}" + (f"  off: {off}" if off else "")
-    return [_fit(first, width), _fit(second, width), *_fit_notice(picture, width)]
+    lines = [first, second, *([f"kernel: {taken(picture.taken)}"] if picture.taken else [])]
+    return [*(_fit(line, width) for line in lines), *_fit_notice(picture, width)]
 
 
 def _fit_notice(picture: Picture, width: int) -> list[str]:
@@ -159,7 +161,20 @@ def cost(picture: Picture) -> str:
     if picture.recorded:
         return "a recording"
     share = "-" if picture.cpu is None else f"{picture.cpu:.1%}"
-    return f"cost: {share} of a CPU, {picture.memory_mb:.0f} MB{picture.kernel_cost}"
+    programs = "" if picture.taken else " (kernel: -)"
+    return f"cost: {share} of a CPU, {picture.memory_mb:.0f} MB{programs}"
+
+
+def taken(cost: KernelCost) -> str:
+    """What the programs took of the machine, and for each event that they saw."""
+    if not cost.span_ns:
+        return "measured from now on"
+    share = cost.run_ns / cost.span_ns
+    run, event = (
+        f"{cost.run_ns / count:.0f} ns" if count else "-" for count in (cost.runs, cost.seen)
+    )
+    runs = cost.runs * 1e9 / cost.span_ns
+    return f"{share:.2%} of a CPU, {run} a run, {event} an event; {runs:.0f} runs/s (K ends)"
 
 
 def curve(values: list[float], length: int, glyphs: Glyphs) -> str:
@@ -215,5 +230,6 @@ def summary(picture: Picture, width: int = 100) -> list[str]:
         head(picture, width),
         f"{'! ' if wrong else ''}{text}",
         *_strip(picture.all_sockets, width),
+        *([f"kernel: {taken(picture.taken)}"] if picture.taken else []),
         picture.proof,
     ]

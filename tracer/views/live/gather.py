@@ -33,6 +33,7 @@ from tracer.views.live.signs import Trends
 from tracer.views.live.verdict import Scene, verdict
 from tracer.views.text import escape
 from tracer.wire.batch import Batch
+from tracer.wire.cost import KernelCost
 from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
 from tracer.wire.refuse import as_sockets
@@ -74,6 +75,7 @@ class LiveView(View):
         self._looked_ns = 0
         self._used = (time.monotonic(), time.process_time())
         self._cpu: float | None = None
+        self._taken: KernelCost | None = None
         self._lost: list[tuple[int, int]] = []
         self._ticks = self._tick_ns = 0
 
@@ -165,6 +167,10 @@ class LiveView(View):
             with self._lock:
                 picture = self._picture()
             self._show(picture)
+
+    def cost(self, taken: KernelCost | None) -> None:
+        """What the programs take, while somebody wants to know."""
+        self._taken = taken
 
     def kernel(self, counters: Counters) -> None:
         """The kernel's own counters."""
@@ -295,6 +301,7 @@ class LiveView(View):
             attached=dict(head.attached),
             cpu=self._cpu,
             memory_mb=_resident_mb(),
+            taken=self._taken,
             ended=self._ended,
             parts=self._gathered.parts(self._now_ns, self._listeners, listeners, narrowing),
             recorded=self._recorded,

@@ -10,6 +10,7 @@ from tracer.flows.sockets import Owner
 from tracer.views.columns import Facts
 from tracer.views.live.narrow import Narrowing
 from tracer.views.live.parts import Parts
+from tracer.wire.cost import KernelCost
 from tracer.wire.layout import Records
 
 
@@ -116,5 +117,5 @@ class Picture:
     ended: str = ""
     recorded: bool = False
     whole_ns: int = 0  # of a recording
-    kernel_cost: str = ""
+    taken: KernelCost | None = None  # None: not measured
     parts: Parts = field(default_factory=Parts)
