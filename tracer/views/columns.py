@@ -45,7 +45,8 @@ class Facts:
         self.kinds = {value: name.lower() for value, name in names["kind"].items()}
         self.precisions = {value: name.lower() for value, name in names["precision"].items()}
         lower = {
-            enum: {value: name.lower() for value, name in names[enum].items()}
+            # a recording of an earlier version lacks what came later
+            enum: {value: name.lower() for value, name in names.get(enum, {}).items()}
             for enum in (
                 *("role", "outcome", "latency_from", "cause", "stage", "answer"),
                 *("closed_by", "end"),

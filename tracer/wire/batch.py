@@ -102,6 +102,8 @@ def split(small: Records | None, large: Records | None, layout: Layout) -> Batch
         tags = layout.enums["kind"]
         told = large["kind"]
         for name in LARGE:
+            if name.upper() not in tags:
+                continue  # a recording of an earlier version
             chosen = told == tags[name.upper()]
             if chosen.any():
                 found = large if chosen.all() else _chosen(large, chosen)
