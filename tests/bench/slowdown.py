@@ -73,6 +73,11 @@ def listeners(effort: Effort) -> Result:
     return _storms("listeners", "`listeners`", ["listeners"], 92, effort)
 
 
+def connections(effort: Effort) -> Result:
+    """One record for each side of each connection, as it ends."""
+    return _storms("connections", "`connections`", ["connections", "--slowest"], 92, effort)
+
+
 @contextmanager
 def _sleeper() -> Iterator[int]:
     process = subprocess.Popen(["sleep", "infinity"])

@@ -17,6 +17,7 @@ SUITE: dict[str, Callable[[Effort], Result]] = {
     "accepts": slowdown.accepts,
     "handshakes": slowdown.handshakes,
     "listeners": slowdown.listeners,
+    "connections": slowdown.connections,
     "calls": calls.calls,
     "bulk": bulk.bulk,
     "counting": kernel_cost.counting,

@@ -33,6 +33,8 @@ ROWS = [
     "handshakes-lost",
     "listeners-keeps",
     "listeners-lost",
+    "connections-keeps",
+    "connections-lost",
     "calls-extra",
     "bulk-keeps",
     "counting-ns",
@@ -73,7 +75,7 @@ def test_the_bench_measures_every_row_and_loses_no_event(tmp_path: Path) -> None
     assert done.stdout == table
     assert all(f"| {row['what']} | " in table for row in kept["rows"])
     told = _told(kept["rounds"])
-    assert len(told) == 29
+    assert len(told) == 31
     eventful = [rounds for name, rounds in kept["rounds"].items() if name not in UNEVENTFUL]
     assert all(one["seen"] > 0 for one in _told(eventful))
     assert [one["lost"] for one in told] == [0] * len(told)
