@@ -26,7 +26,7 @@ OPERANDS = {"record": ["a.rec"]}
 TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "connections"]
 TRACING += ["record"]
 FILTERED = TRACING
-COMMANDS = [*FILTERED, "schema", "doctor"]
+COMMANDS = [*FILTERED, "counters", "schema", "doctor"]
 
 # every filter, with a value that differs from none given
 FILTERS: dict[str, list[str]] = {
@@ -160,11 +160,16 @@ def test_no_filter_is_ignored_without_a_command(read: Read, name: str) -> None:
     assert read(*FILTERS[name]).filters == read("events", *FILTERS[name]).filters != Filters()
 
 
+@pytest.mark.parametrize("command", ["doctor", "counters"])
 @pytest.mark.parametrize("name", FILTERS)
-def test_doctor_refuses_every_filter_by_its_name(run: Run, name: str) -> None:
-    status, _, stderr = run("doctor", *FILTERS[name])
+def test_what_looks_at_no_sockets_refuses_every_filter_of_them_by_its_name(
+    run: Run, command: str, name: str
+) -> None:
+    if (command, name) == ("counters", "--netns"):
+        return
+    status, _, stderr = run(command, *FILTERS[name])
     assert status == 2
-    assert f"tcptrace doctor cannot use {name}" in stderr
+    assert f"tcptrace {command} cannot use {name}" in stderr
 
 
 def test_the_table_of_filters_is_the_whole_of_them() -> None:
@@ -314,6 +319,14 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("events --by role", "tcptrace events cannot use --by", "see: tcptrace events --help"),
         ("handshakes --failed -i 1", "--failed shows single attempts", "leave out --interval or"),
         ("handshakes --slower 1s --by pid", "--slower shows single attempts", "leave out --by or"),
+        ("counters --attach raw", "tcptrace counters cannot use --attach", "counters --help"),
+        ("counters -r a.rec", "tcptrace counters cannot use -r", "counters --help"),
+        ("counters -w a.rec", "tcptrace counters cannot use -w", "counters --help"),
+        ("counters --color never", "tcptrace counters cannot use --color", "counters --help"),
+        ("counters -- true", "tcptrace counters cannot use `-- true`", "counters --help"),
+        ("counters --dev ,", "--dev '' is no device", "ip link"),
+        ("counters --by port", "--by 'port' is no key here", "one of: name, netns, dev"),
+        ("counters --sort pid", "--sort: there is no column 'pid'", "counter"),
         ("doctor -d 1", "tcptrace doctor cannot use -d", "doctor --help"),
         ("events states", "unexpected extra argument (states)", "see: "),
         ("record", "Missing argument 'FILE'", "see: "),

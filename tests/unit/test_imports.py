@@ -22,6 +22,7 @@ ALLOWED = {
     "limits": set(),
     "session": {"errors", "wire", "flows", "attribution", "views", "kernel", "player", "limits"},
     "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "limits"},
+    "counting": {"errors", "wire", "attribution", "views", "kernel", "limits"},
     "selftest": {"errors", "wire", "probes", "flows", "views", "kernel", "session", "selftest"},
     "diagnosis": {"errors", "kernel", "probes", "views"},
 }

@@ -7,6 +7,7 @@ import pytest
 from tracer.views import (
     accept_table,
     connection_columns,
+    counters,
     drop_table,
     ended,
     handshake_table,
@@ -28,11 +29,12 @@ TITLES = {
     | {c.title for c in ended.COLUMNS},
     "listeners": {c.title for c in listeners.COLUMNS},
     "drops": {c.title for c in drop_table.COLUMNS},
+    "counters": {c.title for c in counters.COLUMNS},
 }
 # what they are called says it all
 PLAIN = {"PID", "PEER", "LISTENER", "COUNT", "LPORT", "NETNS", "p50", "p99", "max", "REFUSED"}
 PLAIN |= {"RESET", "SYN_SENT", "LISTEN", "TIME_WAIT", "SYNQ", "IN FIRST STATE: p50"}
-PLAIN |= {"LADDR", "OUT", "OUT/s", "MINRTT", "MSS", "UID", "ENDED BY"}
+PLAIN |= {"LADDR", "OUT", "OUT/s", "MINRTT", "MSS", "UID", "ENDED BY", "DEV", "QUEUE", "CPU"}
 
 
 @pytest.mark.parametrize("command", COLUMNS)

@@ -16,6 +16,7 @@ import click
 from tracer.cli import options
 from tracer.cli.accepts import accepts
 from tracer.cli.connections import connections
+from tracer.cli.counters import counters
 from tracer.cli.doctor import doctor
 from tracer.cli.drops import drops
 from tracer.cli.events import events
@@ -225,6 +226,7 @@ def build() -> Line:
         listeners,
         connections,
         drops,
+        counters,
         record,
         schema,
         doctor,

@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from tracer.cli.setup import Command, touch
+from tracer.cli.signals import PassedSignals, Signals
 from tracer.cli.values import STATES
+from tracer.counting import Counting
 from tracer.errors import UsageError
 from tracer.player import Player
 from tracer.snapshot import Snapshots
 from tracer.views.base import View
+from tracer.views.counters import CountersView
 
 # what says how to trace, and where from
 TRACING = (
@@ -37,16 +40,18 @@ def refuse_tracing(given: dict[str, Any], command: str, *more: str) -> None:
             raise UsageError(f"{command} traces nothing: {name} has no use", f"leave {name} out")
 
 
+def _ready(command: Command, signals: Signals | PassedSignals) -> None:
+    signals.attached()
+    command.output.open()
+    path = command.given.get("ready_file")
+    if path is not None:
+        touch(path)
+
+
 def look(command: Command, show: View) -> Player:
     """Look as often as asked for, and show it."""
     signals = command.take_signals()
     given = command.given
-
-    def ready() -> None:
-        signals.attached()
-        command.output.open()
-        if given.get("ready_file") is not None:
-            touch(given["ready_file"])
 
     filters = command.filters
     if STATES["SYN_RECV"] in filters.states:
@@ -58,7 +63,31 @@ def look(command: Command, show: View) -> Player:
             filters,
             show,
             utc=bool(given.get("utc")),
-            ready=ready,
+            ready=lambda: _ready(command, signals),
+            notice=command.notices.say,
+            wake_fd=signals.fd,
+            limits=command.limits,
+        ).run()
+    finally:
+        command.output.close()
+
+
+def count(command: Command, show: CountersView, devices: frozenset[str]) -> None:
+    """Read the kernel's counters as often as asked for, and show them."""
+    if "" in devices:
+        raise UsageError("--dev '' is no device", "give one like eth0; see: ip link")
+    signals = command.take_signals()
+    filters = command.filters.describe()
+    if devices:
+        filters["DEV"] = f"--dev {','.join(sorted(devices))}"
+    try:
+        Counting(
+            command.filters.netns,
+            devices,
+            filters,
+            show,
+            utc=bool(command.given.get("utc")),
+            ready=lambda: _ready(command, signals),
             notice=command.notices.say,
             wake_fd=signals.fd,
             limits=command.limits,

@@ -29,6 +29,12 @@ def by(default: str, *known: str) -> Decorator:
     return _option("--by", multiple=True, metavar="KEY,…", help=text)
 
 
+netns = _option(
+    "--netns",
+    multiple=True,
+    metavar="WHICH,…",
+    help="Network namespaces: all (default), self, a PID, name, path or inode.",
+)
 filters = _group(
     _option("-p", "--pid", multiple=True, metavar="PID,…", help="These processes and below them."),
     _option(
@@ -53,12 +59,7 @@ filters = _group(
     _option("-4", "ipv4", is_flag=True, help="IPv4 packets only."),
     _option("-6", "ipv6", is_flag=True, help="IPv6 packets only."),
     _option("--state", multiple=True, metavar="STATE,…", help="Left, entered or being in it."),
-    _option(
-        "--netns",
-        multiple=True,
-        metavar="WHICH,…",
-        help="Network namespaces: all (default), self, a PID, name, path or inode.",
-    ),
+    netns,
     _option(
         "--exclude",
         multiple=True,
@@ -110,6 +111,7 @@ common = _group(
     _option("-q", "--quiet", is_flag=True, help="No notices, no closing line."),
     _option("-v", "--verbose", is_flag=True, help="Tracebacks."),
 )
+ready_file = _option("--ready-file", metavar="PATH", help="Made once all is attached.")
 # how it is done: also by a session that shows nothing
 means = _group(
     _option("--transport", metavar="HOW", help="How records come: auto (default), perf, ring."),
@@ -125,7 +127,7 @@ tracing = _group(
     means,
     _option("--no-accept-hook", is_flag=True, help="Do without the cost of seeing accept()."),
     _option("--kernel-cost", is_flag=True, help="Measure and tell the programs' own time."),
-    _option("--ready-file", metavar="PATH", help="Made once all is attached."),
+    ready_file,
 )
 numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (the default).")
 names = _option("--names", is_flag=True, help="Names of addresses and ports, where they are known.")
@@ -153,3 +155,8 @@ shown = _group(
 )
 # and one that sums up
 summary = _group(limit, sort, duration, interval, shown)
+# and one that only reads what the kernel counts
+read = _group(
+    *(limit, sort, duration, interval, form, as_json, columns, no_header, output, force),
+    *(utc, ready_file, common),
+)

@@ -8,12 +8,14 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from tracer.wire.layout import Records
 
 _CHUNK = 1 << 18
+Made = TypeVar("Made")
 _CLONE_NEWNET = 0x40000000
 
 
@@ -36,13 +38,13 @@ def read_rows(fd: int, dtype: np.dtype[np.void]) -> Records:
     return np.frombuffer(b"".join(parts), dtype)
 
 
-def in_namespace(path: str, work: Callable[[], int]) -> int:
+def in_namespace(path: str, work: Callable[[], Made]) -> Made:
     """Run `work` on a thread that has joined the network namespace at `path`.
 
     iter/tcp belongs to the namespace of the thread that makes it. Errors: OSError,
     FileNotFoundError where there is none any more.
     """
-    outcome: list[int | OSError] = []
+    outcome: list[Made | OSError] = []
 
     def body() -> None:
         try:

@@ -22,6 +22,11 @@ CAPABILITIES = {
     "CAP_PERFMON": 38,
     "CAP_BPF": 39,
 }
+# what looking at more than the own network namespace takes
+NAMESPACES = {
+    "CAP_SYS_ADMIN": "enter other network namespaces for snapshots",
+    "CAP_SYS_PTRACE": "find the namespaces of other users' processes",
+}
 ADDRESSES = "know where the kernel's code lies: drops, listeners"
 
 
@@ -52,8 +57,7 @@ def needs() -> list[Need]:
             purpose = "mount tracefs for itself: the accept hook"
             listed.append(Need("CAP_SYS_ADMIN", purpose, True))
     listed += [
-        Need("CAP_SYS_ADMIN", "enter other network namespaces for snapshots", False),
-        Need("CAP_SYS_PTRACE", "find the namespaces of other users' processes", False),
+        *(Need(name, purpose, False) for name, purpose in NAMESPACES.items()),
         Need("CAP_SYSLOG", ADDRESSES, False),
         Need("CAP_IPC_LOCK", "buffers above the mlock limit", False),
     ]
@@ -105,10 +109,19 @@ def hidden_addresses() -> TracerError:
     return NotPermittedError(f"not permitted: this needs CAP_SYSLOG ({ADDRESSES})", _sudo_line())
 
 
+def named(missing: list[Need]) -> str:
+    """Capabilities, and what each is for."""
+    return ", ".join(f"{need.capability} ({need.purpose})" for need in missing)
+
+
+def not_permitted(missing: list[Need]) -> NotPermittedError:
+    """What to say where these are missing: which, and the line to paste."""
+    return NotPermittedError(f"not permitted: this needs {named(missing)}", _sudo_line())
+
+
 def _refuse(missing: list[Need]) -> None:
     if missing:
-        names = ", ".join(f"{need.capability} ({need.purpose})" for need in missing)
-        raise NotPermittedError(f"not permitted: this needs {names}", _sudo_line())
+        raise not_permitted(missing)
     if not BTF.exists():
         raise UnsupportedError(
             f"this kernel has no BTF ({BTF} is missing), which the programs are fitted by",

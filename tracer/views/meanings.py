@@ -90,6 +90,19 @@ COLUMNS: dict[str, dict[str, str]] = {
         "OWNER": "the process behind the listener",
         "RATE/s": "a second, over the span",
     },
+    "counters": {
+        "COUNTER": "as nstat, ip -s link and ethtool -S call it",
+        "DELTA": "how far it moved in the block; - of what goes up and down, as TcpCurrEstab",
+        "RATE/s": "DELTA by the time between the two readings of its namespace",
+        "VALUE": "what it stands at; counters begin with their namespace, or device",
+        "SOURCE": "snmp, snmp6, netstat: the protocols; dev: any device; nic: its driver's own;"
+        " softnet: each CPU of the machine; conntrack: connection tracking",
+        "MEANING": "in a sentence; on a terminal too narrow for it, below the table",
+    },
+}
+LEGENDS = {
+    "counters": "!: grows only where something is wrong. -: of nothing such, or not known: how far"
+    " a device had counted before it came, or what fell, as when it was reset.",
 }
 LEGEND = (
     "!: worth a look. -: unknown, or none. a = b in the last lines: the kernel's own count and"
@@ -105,7 +118,7 @@ def columns(command: str) -> str:
     for name, text in meanings.items():
         first, *rest = _wrapped(text, 74 - width)
         lines += [f"  {name:{width}} {first}", *(f"  {'':{width}} {more}" for more in rest)]
-    return "\b\n" + "\n".join([*lines, *_wrapped(LEGEND, 76)])
+    return "\b\n" + "\n".join([*lines, *_wrapped(LEGENDS.get(command, LEGEND), 76)])
 
 
 def _wrapped(text: str, width: int) -> list[str]:

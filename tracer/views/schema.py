@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracer.views.schema_connection import CONNECTION
+from tracer.views.schema_rates import COUNTER
 from tracer.views.schema_words import Schema
 from tracer.views.schema_words import at_least as _at_least
 from tracer.views.schema_words import cookie as _cookie
@@ -213,6 +214,7 @@ _SUMMARIES: dict[str, Schema] = {
         "expected": _flag("harmless"),
         "meaning": _text("the reason in a sentence"),
     },
+    "counter": COUNTER,
 }
 # keys that --by may add to a summary
 _OF_PLACE = ("layer", "location", "meaning")

@@ -1,8 +1,11 @@
-"""Pane 7: the kernel's own counters that moved since the session began."""
+"""Pane 7: the kernel's own counters that moved since the session began, and what they mean."""
 
 from __future__ import annotations
 
-from tracer.views.live.panes.base import Column, Listed, Pane, Table, rate
+import textwrap
+
+from tracer.views.counter_words import meaning
+from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table, rate
 from tracer.views.live.picture import Counter, Picture
 from tracer.views.tables import Heading
 
@@ -22,4 +25,14 @@ def _table(picture: Picture) -> Table:
     )
 
 
-COUNTERS = Pane(7, "Counters", [column.heading for column in COLUMNS], _table)
+def below(picture: Picture, name: Name | None, width: int, height: int) -> list[str]:
+    """What the counter that is selected means, else the first."""
+    rows = picture.counters
+    chosen = next((row for row in rows if row.name == name), rows[0] if rows else None)
+    text = meaning(chosen.name) if chosen is not None else None
+    if chosen is None or text is None:
+        return []
+    return textwrap.wrap(f"{chosen.name}: {text}", width)[:height]
+
+
+COUNTERS = Pane(7, "Counters", [column.heading for column in COLUMNS], _table, below=below)
