@@ -28,11 +28,13 @@ from tracer.wire.window import Window
 CLOCK_STEP_NS = 100_000_000
 # commands that show what a recording keeps, and those that make one which keeps it
 SHOWN_BY = {"records": "events", "counts": "states", "listeners": "listeners", "drops": "drops"}
+SHOWN_BY |= {"connections": "top"}
 MADE_BY = {
     "records": "tcptrace record FILE",
     "counts": "tcptrace record FILE",
     "listeners": "tcptrace record --kind all FILE",
     "drops": "tcptrace record --kind all FILE",
+    "connections": "tcptrace top -w FILE",
 }
 
 
@@ -261,6 +263,8 @@ class Player:
         if self._is_snapshot:
             rows = self._narrow(give_owners(rows, self._held, self.facts.layout))
             self._view.sockets(rows)
+        else:
+            rows = rows[self._asked(rows)]
         self._view.connections(rows, self._ticks[1])
 
     def _narrow(self, rows: Records) -> Records:

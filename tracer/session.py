@@ -77,6 +77,9 @@ class Session:
         self._began = self._told = time.monotonic()
         self._next_look: dict[str, float] = {}
         try:
+            # what was open as it began, before anybody is told that it has
+            sparing = self.settings.sparing
+            self._first = source.connections() if self._wants_connections and not sparing else None
             self.ready()
             for text in source.notices:
                 self.notice(text)
@@ -143,6 +146,8 @@ class Session:
         groups = _Groups(source)
         self._descriptors = _Descriptors()
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
+        if self._first is not None:
+            yield Frame("OPEN", self._first)
         begin = time.monotonic()
         if self.settings.sparing:
             yield from self._look(source)

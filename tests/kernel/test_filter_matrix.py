@@ -280,7 +280,7 @@ COMMANDS = (
     *("bare", "events", "states", "connections", "record"),
     *("events -r", "states -r", "connections -r"),
 )
-SUMS = ("handshakes", "accepts", "listeners", "drops")
+SUMS = ("handshakes", "accepts", "listeners", "drops", "top")
 SUM_COMMANDS = tuple(command + how for how in ("", " -r") for command in SUMS)
 # what they sum up is of kinds that are theirs to choose
 USAGE_ERRORS = {
@@ -290,10 +290,12 @@ USAGE_ERRORS = {
 # listeners and drops have no end to ask for; single attempts are not summed up by --by
 USAGE_ERRORS |= {
     (name + how, option)
-    for name in ("handshakes", "listeners", "drops")
+    for name in ("handshakes", "listeners", "drops", "top")
     for how in ("", " -r")
     for option in ("--failed", "--slower")
 }
+# what connections carry is of all their states
+USAGE_ERRORS |= {("top", "--state"), ("top -r", "--state")}
 CELLS = [(command, each) for command in COMMANDS for each in FILTERS]
 
 
@@ -430,6 +432,12 @@ SUM_OF = {
         lambda r: bool(r["kind"] == "syn_drop"),
         lambda r: (r["pid"], (r["cause"], r["stage"], r["lport"]), r["count"]),
         lambda d: [(d["pid"], (d["reason"], d["stage"], d["lport"]), d["count"])],
+    ),
+    "top": Sum(
+        ("top",),
+        lambda r: bool(r["kind"] == "connection" and "ESTABLISHED" in r["states_us"]),
+        lambda r: (r["pid"], ("ended",), 1),
+        lambda d: [(d["pid"], ("ended",), d["ended"])],
     ),
 }
 
@@ -634,7 +642,7 @@ def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -
 
 def test_the_matrix_is_whole() -> None:
     assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 152
-    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 152
+    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 190
 
 
 EXCLUDED = [

@@ -84,6 +84,73 @@ def test_container_ids_are_read_from_control_group_paths(
     assert container_of(path) == container
 
 
+POD_UID = POD.replace("-", "_")
+OTHER = LONG[::-1]
+KUBEPODS = f"/kubepods.slice/kubepods-pod{POD_UID}.slice"
+PATHS = [
+    (f"/system.slice/docker-{LONG}.scope", "docker:7f3a1c9be0d2"),
+    (f"/docker/{LONG}", "docker:7f3a1c9be0d2"),
+    (f"/docker/{LONG}/system.slice/sshd.service", "docker:7f3a1c9be0d2"),
+    (
+        f"{KUBEPODS}/cri-containerd-{LONG}.scope",
+        "cri:7f3a1c9be0d2",
+    ),
+    (f"{KUBEPODS}/crio-{LONG}.scope", "cri:7f3a1c9be0d2"),
+    (
+        f"{KUBEPODS}/crio-{LONG}.scope/container",
+        "cri:7f3a1c9be0d2",
+    ),
+    (f"/kubepods/burstable/pod{POD}/{LONG}", "cri:7f3a1c9be0d2"),
+    (f"/kubepods/besteffort/pod{POD}/{LONG}/init", "cri:7f3a1c9be0d2"),
+    (
+        f"/system.slice/containerd.service/kubepods-pod{POD_UID}.slice:cri-containerd:{LONG}",
+        "cri:7f3a1c9be0d2",
+    ),
+    (f"/k8s.io/{LONG}", "cri:7f3a1c9be0d2"),
+    (f"/machine.slice/libpod-{LONG}.scope/container", "podman:7f3a1c9be0d2"),
+    (f"/user.slice/user@1000.service/user.slice/libpod-{LONG}.scope", "podman:7f3a1c9be0d2"),
+    (f"/libpod_parent/libpod-{LONG}", "podman:7f3a1c9be0d2"),
+    (f"/system.slice/nerdctl-{LONG}.scope", "containerd:7f3a1c9be0d2"),
+    (f"/default/{LONG}", "containerd:7f3a1c9be0d2"),
+    (f"/ecs/1a2b/{LONG}", "ecs:7f3a1c9be0d2"),
+    (f"/ecs/{LONG[:32]}/{LONG[:32]}-0123456789", "ecs:7f3a1c9be0d2"),
+    # one container in another: the inner one
+    (
+        f"/docker/{LONG}/kubelet.slice/kubelet-kubepods.slice/cri-containerd-{OTHER}.scope",
+        f"cri:{OTHER[:12]}",
+    ),
+    ("/lxc.payload.web-1", "lxc:web-1"),
+    ("/lxc/web/system.slice/nginx.service", "lxc:web"),
+    ("/lxc/web", "lxc:web"),
+    ("/machine.slice/machine-debian\\x2dsid.scope", "machine:debian-sid"),
+    ("/machine.slice/systemd-nspawn@deb.service", "machine:deb"),
+    # units of systemd
+    ("/system.slice/nginx.service", "nginx.service"),
+    ("/system.slice/system-pg.slice/pg@15-main.service", "pg@15-main.service"),
+    ("/user.slice/user-1000.slice/session-41.scope", "session-41.scope"),
+    (
+        "/user.slice/user-1000.slice/user@1000.service/app.slice/app-firefox\\x2desr-7.scope",
+        "app-firefox-esr-7.scope",
+    ),
+    ("/init.scope", "init.scope"),
+    # no name of anything
+    ("/system.slice", None),
+    ("/", None),
+    ("", None),
+    (None, None),
+    (f"/kubepods.slice/crio-conmon-{LONG}.scope", f"crio-conmon-{LONG}.scope"),
+]
+
+
+@pytest.mark.parametrize(("path", "called"), PATHS)
+def test_control_groups_are_called_as_people_call_them(
+    path: str | None, called: str | None
+) -> None:
+    if path and called is None and path.endswith((".service", ".scope")):
+        called = path.rpartition("/")[2]
+    assert cgroups.unit_of(path) == called
+
+
 def test_the_mount_of_cgroup_v2_is_found_beside_v1(tmp_path: Path) -> None:
     (tmp_path / "self").mkdir()
     (tmp_path / "self/mountinfo").write_text(

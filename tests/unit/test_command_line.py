@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
 OPERANDS = {"record": ["a.rec"]}
 TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "connections"]
-TRACING += ["record"]
+TRACING += ["record", "top"]
 FILTERED = TRACING
 COMMANDS = [*FILTERED, "counters", "schema", "doctor"]
 
@@ -54,7 +54,7 @@ FILTERS: dict[str, list[str]] = {
 # what they sum up is of one kind
 ENDS = ("--failed", "--slower")  # of what comes to an end
 REFUSED = {(name, "--kind") for name in FILTERED if name not in ("events", "record")} | {
-    (name, option) for name in ("listeners", "drops") for option in ENDS
+    (name, option) for name in ("listeners", "drops", "top") for option in ENDS
 }
 
 # options that change nothing about what is traced, before or after the command
@@ -148,6 +148,8 @@ def test_a_filter_means_the_same_before_and_after_the_command(
         assert status == 2
         assert f"tcptrace {command} cannot use {name}" in stderr
         return
+    if (command, name) == ("top", "--state"):
+        return  # refused in its own words
     before = meaning(read(*FILTERS[name], command, *OPERANDS.get(command, [])))
     after = meaning(read(command, *FILTERS[name], *OPERANDS.get(command, [])))
     last = meaning(read(command, *OPERANDS.get(command, []), *FILTERS[name]))
@@ -327,6 +329,12 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("counters --dev ,", "--dev '' is no device", "ip link"),
         ("counters --by port", "--by 'port' is no key here", "one of: name, netns, dev"),
         ("counters --sort pid", "--sort: there is no column 'pid'", "counter"),
+        ("top --state listen", "--state is of sockets as they are now", "connections --open"),
+        ("top --exclude state=close", "--state is of sockets as they are now", "leave it out"),
+        ("top --failed", "tcptrace top cannot use --failed", "top --help"),
+        ("top -r a.rec --since +1s", "--since: what connections carry", "leave --since out"),
+        ("top --by port", "--by 'port' is no key here", "rport"),
+        ("top --by comm/8", "--by 'comm/8' is no key here", ""),
         ("doctor -d 1", "tcptrace doctor cannot use -d", "doctor --help"),
         ("events states", "unexpected extra argument (states)", "see: "),
         ("record", "Missing argument 'FILE'", "see: "),

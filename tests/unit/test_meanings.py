@@ -13,6 +13,7 @@ from tracer.views import (
     handshake_table,
     listeners,
     states,
+    top_rows,
 )
 from tracer.views.meanings import COLUMNS, columns
 
@@ -29,12 +30,25 @@ TITLES = {
     | {c.title for c in ended.COLUMNS},
     "listeners": {c.title for c in listeners.COLUMNS},
     "drops": {c.title for c in drop_table.COLUMNS},
+    "top": {c.title for c in (*top_rows.PROCESS, *top_rows.NUMBERS, top_rows.UNIT)},
     "counters": {c.title for c in counters.COLUMNS},
 }
 # what they are called says it all
 PLAIN = {"PID", "PEER", "LISTENER", "COUNT", "LPORT", "NETNS", "p50", "p99", "max", "REFUSED"}
 PLAIN |= {"RESET", "SYN_SENT", "LISTEN", "TIME_WAIT", "SYNQ", "IN FIRST STATE: p50"}
-PLAIN |= {"LADDR", "OUT", "OUT/s", "MINRTT", "MSS", "UID", "ENDED BY", "DEV", "QUEUE", "CPU"}
+PLAIN |= {
+    "LADDR",
+    "OUT",
+    "OUT/s",
+    "MINRTT",
+    "MSS",
+    "UID",
+    "ENDED BY",
+    "DEV",
+    "QUEUE",
+    "CPU",
+    "OPENED",
+}
 
 
 @pytest.mark.parametrize("command", COLUMNS)

@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from tracer.errors import TracerError
 from tracer.wire.filters import Filters
 
-_CONTAINER = re.compile(
-    r"(?:docker|cri-containerd|crio|libpod|containerd|nerdctl)-(?P<a>[0-9a-f]{64})\.scope"
-    r"|/(?:docker|kubepods[^/]*(?:/[^/]+)*|libpod_parent|lxc|machine\.slice)/(?P<b>[0-9a-f]{64})\b"
+_ID = r"(?P<id>[0-9a-f]{64})"
+# what makes containers, and the control groups it makes for them: by systemd a scope, else a
+# folder; looked for at each place of a path, the innermost first
+_BY_SYSTEMD = {
+    "docker": "docker",
+    "cri-containerd": "cri",
+    "crio": "cri",
+    "libpod": "podman",
+    "containerd": "containerd",
+    "nerdctl": "containerd",
+}
+_CONTAINERS = (
+    *(
+        (made, re.compile(rf"(?:^|/){prefix}-{_ID}\.scope$"))
+        for prefix, made in _BY_SYSTEMD.items()
+    ),
+    # a runtime without systemd's names, though told to use them: SLICE:PREFIX:ID
+    *((made, re.compile(rf":{prefix}:{_ID}$")) for prefix, made in _BY_SYSTEMD.items()),
+    ("docker", re.compile(rf"(?:^|/)docker/{_ID}$")),
+    ("cri", re.compile(rf"(?:^|/)kubepods[^/]*/(?:[^/]+/)*{_ID}$")),
+    ("cri", re.compile(rf"(?:^|/)k8s\.io/{_ID}$")),
+    ("podman", re.compile(rf"(?:^|/)libpod_parent/(?:libpod-)?{_ID}$")),
+    ("ecs", re.compile(r"(?:^|/)ecs/[^/]+/(?P<id>[0-9a-f]{64}|[0-9a-f]{32}-\d+)$")),
+    ("containerd", re.compile(rf"(?:^|/)default/{_ID}$")),
+    ("container", re.compile(rf"(?:^|/)(?:lxc|machine\.slice)/{_ID}$")),
 )
+# containers with names of their own
+_NAMED = (
+    ("lxc", re.compile(r"(?:^|/)lxc\.payload\.(?P<name>[^/]+)$")),
+    ("lxc", re.compile(r"(?:^|/)lxc/(?P<name>[^/]+)$")),
+    (
+        "machine",
+        re.compile(r"(?:^|/)(?:machine-|systemd-nspawn@)(?P<name>[^/]+)\.(?:scope|service)$"),
+    ),
+)
+_UNIT = re.compile(r"^.+\.(?:service|scope|socket|mount|swap)$")
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 _POD = re.compile(r"pod(?P<uid>[0-9a-f]{8}([-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})\b")
 SHORTEST_ID = 4  # of a container, as its first digits
 
@@ -41,13 +75,52 @@ def walk(mount: Path) -> dict[int, str]:
     return found
 
 
+def _container(path: str) -> tuple[str, str] | None:
+    """Who made the innermost container that a path lies in, and its whole id."""
+    for place in _upwards(path):
+        for made, pattern in _CONTAINERS:
+            found = pattern.search(place)
+            if found:
+                return made, found["id"]
+    return None
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """A path and those above it, the innermost first."""
+    while path not in ("", "/"):
+        yield path
+        path = path.rpartition("/")[0]
+
+
 def container_of(path: str | None, short: bool = True) -> str | None:
     """Id of the container that a cgroup path names, by 12 digits or all; None for all else."""
-    match = _CONTAINER.search(path or "")
-    if not match:
+    found = _container(path or "")
+    if found is None:
         return None
-    found: str = match["a"] or match["b"]
-    return found[:12] if short else found
+    return found[1][:12] if short else found[1]
+
+
+def unit_of(path: str | None) -> str | None:
+    """What people call a control group: `cri:7f3a1c9be0d2`, `lxc:web`, `nginx.service`; else None.
+
+    The innermost container, else the innermost unit of systemd.
+    """
+    found = _container(path or "")
+    if found is not None:
+        return f"{found[0]}:{found[1][:12]}"
+    for place in _upwards(path or ""):
+        for made, pattern in _NAMED:
+            named = pattern.search(place)
+            if named:
+                return f"{made}:{_unescape(named['name'])}"
+    names = (place.rpartition("/")[2] for place in _upwards(path or ""))
+    unit = next((name for name in names if _UNIT.match(name)), None)
+    return _unescape(unit) if unit else None
+
+
+def _unescape(name: str) -> str:
+    """A name as systemd-escape(1) was given it."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), name)
 
 
 def is_called(path: str, asked: str) -> bool:

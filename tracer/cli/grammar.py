@@ -25,6 +25,7 @@ from tracer.cli.listeners import listeners
 from tracer.cli.record import record
 from tracer.cli.schema import schema
 from tracer.cli.states import states
+from tracer.cli.top import top
 from tracer.cli.values import nearest
 from tracer.errors import UsageError
 
@@ -226,6 +227,7 @@ def build() -> Line:
         listeners,
         connections,
         drops,
+        top,
         counters,
         record,
         schema,

@@ -90,6 +90,22 @@ COLUMNS: dict[str, dict[str, str]] = {
         "OWNER": "the process behind the listener",
         "RATE/s": "a second, over the span",
     },
+    "top": {
+        "PROCESS": "who answers for the connections, until accept() the listener's owner",
+        "UNIT": "the container or systemd unit it runs in, by its control group",
+        "OPEN": "ESTABLISHED to LAST_ACK at the block's end, as in the pass over the sockets"
+        " there; attempts and TIME_WAIT left out",
+        "OPEN/s": "became ESTABLISHED a second: new in a pass, or told as they ended",
+        "IN/s": "bytes of payload a second, each counted once: what a connection's own count"
+        " moved by between passes and, when it ended, up to its end, so short ones too; for OUT/s"
+        " bytes sent",
+        "IN": "those bytes in all of the block; so for OUT and OPENED",
+        "ENDED": "ended in the block, having been ESTABLISHED",
+        "FAIL": "told of as they ended: attempts that came to nothing, and connections that were"
+        " reset, killed or timed out",
+        "RETR": "of the segments sent in the block, those sent again",
+        "RTT": "median of their smoothed round trips, of the open and the ended ones",
+    },
     "counters": {
         "COUNTER": "as nstat, ip -s link and ethtool -S call it",
         "DELTA": "how far it moved in the block; - of what goes up and down, as TcpCurrEstab",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracer.views.schema_connection import CONNECTION
-from tracer.views.schema_rates import COUNTER
+from tracer.views.schema_rates import CARRIED, COUNTER
 from tracer.views.schema_words import Schema
 from tracer.views.schema_words import at_least as _at_least
 from tracer.views.schema_words import cookie as _cookie
@@ -215,6 +215,7 @@ _SUMMARIES: dict[str, Schema] = {
         "meaning": _text("the reason in a sentence"),
     },
     "counter": COUNTER,
+    **dict.fromkeys(("process", "peer", "cgroup", "netns"), CARRIED),
 }
 # keys that --by may add to a summary
 _OF_PLACE = ("layer", "location", "meaning")
@@ -228,6 +229,7 @@ _ANY: Schema = {
 }
 _KEYS: dict[str, Schema] = {
     "state_summary": _ANY,
+    **dict.fromkeys(("process", "peer", "cgroup", "netns"), _ANY),
     "drop_summary": {
         **_ANY,
         **{name: _text("null where it is no key of --by", null=True) for name in _OF_PLACE},

@@ -19,3 +19,19 @@ COUNTER: dict[str, Schema] = {
     "trouble": flag("whether it grew, and does so only where something is wrong"),
     "meaning": text("in a sentence; null: a name not known here", null=True),
 }
+CARRIED: dict[str, Schema] = {
+    "unit": text("the container or systemd unit of its control group; null: none", null=True),
+    "open": count("connections open at the block's end, half-open ones and TIME_WAIT left out"),
+    "opened": count("became ESTABLISHED in the span"),
+    "ended": count("ended in the span, having been ESTABLISHED"),
+    "failures": count("attempts that came to nothing and connections that were broken off"),
+    "opened_per_s": number("a second, over the span", null=True),
+    "rx_bytes": count("bytes of payload received in the span, each once"),
+    "tx_bytes": count("bytes of payload sent in the span, each once"),
+    "rx_per_s": number("a second, over the span", null=True),
+    "tx_per_s": number("a second, over the span", null=True),
+    "segs_out": count("segments sent in the span, those without data too"),
+    "retransmits": count("of those, sent again"),
+    "retransmit_share": number("the one by the other; null: none sent", null=True),
+    "srtt_us": count("median of their smoothed round trips; null: none measured", null=True),
+}
