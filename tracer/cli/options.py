@@ -25,7 +25,8 @@ def _group(*decorators: Decorator) -> Decorator:
 
 def by(default: str, *known: str) -> Decorator:
     """--by of a table: what its rows are if it is not given, and the keys it knows."""
-    text = f"Rows by {', '.join(known)} ({default})."
+    words = ", ".join("peer[/N]" if word == "peer" else word for word in known)
+    text = f"Rows by {words} ({default})."
     return _option("--by", multiple=True, metavar="KEY,…", help=text)
 
 

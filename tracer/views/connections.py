@@ -31,7 +31,7 @@ class OpenConnectionsView(SummaryView):
     def __init__(
         self, output: Output, notices: Notices, look: Look, *, rates: bool, timewaits: bool
     ) -> None:
-        self._rates, self._timewaits = rates, timewaits
+        self.has_rates, self._timewaits = rates, timewaits
         super().__init__(output, notices, look)
 
     def start(self) -> None:
@@ -51,28 +51,30 @@ class OpenConnectionsView(SummaryView):
 
     def shown(self) -> Sequence[Column[Row]]:
         """Whose and to where, then how it goes."""
-        return (*COLUMNS, *(RATES if self._rates else ()), *MEASURES)
+        return (*COLUMNS, *(RATES if self.has_rates else ()), *MEASURES)
 
     def parts(self, block: Block) -> list[Part]:
         """The table, what is left out of it, and what is to be noticed."""
-        found = self._pass(block)
+        found = self.latest(block)
         if found is None:
             return []
-        shown = self._is_shown(found)
+        shown = self.is_shown(found)
         rows, more = self.chosen(self._rows(found, shown))
-        left = int((~shown).sum())
-        hidden = [f"{left} more in {UNSHOWN} (--state time-wait)"] if left else []
-        return [self.table(rows), *more, *hidden, *notable(found.rows[shown], self.facts)]
+        return [
+            self.table(rows),
+            *more,
+            *self.hidden(shown),
+            *notable(found.rows[shown], self.facts),
+        ]
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each."""
-        found = self._pass(block)
+        found = self.latest(block)
         if found is None:
             return []
-        shown = self._is_shown(found)
-        left = int((~shown).sum())
-        if left:
-            self.notice(f"{left} more in {UNSHOWN}: --state time-wait")
+        shown = self.is_shown(found)
+        for text in self.hidden(shown):
+            self.notice(text)
         return [self._document(row) for row in self.chosen(self._rows(found, shown))[0]]
 
     def columns(self) -> Sequence[str]:
@@ -87,10 +89,17 @@ class OpenConnectionsView(SummaryView):
             "states_us": next(iter(states.values()), None),
         }
 
-    def _pass(self, block: Block) -> Pass | None:
+    def hidden(self, shown: np.ndarray) -> list[str]:
+        """How many are not shown for what they are, if any."""
+        left = int((~shown).sum())
+        return [f"{left} more in {UNSHOWN} (--state time-wait)"] if left else []
+
+    def latest(self, block: Block) -> Pass | None:
+        """What the block shows."""
         return self._table.in_all() if block.total else self._now
 
-    def _is_shown(self, found: Pass) -> np.ndarray:
+    def is_shown(self, found: Pass) -> np.ndarray:
+        """Which of them have a row."""
         unshown = found.rows["state"] == self.facts.layout.enums["tcp_state"][UNSHOWN]
         return np.ones(len(unshown), np.bool_) if self._timewaits else ~unshown
 
@@ -115,7 +124,7 @@ class OpenConnectionsView(SummaryView):
     def _document(self, row: Row) -> Document:
         return document(row.socket, self.facts) | {
             "partial": not row.is_new,
-            "new": row.is_new if self._rates else None,
+            "new": row.is_new if self.has_rates else None,
             "rx_per_s": row.rate("rx"),
             "tx_per_s": row.rate("tx"),
         }

@@ -53,7 +53,11 @@ class Row:
 
     def full(self) -> float:
         """Share of the span that the accept queue was full."""
-        return _full_ns(self.one, self.span_ns) / self.span_ns if self.span_ns else 0.0
+        return self.full_ns() / self.span_ns if self.span_ns else 0.0
+
+    def full_ns(self) -> int:
+        """Time at full; the look that reads it comes somewhat after the span's end."""
+        return min(self.one.counted["full_ns"], self.span_ns)
 
     def accepts(self) -> float | None:
         """A second."""
@@ -64,12 +68,13 @@ class Row:
         return sum(self.one.drops.values())
 
 
-def _rate(value: float) -> str:
+def rate(value: float) -> str:
     """A second: two digits where it is less than ten."""
     return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
-def _marked(count: int) -> str:
+def marked(count: int) -> str:
+    """`!` where it is not none."""
     return f"{count} !" if count else "0"
 
 
@@ -84,9 +89,9 @@ COLUMNS: tuple[Column[Row], ...] = (
     Column("SYNQ", lambda row: row.depth("syn"), spare=3),
     Column("PEAK", lambda row: row.syn_queue_peak, spare=4, name="SYNQ PEAK"),
     Column("MAX", Row.limit, spare=5, name="SYNQ MAX"),
-    Column("ACC/s", Row.accepts, _rate, spare=1),
-    Column("OVERFL", lambda row: row.one.counted["overflows"], _marked),
-    Column("DROPS", Row.dropped, _marked),
+    Column("ACC/s", Row.accepts, rate, spare=1),
+    Column("OVERFL", lambda row: row.one.counted["overflows"], marked),
+    Column("DROPS", Row.dropped, marked),
 )
 
 
@@ -133,13 +138,14 @@ class ListenersView(SummaryView):
         """Whose, then both queues."""
         return COLUMNS
 
-    def _found(self, block: Block) -> tuple[list[Row], list[str]]:
+    def rows(self, block: Block) -> list[Row]:
+        """All of the block, the ones in trouble first."""
         found = self._table.in_all() if block.total else self._table.since_last()
-        return self.chosen([self._row(one, block.span_ns) for one in found])
+        return [self._row(one, block.span_ns) for one in found]
 
     def parts(self, block: Block) -> list[Part]:
         """The table, and below it the causes of what was dropped."""
-        rows, more = self._found(block)
+        rows, more = self.chosen(self.rows(block))
         places = {int(row.one.row["netns"]) for row in rows}
         causes = [text for row in rows if (text := self._causes(row.one, len(places) > 1))]
         return [self.table(rows), *more, *causes]
@@ -154,7 +160,7 @@ class ListenersView(SummaryView):
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each."""
-        return [self._document(row.one, block.span_ns) for row in self._found(block)[0]]
+        return [self._document(row) for row in self.chosen(self.rows(block))[0]]
 
     def columns(self) -> Sequence[str]:
         """The members of a record."""
@@ -195,21 +201,16 @@ class ListenersView(SummaryView):
 
     def _causes(self, one: Listener, several: bool) -> str:
         """`several`: network namespaces, of which it says which."""
-        counted = one.counted
-        parts = [f"{cause} {count}" for cause, count in one.drops.items()]
-        if counted["cookies_sent"]:
-            parts.append(f"cookies {counted['cookies_sent']}")
-        for name in ("reset_in_queue", "never_accepted"):
-            if counted[name]:
-                parts.append(f"{name.replace('_', ' ')} {counted[name]}")
-        if not parts:
+        text = causes_of(one.counted, one.drops)
+        if not text:
             return ""
         hint = "; a queue of MAX holds MAX+1" if "accept_queue_full" in one.drops else ""
         where = f" netns {int(one.row['netns'])}" if several else ""
-        return f"{self._name(one.row)}{where}  {', '.join(parts)}{hint}"
+        return f"{self._name(one.row)}{where}  {text}{hint}"
 
-    def _document(self, one: Listener, span_ns: int) -> Document:
-        row, clock = one.row, self.facts.clock
+    def _document(self, found: Row) -> Document:
+        one, clock = found.one, self.facts.clock
+        row = one.row
         process = self.facts.process(int(row["pid"]), int(row["start"]))
         closed = bool(row["closed_ns"])
         return {
@@ -227,9 +228,9 @@ class ListenersView(SummaryView):
             "accept_queue_peak": one.accept_queue_peak,
             "accept_queue_max": int(row["accept_queue_max"]),
             "max_set_by": max_set_by(row),
-            "full_us": _full_ns(one, span_ns) // 1000,
+            "full_us": found.full_ns() // 1000,
             "syn_queue": None if closed else int(row["syn_queue"]),
-            "syn_queue_peak": self._syn_queue_peak(one),
+            "syn_queue_peak": found.syn_queue_peak,
             "syn_queue_max": int(row["accept_queue_max"]),
             "finished": one.counted["finished"],
             "accepts": one.counted["accepts"],
@@ -243,9 +244,15 @@ class ListenersView(SummaryView):
         }
 
 
-def _full_ns(one: Listener, span_ns: int) -> int:
-    """Time at full; the look that reads it comes somewhat after the span's end."""
-    return min(one.counted["full_ns"], span_ns)
+def causes_of(counted: dict[str, int], drops: dict[str, int]) -> str:
+    """What was dropped and why, and what else became of connections that nobody took."""
+    parts = [f"{cause} {count}" for cause, count in drops.items()]
+    if counted["cookies_sent"]:
+        parts.append(f"cookies {counted['cookies_sent']}")
+    for name in ("reset_in_queue", "never_accepted"):
+        if counted[name]:
+            parts.append(f"{name.replace('_', ' ')} {counted[name]}")
+    return ", ".join(parts)
 
 
 def max_set_by(row: np.void) -> str | None:

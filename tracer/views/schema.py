@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracer.views.schema_connection import CONNECTION
+from tracer.views.schema_groups import GROUP_KEYS, GROUPS
 from tracer.views.schema_rates import CARRIED, COUNTER
 from tracer.views.schema_words import Schema
 from tracer.views.schema_words import at_least as _at_least
@@ -216,6 +217,7 @@ _SUMMARIES: dict[str, Schema] = {
     },
     "counter": COUNTER,
     **dict.fromkeys(("process", "peer", "cgroup", "netns"), CARRIED),
+    **GROUPS,
 }
 # keys that --by may add to a summary
 _OF_PLACE = ("layer", "location", "meaning")
@@ -230,6 +232,8 @@ _ANY: Schema = {
 _KEYS: dict[str, Schema] = {
     "state_summary": _ANY,
     **dict.fromkeys(("process", "peer", "cgroup", "netns"), _ANY),
+    "listener_summary": {**_ANY, "listener": _text("address and port, where it is a key")},
+    "connection_summary": {**_ANY, **GROUP_KEYS},
     "drop_summary": {
         **_ANY,
         **{name: _text("null where it is no key of --by", null=True) for name in _OF_PLACE},
