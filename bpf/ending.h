@@ -6,6 +6,7 @@
 #ifndef TT_ENDING_H
 #define TT_ENDING_H
 
+#include "breaks.h"
 #include "emit.h"
 #include "lives.h"
 #include "measure.h"
@@ -20,7 +21,8 @@ tt_inline bool tt_is_fin(int old, __u8 timewait)
  * error it is our side's doing: close() with data unread, SO_LINGER 0 or connect() to nowhere,
  * which send a RST in every state but SYN_SENT (tcp_need_reset()).
  */
-tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, int error, int old, __u8 timewait)
+tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, tt_cookie cookie, int error, int old,
+			     __u8 timewait)
 {
 	switch (error) {
 	case 0:
@@ -34,6 +36,8 @@ tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, int error, int old, __u8
 	case ECONNREFUSED:
 	case ECONNRESET:
 	case EPIPE:
+		if (tt_broke_by_late_data(cookie))
+			return TT_END_RST_SENT;
 		/* an ICMP message may say the same, and is no segment */
 		return tp->segs_in ? TT_END_RST_RECEIVED : TT_END_ABORTED;
 	default: /* what ICMP messages said, of an attempt at once, else once it has timed out */
@@ -54,24 +58,24 @@ tt_inline tt_closed_by_t tt_closed_by(int old, __u16 visited)
 }
 
 /* How old it is, exactly or at least: what the kernel's own stamps say, or for how long it was
- * watched.
+ * watched. `opened_ns` as struct tt_life has it, `old`: its state, or the one it has left.
  */
-tt_inline void tt_measure_life(struct tt_connection *event, const struct tcp_sock *tp,
-			       const struct tt_life *life, struct tt_open_row *row)
+tt_inline tt_ns tt_measure_life(const struct tcp_sock *tp, tt_mono_ns opened_ns, int old,
+				tt_mono_ns now, struct tt_open_row *row, tt_dwell_is_t *is)
 {
 	tt_ns watched;
 
-	if (life && life->opened_ns) {
-		event->life_ns = event->head.mono_ns - life->opened_ns;
-		return;
+	if (opened_ns) {
+		*is = TT_DWELL_EXACT;
+		return now - opened_ns;
 	}
-	event->life_is = TT_DWELL_AT_LEAST;
-	if (event->old == TT_SYN_SENT)
+	*is = TT_DWELL_AT_LEAST;
+	if (old == TT_SYN_SENT)
 		tt_measure_attempt(row, tp);
 	else
 		tt_measure_ages(row, tp, bpf_jiffies64());
-	watched = event->head.mono_ns - tt_control.attached_ns;
-	event->life_ns = row->life_ns > watched ? row->life_ns : watched;
+	watched = now - tt_control.attached_ns;
+	return row->life_ns > watched ? row->life_ns : watched;
 }
 
 tt_inline void tt_recall_life(struct tt_connection *event, const struct tt_life *life)
@@ -141,9 +145,10 @@ tt_inline void tt_tell_connection(void *ctx, const struct sock *sk,
 	event->old = old;
 	if (life)
 		tt_recall_life(event, life);
-	tt_measure_life(event, tp, life, row);
+	event->life_ns = tt_measure_life(tp, life ? life->opened_ns : 0, old, event->head.mono_ns,
+					 row, &event->life_is);
 	event->error = sk->sk_err;
-	event->end = tt_end_of(tp, event->error, old, transition->timewait);
+	event->end = tt_end_of(tp, event->head.cookie, event->error, old, transition->timewait);
 	event->closed_by = tt_closed_by(old, event->visited);
 	if (!tt_admit(stats, TT_KIND_CONNECTION, &event->head, event->uid,
 		      1U << old | 1U << TT_CLOSE, sock->marks,

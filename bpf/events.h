@@ -32,6 +32,8 @@ typedef __s32 tt_errno;		/* positive, 0: none */
 typedef __u32 tt_count;
 typedef __u32 tt_uid; /* of the socket, as `ss -e` shows it */
 
+typedef __u32 tt_rst_reason; /* enum sk_rst_reason of the running kernel */
+
 typedef __u8 tt_marks; /* enum tt_mark */
 
 #define TT_NOBODY 0xffffffff /* a uid that is not known */
@@ -154,6 +156,41 @@ enum tt_end {
 	TT_END_KILLED = 5,  /* `ss -K` */
 };
 
+enum tt_reset_way {
+	TT_RESET_WAY_SENT = 0,
+	TT_RESET_WAY_RECEIVED = 1,
+};
+
+/* What a RST came from. */
+enum tt_reset_by {
+	TT_RESET_BY_UNKNOWN = 0,
+	/* our side broke off a connection */
+	TT_RESET_BY_APP_CLOSE_UNREAD = 1, /* close() with data that nobody had read */
+	TT_RESET_BY_LINGER0 = 2,	  /* close() with SO_LINGER 0 */
+	TT_RESET_BY_LINGER2 = 3,	  /* close() with a negative TCP_LINGER2 */
+	TT_RESET_BY_DISCONNECT = 4,	  /* connect() to AF_UNSPEC */
+	TT_RESET_BY_LISTENER_CLOSED = 5,  /* before it was accepted */
+	TT_RESET_BY_KILLED = 6,		  /* `ss -K` */
+	TT_RESET_BY_KEEPALIVE = 7,	  /* nobody answered its probes */
+	TT_RESET_BY_NO_FIN = 8,		  /* closed long ago, and the peer's FIN never came */
+	TT_RESET_BY_KERNEL = 9,		  /* for want of memory, or for what it does not say */
+	/* our side answers a packet */
+	TT_RESET_BY_DATA_AFTER_CLOSE = 10,
+	TT_RESET_BY_NO_SOCKET = 11,  /* nobody listens there */
+	TT_RESET_BY_LISTENER = 12,   /* to whom it was no handshake's */
+	TT_RESET_BY_TIME_WAIT = 13,  /* to what was closed */
+	TT_RESET_BY_BAD_PACKET = 14, /* that does not fit the state of its socket */
+	TT_RESET_BY_PEER = 15,
+};
+
+/* Which packet a RST answers. */
+enum tt_answers {
+	TT_ANSWERS_NONE = 0,
+	TT_ANSWERS_SYN = 1,
+	TT_ANSWERS_SYN_ACK = 2,
+	TT_ANSWERS_OTHER = 3,
+};
+
 enum tt_task_event {
 	TT_TASK_SEEN = 1,
 	TT_TASK_RENAMED = 2,
@@ -167,6 +204,9 @@ typedef __u8 tt_dwell_is_t;
 typedef __u8 tt_precision_t;
 typedef __u8 tt_task_event_t;
 typedef __u8 tt_role_t;
+typedef __u8 tt_reset_way_t;
+typedef __u8 tt_reset_by_t;
+typedef __u8 tt_answers_t;
 typedef __u8 tt_closed_by_t;
 typedef __u8 tt_end_t;
 typedef __u8 tt_outcome_t;
@@ -308,6 +348,42 @@ struct tt_connection {
 	tt_tcp_state_t old; /* what it went to CLOSE from */
 };
 
+#define TT_NO_REASON 0xffffffff /* this kernel gives none, or the RST came from the peer */
+
+/* A RST that was sent, or one that ended a connection here; spans since are good to a tick. */
+struct tt_reset {
+	struct tt_head head;
+	tt_cookie listener_cookie; /* passive */
+	tt_ns life_ns; /* of the connection or the attempt; 0: there is none, or not known */
+	tt_ns last_received_ns; /* since data was, with TT_OPEN_RECEIVED */
+	tt_ns last_sent_ns;	/* since data was, with TT_OPEN_SENT */
+	tt_ns last_ack_ns;	/* since any was received; 0: none */
+	tt_bytes tx_bytes;
+	tt_bytes rx_bytes;
+	tt_count recv_queue; /* came and were never read */
+	tt_count send_queue; /* written and never acknowledged */
+	tt_rst_reason reason;
+	tt_errno error; /* what the application gets */
+	tt_uid uid;
+	tt_tcp_state_t state; /* before it; 0: there was no socket */
+	tt_reset_way_t way;
+	tt_reset_by_t by;
+	tt_answers_t answers;
+	tt_dwell_is_t life_is;
+	__u8 flags; /* TT_OPEN_ bits */
+	__u8 reserved[6];
+};
+
+/* An error that a socket's application is told of. */
+struct tt_error {
+	struct tt_head head;
+	tt_errno error;
+	tt_uid uid;
+	tt_tcp_state_t state; /* before it */
+	__u8 ended;	      /* the socket came to CLOSE with it */
+	__u8 reserved[6];
+};
+
 struct tt_task {
 	struct tt_head head;
 	tt_comm comm;
@@ -324,6 +400,8 @@ struct tt_large {
 		struct tt_handshake handshake;
 		struct tt_syn_drop syn_drop;
 		struct tt_connection connection;
+		struct tt_reset reset;
+		struct tt_error error;
 		struct tt_task task;
 	};
 };
@@ -520,7 +598,10 @@ enum tt_slot {
 	TT_SLOT_PROCESS = 2, /* programs that run in process context alone */
 	TT_SLOT_DROP = 3,    /* programs that run where packets are thrown away */
 	TT_SLOT_TIMER = 4,   /* programs that run where a timer ends */
-	TT_SLOT_MAX = 5,
+	TT_SLOT_RESET_SENT = 5,
+	TT_SLOT_RESET_RECEIVED = 6,
+	TT_SLOT_ERROR = 7,
+	TT_SLOT_MAX = 8,
 };
 
 /* The counters of a namespace that tell of thrown away SYNs: LINUX_MIB_ of the kernel's names. */

@@ -126,12 +126,15 @@ typedef struct {
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+	int sk_err_soft;
 	kuid_t sk_uid;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	__u16 sk_protocol;
 	struct socket *sk_socket;
 	atomic_t sk_drops;
+	__u8 sk_shutdown;
+	unsigned long sk_lingertime;
 };
 
 struct inet_sock {
@@ -394,6 +397,18 @@ struct trace_event_raw_sys_exit {
 	long ret;
 };
 
+/* since Linux commit b533fb9cf4f7 ("rstreason: make it work in trace world") (in v6.10) */
+struct trace_event_raw_tcp_send_reset {
+	int reason;
+};
+
+/* the values that are asked for; what they are is the running kernel's */
+enum sk_rst_reason {
+	SK_RST_REASON_TCP_ABORT_ON_LINGER,
+	SK_RST_REASON_TCP_ABORT_ON_MEMORY,
+	SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT,
+};
+
 /* since Linux commit c53795d48ee8 ("net: add rx_sk to trace_kfree_skb") (in v6.11) */
 struct trace_event_raw_kfree_skb {
 	void *rx_sk;
@@ -444,5 +459,9 @@ struct trace_event_raw_kfree_skb {
 #define SOCK_DEAD 0
 #define SOCK_DONE 1
 #define SOCK_KEEPOPEN 3
+#define SOCK_LINGER 4
+
+#define RCV_SHUTDOWN 1 /* include/net/sock.h */
+#define SHUTDOWN_MASK 3
 
 #endif

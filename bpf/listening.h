@@ -8,6 +8,9 @@
 #include "listeners.h"
 #include "mib.h"
 #include "owner.h"
+#ifndef TT_BCC
+#include "ports_held.h"
+#endif
 
 tt_inline void tt_open_queue(const struct sock *sk, tt_cookie cookie, tt_mono_ns now)
 {
@@ -63,6 +66,10 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 	if (CFG(listen_stats))
 		tt_open_queue(sk, cookie, now);
 	MAP_PUT(tt_listeners, &cookie, &listener, BPF_ANY);
+#ifndef TT_BCC
+	if (CFG(kinds) & 1U << TT_KIND_RESET)
+		tt_hold_port(&listener, cookie, owner, 0);
+#endif
 }
 
 tt_inline void tt_end_hearing(const struct tt_listener *listener, tt_cookie cookie)
@@ -90,6 +97,10 @@ tt_inline void tt_close_listener(void *ctx, tt_cookie cookie, tt_mono_ns now, st
 	listener->marks = sock->marks = tt_marks_of_listener(listener);
 	if (CFG(see_drops))
 		tt_end_hearing(listener, cookie);
+#ifndef TT_BCC
+	if (CFG(kinds) & 1U << TT_KIND_RESET)
+		tt_leave_port(listener, cookie, &sock->owner, now);
+#endif
 	queue = tt_find_queue(cookie);
 	if (!queue) {
 		MAP_DEL(tt_listeners, &cookie);

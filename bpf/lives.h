@@ -26,7 +26,7 @@ MAP_OF(HASH, tt_other_lives, tt_cookie, struct tt_life, 131072);
 
 tt_inline bool tt_keeps_lives(void)
 {
-	return CFG(kinds) & 1U << TT_KIND_CONNECTION;
+	return CFG(kinds) & (1U << TT_KIND_CONNECTION | 1U << TT_KIND_RESET);
 }
 
 /* NULL if none is kept: it began before tracing, or there was no room. */

@@ -6,6 +6,8 @@
 #include "probes/handshake.bpf.c"
 #include "probes/request.bpf.c"
 #include "probes/syn_drop.bpf.c"
+#include "probes/reset.bpf.c"
+#include "probes/error.bpf.c"
 #include "probes/task.bpf.c"
 #include "probes/cgroup.bpf.c"
 #include "probes/seed.bpf.c"
@@ -32,6 +34,9 @@ struct tt_wire {
 	enum tt_outcome outcome;
 	enum tt_closed_by closed_by;
 	enum tt_end end;
+	enum tt_reset_way reset_way;
+	enum tt_reset_by reset_by;
+	enum tt_answers answers;
 	enum tt_latency_from latency_from;
 	enum tt_cause cause;
 	enum tt_stage stage;

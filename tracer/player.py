@@ -110,6 +110,7 @@ class Player:
         self._started_ns = head.started_ns
         self._offset_ns = clock.offset_ns
         self.facts = Facts(layout, processes, clock, initial_pids=head.initial_pids)
+        self.facts.reset_reasons = head.reset_reasons
         self._held = np.zeros(0, layout.dtypes["holder_row"])
         self._owned = Owned(processes, self.facts.cgroups, layout, self._held)
         if self._filters is not None:

@@ -395,6 +395,7 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
         keeps=tuple(name for name, kept in keeps.items() if kept),
         attached=source.rungs,
         netns=tuple(sorted(settings.filters.netns)),
+        reset_reasons=source.reset_reasons,
     )
 
 

@@ -205,6 +205,8 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 		__builtin_memcpy(opened.addr, head.laddr, sizeof(opened.addr));
 		tt_open_older_queue(sk, head.cookie);
 		MAP_PUT(tt_listeners, &head.cookie, &opened, BPF_NOEXIST);
+		if (CFG(kinds) & 1U << TT_KIND_RESET)
+			tt_hold_port(&opened, head.cookie, &opened.owner, 0);
 		/* one that is full already has been so from the begin of what is told */
 		queue = tt_find_queue(head.cookie);
 		if (queue)

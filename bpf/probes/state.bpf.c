@@ -12,6 +12,7 @@
 #include "../counts.h"
 #include "../emit.h"
 #ifndef TT_BCC /* which serves no more than these sources had before */
+#include "../breaks.h"
 #include "../ending.h"
 #endif
 #include "../handshake.h"
@@ -86,6 +87,14 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 	}
 }
 
+#ifndef TT_BCC
+/* Whether one that comes to CLOSE was broken off, by whomever. */
+tt_inline bool tt_breaks_off(const struct sock *sk, int old)
+{
+	return old != TT_LISTEN && (sk->sk_err || !tt_is_fin(old, tt_read_timewait(sk, old)));
+}
+#endif
+
 /* Whether this may be the end of an attempt to connect, and somebody asks for those. */
 tt_inline bool tt_may_end_attempt(int old)
 {
@@ -98,6 +107,14 @@ tt_inline bool tt_ends_life(int old, int new)
 	return CFG(kinds) & 1U << TT_KIND_CONNECTION && new == TT_CLOSE &&old != TT_LISTEN;
 }
 
+/* Whether somebody asks for this transition itself. */
+tt_inline bool tt_wants_state(int old, int new)
+{
+	if (!(CFG(kinds) & 1U << TT_KIND_STATE))
+		return false;
+	return !CFG(listens_alone) || (old == TT_LISTEN && new == TT_CLOSE) || new == TT_LISTEN;
+}
+
 /* Count and send one transition, if the filters let it pass. */
 tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		       struct tt_sock *sock, struct tt_bench *bench, struct tt_stats *stats,
@@ -106,15 +123,16 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	struct tt_head *head = &event->head;
 	int old = event->old, new = event->new;
 
+	if (old != TT_LISTEN)
+		tt_mark_again(sock);
+	if (CFG(keep_remains) && new == TT_CLOSE && tt_read_timewait(sk, old))
+		tt_keep_remains(head->cookie, sock, sk->sk_uid.val);
 	/* where only ends are asked for, most transitions are a number and no more */
-	if (!(CFG(kinds) & 1U << TT_KIND_STATE) && !tt_may_end_attempt(old) &&
-	    !tt_ends_life(old, new)) {
+	if (!tt_wants_state(old, new) && !tt_may_end_attempt(old) && !tt_ends_life(old, new)) {
 		if (tt_is_live())
 			tt_refuse_kind(stats, TT_KIND_STATE);
 		return;
 	}
-	if (old != TT_LISTEN)
-		tt_mark_again(sock);
 	head->pid = sock->owner.pid;
 	head->start = sock->owner.start;
 	head->cgroup_id = sock->owner.cgroup_id;
@@ -132,6 +150,10 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	if (tt_ends_life(old, new))
 		tt_tell_connection(ctx, sk, event, sock, bench, stats);
 #endif
+	if (CFG(listens_alone) && !tt_wants_state(old, new)) {
+		tt_refuse_kind(stats, TT_KIND_STATE);
+		return;
+	}
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
 		      1U << old | 1U << new | 1U << event->timewait, sock->marks,
 		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), event->dwell_ns)))
@@ -142,8 +164,6 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	/* lost once, not from the counts and then from a buffer too */
 	if (CFG(count_by_owner) && !tt_count_transition(stats, event, slot))
 		return;
-	if (CFG(keep_remains) && event->timewait)
-		tt_keep_remains(head->cookie, sock, sk->sk_uid.val);
 	if (CFG(stream)) {
 		head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 		tt_send(ctx, tt_small, TT_KIND_STATE, event, stats);
@@ -172,6 +192,10 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 	    tt_admit(stats, TT_KIND_CONNECTION, head, event->uid, 1U << old | 1U << new,
 		     TT_MARK_WANTED, tt_refuses_end(true, CFG(slower_ns))))
 		stats->lost_map[TT_KIND_CONNECTION]++;
+	if (CFG(listens_alone) && !tt_wants_state(old, new)) {
+		tt_refuse_kind(stats, TT_KIND_STATE);
+		return;
+	}
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
 		      1U << old | 1U << new | 1U << event->timewait, TT_MARK_WANTED,
 		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), CFG(slower_ns))))
@@ -259,6 +283,10 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 #ifndef TT_BCC
 	if (tt_keeps_lives())
 		tt_live_on(head->cookie, event);
+	if (new == TT_CLOSE && tt_notes_breaks() && tt_breaks_off(sk, old)) {
+		tt_mark_again(sock);
+		tt_note_break(sk, sock, old);
+	}
 #endif
 	if (old == TT_SYN_RECV && new == TT_ESTABLISHED && !(sock->is & TT_SOCK_CONNECTING)) {
 		const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);

@@ -31,6 +31,9 @@ MAKERS = {
     "tt_timer_over",
     "tt_consumed",
     "tt_freed",
+    "tt_reset_sent",
+    "tt_reset_received",
+    "tt_error_reported",
 }
 
 

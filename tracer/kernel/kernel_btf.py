@@ -74,3 +74,23 @@ def arguments(function: str) -> int:
     if not found:
         return 0
     return int(_type(_type(found).type).info & 0xFFFF)
+
+
+_KIND_ENUM, _KIND_ENUM64 = 6, 19
+
+
+class _BtfEnum(C.Structure):
+    """struct btf_enum; the type's values lie behind its struct btf_type."""
+
+    _fields_ = [("name_off", C.c_uint32), ("value", C.c_int32)]
+
+
+def enum(name: str) -> dict[str, int]:
+    """Names and values of an enum of the kernel's; empty where it has none of that name."""
+    found = _find(name, _KIND_ENUM)
+    if not found:
+        return {}
+    address = int(lib().btf__type_by_id(_types(), found))
+    count = C.cast(address, C.POINTER(_BtfType)).contents.info & 0xFFFF
+    values = (_BtfEnum * count).from_address(address + C.sizeof(_BtfType))
+    return {lib().btf__name_by_offset(_types(), one.name_off).decode(): one.value for one in values}

@@ -11,8 +11,10 @@ from tracer.kernel.settings import Settings
 from tracer.probes import (
     ACCEPT,
     COOKIES,
+    ERROR,
     HANDSHAKE,
     REQUEST,
+    RESET,
     STATE,
     SYN_DROP,
     SYNACK,
@@ -21,10 +23,10 @@ from tracer.probes import (
     Rung,
     Subject,
 )
+from tracer.probes.reset import RECEIVED
 
 # what --attach can force -> Rung.how
 ATTACH = {"fexit": "fexit", "raw": "raw_tp", "tracepoint": "tracepoint"}
-
 
 CGROUP_PROGRAMS = ("tt_cgroup_made", "tt_cgroup_gone")  # with --cgroup alone
 
@@ -69,6 +71,11 @@ class Ladder:
         return self.rungs.get("handshake", "off") != "off"
 
     @property
+    def sees_resets(self) -> bool:
+        """Whether it is looked at what ends connections: RSTs, or data that comes after close()."""
+        return RECEIVED in self.programs
+
+    @property
     def sees_cookies(self) -> bool:
         """Whether it is told which handshakes were finished by a SYN cookie."""
         return self.rungs.get("cookies", "off") != "off"
@@ -87,6 +94,10 @@ def climb(settings: Settings) -> Ladder:
         subjects += [HANDSHAKE, SYNACK, REQUEST, COOKIES]
     if "syn_drop" in settings.wanted:
         subjects.append(SYN_DROP)
+    if "reset" in settings.wanted or "connection" in settings.wanted:
+        subjects.append(RESET)
+    if "error" in settings.wanted:
+        subjects.append(ERROR)
     costs: dict[str, list[str]] = {}
     for subject in subjects:
         if subject in (ACCEPT, HANDSHAKE) and not settings.accept_hook:
@@ -107,6 +118,10 @@ def climb(settings: Settings) -> Ladder:
         ladder.rungs[subject.name] = rung.how
         # an iterator is run when it is wanted
         ladder.programs += rung.programs if rung.how != "iter" else ()
+        if subject is RESET and "reset" not in settings.wanted:
+            ladder.rungs[subject.name] = "off"
+            ladder.programs = [p for p in ladder.programs if p not in rung.programs]
+            ladder.programs.append(RECEIVED)
         if rung.how == "tracepoint":
             ladder.also += rung.also
             ladder.on_tracepoints += rung.programs

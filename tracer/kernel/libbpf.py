@@ -138,6 +138,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "btf__load_vmlinux_btf": (_POINTER, []),
     "btf__find_by_name_kind": (C.c_int32, [_POINTER, C.c_char_p, C.c_uint32]),
     "btf__type_by_id": (_POINTER, [_POINTER, C.c_uint32]),
+    "btf__name_by_offset": (C.c_char_p, [_POINTER, C.c_uint32]),
     "btf__free": (None, [_POINTER]),
     "bpf_enable_stats": (C.c_int, [C.c_int]),
     "bpf_prog_load": (

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tracer.errors import TracerError
-from tracer.kernel import cookies, kernel_btf, maps, netstat, preflight, syn_drops, tracefs
+from tracer.kernel import cookies, kernel_btf, maps, netstat, preflight, resets, syn_drops, tracefs
 from tracer.kernel.account import Account
 from tracer.kernel.beside import Beside
 from tracer.kernel.buffers import Buffers, Chunk, online_cpus
@@ -84,6 +84,8 @@ class LiveSource:
     def _load(self) -> None:
         settings, bpf = self.settings, self._object
         self._ladder = ladder = climb(settings)
+        if ladder.sees_resets:
+            self._reset_code = Beside(resets.find_code)
         self.later = Later(ladder.later, self._attach_drops, syn_drops.find_code)
         self.notices += ladder.notices
         looks = (OWNERS, SOCKETS, LISTENERS, *([CONNECTIONS] if settings.connections else []))
@@ -105,11 +107,13 @@ class LiveSource:
         bpf.resize("tt_socks", settings.sockets)
         places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
         bpf.resize("tt_places", places)
-        keeps_lives = "connection" in settings.wanted
+        keeps_lives = bool({"connection", "reset"} & settings.wanted)
         bpf.resize("tt_lives", places if keeps_lives else 1)
         bpf.resize("tt_other_lives", settings.sockets if keeps_lives else 1)
-        if not settings.snapshots:
+        if not settings.keeps_remains:
             bpf.resize("tt_timewaits", 1)
+        if "reset" not in settings.wanted:
+            bpf.resize("tt_ports_held", 1)
         if not settings.listen_stats:
             bpf.resize("tt_queues", 1)
         if settings.count_by_owner:
@@ -117,6 +121,7 @@ class LiveSource:
         else:
             bpf.resize("tt_counts", 1)
         write_config(bpf, self.layout, settings, ladder, places)
+        self.reset_reasons = resets.reason_names() if "reset" in settings.wanted else {}
         kernel_btf.forget()
         if ladder.transport == "ring":
             self._rings = Beside(self._make_rings)
@@ -155,6 +160,8 @@ class LiveSource:
         if self._ladder.sees_cookies and (had_some := cookies.in_use(listening)):
             self._pass_over(had_some, "tt_iter_cookies")
         self._control["seeding"] = 0
+        if self._ladder.sees_resets:
+            self._tell_once_if(resets.write_setup(bpf, self.layout, self._reset_code))
         self._account = Account(bpf, self.layout, self._ladder.programs)
         while self._connecting:
             self._connecting.pop().result()
@@ -402,6 +409,10 @@ class LiveSource:
     def _tell_once(self, text: str) -> None:
         if text not in self.notices:
             self.notices.append(text)
+
+    def _tell_once_if(self, text: str) -> None:
+        if text:
+            self._tell_once(text)
 
     def reseed(self) -> float:
         """Look again who holds what: descriptors are passed on and closed where no probe sees it.

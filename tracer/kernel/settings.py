@@ -26,11 +26,19 @@ class Settings:
     connections: bool = False  # looks at what is open, with all that the kernel keeps of it
     sparing: bool = False  # looks at all sockets are far apart: views keep up from records
     # unless --kind asks for others
-    kinds: frozenset[str] = frozenset({"state", "accept", "handshake", "connection"})
+    kinds: frozenset[str] = frozenset(
+        {"state", "accept", "handshake", "connection", "reset", "error"}
+    )
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
     listen_stats: bool = False  # count what happens in the queues of each listener
+    listens: bool = False  # of `state`, where it is not wanted, begin and end of listening alone
     later: frozenset[str] = frozenset()  # kinds that may be asked for while it runs
     hold_children: int | None = None  # 0, 1, 2 as bpf/maps.h has it; None: by this kernel
+
+    @property
+    def keeps_remains(self) -> bool:
+        """Whether it is kept whose those in TIME_WAIT were: looked at, or answering with a RST."""
+        return self.snapshots or "reset" in self.wanted
 
     @property
     def wanted(self) -> frozenset[str]:

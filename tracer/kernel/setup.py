@@ -29,7 +29,10 @@ def write_config(
     filters = settings.filters
     kinds = layout.enums["kind"]
     config = bpf.setting("tt_config", layout.dtypes["config"])
-    config["kinds"] = sum(1 << kinds[kind.upper()] for kind in settings.wanted)
+    listens_alone = settings.listens and "state" not in settings.wanted
+    told = settings.wanted | ({"state"} if listens_alone else frozenset())
+    config["kinds"] = sum(1 << kinds[kind.upper()] for kind in told)
+    config["listens_alone"] = listens_alone
     hold = settings.hold_children
     config["hold_children"] = hold if hold is not None else not tells_peers()
     config["ring"] = ladder.transport == "ring"
@@ -43,7 +46,7 @@ def write_config(
     config["count_by_owner"] = settings.count_by_owner
     config["tell_forks"] = settings.tell_forks
     config["last_place"] = places - 1
-    config["keep_remains"] = settings.snapshots
+    config["keep_remains"] = settings.keeps_remains
     config["tick_ns"] = tick_ns()
     config["casts"] = has_casts()
     config["asks_owners"] = filters.asks_owners

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from tracer.probes.accept import ACCEPT
 from tracer.probes.base import Rung, Subject
+from tracer.probes.error import ERROR
 from tracer.probes.handshake import COOKIES, HANDSHAKE, REQUEST, SYNACK
+from tracer.probes.reset import RESET
 from tracer.probes.snapshot import CONNECTIONS, HOLDERS, LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
 from tracer.probes.syn_drop import SYN_DROP
@@ -24,6 +26,8 @@ PROBES: tuple[Subject, ...] = (
     REQUEST,
     COOKIES,
     SYN_DROP,
+    RESET,
+    ERROR,
     TASK,
     OWNERS,
     SOCKETS,
@@ -36,12 +40,14 @@ __all__ = [
     "ACCEPT",
     "CONNECTIONS",
     "COOKIES",
+    "ERROR",
     "HANDSHAKE",
     "HOLDERS",
     "LISTENERS",
     "OWNERS",
     "PROBES",
     "REQUEST",
+    "RESET",
     "SOCKETS",
     "STATE",
     "SYNACK",

@@ -19,6 +19,7 @@ from tracer.attribution.names import Names, service
 from tracer.attribution.processes import Process, ProcessTable
 from tracer.flows.local_drops import LocalDrops
 from tracer.views.ended_columns import ENDED
+from tracer.views.reset_columns import ERROR, RESET
 from tracer.views.text import Clock, address, endpoint, escape
 from tracer.wire.layout import Layout, Records
 
@@ -37,6 +38,7 @@ class Facts:
     drops: LocalDrops = field(default_factory=LocalDrops)
     holders: Records | None = None  # descriptors of listening sockets, as of the last look
     names: Names | None = None  # with --names
+    reset_reasons: dict[int, str] = field(default_factory=dict)  # the kernel's, see Head
 
     def __post_init__(self) -> None:
         names = self.layout.names
@@ -49,7 +51,7 @@ class Facts:
             enum: {value: name.lower() for value, name in names.get(enum, {}).items()}
             for enum in (
                 *("role", "outcome", "latency_from", "cause", "stage", "answer"),
-                *("closed_by", "end"),
+                *("closed_by", "end", "reset_way", "reset_by", "answers"),
             )
         }
         self.roles, self.outcomes = lower["role"], lower["outcome"]
@@ -57,6 +59,8 @@ class Facts:
         self.latencies[0] = None
         self.causes, self.stages, self.answers = lower["cause"], lower["stage"], lower["answer"]
         self.closers, self.ends = lower["closed_by"], lower["end"]
+        self.reset_ways, self.reset_bys = lower["reset_way"], lower["reset_by"]
+        self.answered = lower["answers"]
         self.exact = self.layout.enums["dwell_is"]["EXACT"]
 
     def seen_as(self, tgid: int) -> int | None:
@@ -250,6 +254,8 @@ EVENTS: dict[str, dict[str, Column]] = {
     "handshake": HEAD | HANDSHAKE,
     "syn_drop": HEAD | SYN_DROP,
     "connection": HEAD | ENDED,
+    "reset": HEAD | RESET,
+    "error": HEAD | ERROR,
 }
 
 LOST = ("ts", "mono_ns", "kind", "count", "why", "of")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import errorcode
 
-from tracer.views import ended_words
+from tracer.views import ended_words, reset_words
 from tracer.views.columns import Facts, Row, owner_is
 from tracer.views.tables import Column
 from tracer.views.text import address, duration, escape
@@ -145,4 +145,6 @@ _WHAT: dict[str, Callable[[Row, Facts], str]] = {
     "handshake": _handshake,
     "syn_drop": _syn_drop,
     "connection": ended_words.text,
+    "reset": reset_words.reset,
+    "error": reset_words.error,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracer.views import schema_reset
 from tracer.views.schema_connection import CONNECTION
 from tracer.views.schema_groups import GROUP_KEYS, GROUPS
 from tracer.views.schema_rates import CARRIED, COUNTER
@@ -104,6 +105,8 @@ _EVENTS: dict[str, Schema] = {
         "count": _count("packets this record stands for"),
         **_LISTENER,
     },
+    "reset": schema_reset.RESET,
+    "error": schema_reset.ERROR,
 }
 _LOST: Schema = {
     "ts": _moment("when it was noticed, UTC"),
@@ -218,6 +221,8 @@ _SUMMARIES: dict[str, Schema] = {
     "counter": COUNTER,
     **dict.fromkeys(("process", "peer", "cgroup", "netns"), CARRIED),
     **GROUPS,
+    "reset_summary": schema_reset.SUMMARY,
+    "listener_gap": schema_reset.GAP,
 }
 # keys that --by may add to a summary
 _OF_PLACE = ("layer", "location", "meaning")
@@ -241,6 +246,7 @@ _KEYS: dict[str, Schema] = {
         "stage": _one_of("which packet; null where it is no key of --by", "syn", "ack", None),
         "answer": _one_of("null where it is no key of --by", "none", "rst", "cookie", None),
     },
+    "reset_summary": {**_ANY, **schema_reset.KEYS},
     "handshake_summary": {"role": _EVENTS["handshake"]["role"], **_ANY},
     "probe": {
         "expected": _count("events that the self-test made"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tracer.wire.batch import Encoding
@@ -19,7 +19,8 @@ class Head:
     `started_ns` is CLOCK_MONOTONIC and `offset_ns` what it lacks to wall time, in ns; `filters` are
     the options that narrowed the session, as they were typed, by name; `keeps` says what there is
     besides names: records, counts, sockets, connections, holders, listeners, drops, kernel;
-    `attached` is the rung of each subject; `netns` are the inodes asked for, none for all.
+    `attached` is the rung of each subject; `netns` are the inodes asked for, none for all;
+    `reset_reasons` are the kernel's names of why it sends a RST, where it has any.
     """
 
     layout: Layout
@@ -34,6 +35,7 @@ class Head:
     keeps: tuple[str, ...]
     attached: dict[str, str]
     netns: tuple[int, ...]
+    reset_reasons: dict[int, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """As a frame carries it."""
@@ -59,6 +61,7 @@ class Head:
             keeps=tuple(values["keeps"]),
             attached=dict(values["attached"]),
             netns=tuple(values["netns"]),
+            reset_reasons={int(n): str(v) for n, v in values.get("reset_reasons", {}).items()},
         )
 
 

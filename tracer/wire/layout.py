@@ -25,6 +25,8 @@ EVENTS = {
     "handshake": "tt_handshake",
     "syn_drop": "tt_syn_drop",
     "connection": "tt_connection",
+    "reset": "tt_reset",
+    "error": "tt_error",
     "task": "tt_task",
 }
 ROWS = {
@@ -49,6 +51,7 @@ OTHERS = {
     "drop_value": "tt_drop_value",
     "syn_setup": "tt_syn_setup",
     "cookie_setup": "tt_cookie_setup",
+    "reset_setup": "tt_reset_setup",
     "sock": "tt_sock",
     "listener": "tt_listener",
     "queue": "tt_queue",
@@ -70,6 +73,9 @@ ENUMS = {
     "answer": ("tt_answer", "TT_ANSWER_"),
     "closed_by": ("tt_closed_by", "TT_CLOSED_BY_"),
     "end": ("tt_end", "TT_END_"),
+    "reset_way": ("tt_reset_way", "TT_RESET_WAY_"),
+    "reset_by": ("tt_reset_by", "TT_RESET_BY_"),
+    "answers": ("tt_answers", "TT_ANSWERS_"),
     "filter": ("tt_filter", "TT_FILTER_"),
     "mark": ("tt_mark", "TT_MARK_"),
     "slot": ("tt_slot", "TT_SLOT_"),

@@ -1,0 +1,43 @@
+"""What the programs of bpf/probes/reset.bpf.c need from user space, and the kernel's reasons."""
+
+from __future__ import annotations
+
+from tracer.errors import TracerError
+from tracer.kernel import kernel_btf, symbols
+from tracer.kernel.beside import Beside
+from tracer.kernel.core import CoreObject
+from tracer.wire.layout import Layout
+
+PREFIX = "SK_RST_REASON_"
+# who calls which: what looks at the RST bit must be a function of its own to be told apart
+RESETS, TAKES_DATA, LOOKS_AT_RST = "tcp_reset", "tcp_rcv_state_process", "tcp_validate_incoming"
+UNTOLD = "data that comes after close() is told as a RST received, and the RST that answers it too"
+
+Code = dict[str, list[symbols.Range]]
+
+
+def reason_names() -> dict[int, str]:
+    """The running kernel's enum sk_rst_reason by number; empty before Linux 6.10."""
+    told = kernel_btf.enum("sk_rst_reason")
+    return {value: name.removeprefix(PREFIX) for name, value in told.items()}
+
+
+def find_code() -> Code:
+    """Where the functions lie. Errors: TracerError where that is hidden."""
+    return symbols.of_kernel((RESETS, TAKES_DATA, LOOKS_AT_RST))
+
+
+def write_setup(bpf: CoreObject, layout: Layout, found: Beside[Code]) -> str:
+    """After `load`, before anything is told; returns a notice where it cannot be."""
+    try:
+        code = found.result()
+    except (TracerError, OSError) as error:
+        return f"{UNTOLD} ({getattr(error, 'message', error)})"
+    if not all(code.get(name) for name in (RESETS, TAKES_DATA, LOOKS_AT_RST)):
+        return f"{UNTOLD} (this kernel's functions are not told apart)"
+    setup = bpf.variable("tt_reset_setup", layout.dtypes["reset_setup"])
+    for name, prefix in ((TAKES_DATA, "data"), (RESETS, "reset")):
+        for i, (start, end) in enumerate(code[name]):
+            setup[f"{prefix}_from"][0, i] = start
+            setup[f"{prefix}_to"][0, i] = end
+    return ""
