@@ -116,7 +116,7 @@ class Player:
         if self._filters is not None:
             self._check_kept(self._filters)
             if self._view.kinds and set(head.kinds) - self._view.kinds:
-                self._narrowed = replace(self._filters, kinds=self._view.kinds)
+                self._narrowed = replace(self._filters, kinds=self._view.kinds | self._view.also)
             asked = self._filters.describe()
             self.head = replace(head, filters=head.filters | asked)
         self._view.begin(self.facts, self.head)
@@ -208,7 +208,7 @@ class Player:
             return
         batch = split(small, large, self.facts.layout)
         if self._view.kinds:
-            wanted = self._view.kinds | {"task"}
+            wanted = self._view.kinds | self._view.also | {"task"}
             batch = Batch({kind: batch.kinds[kind] for kind in batch.kinds if kind in wanted})
         if self._filters is not None:
             for task in batch.kinds.get("task", ()):

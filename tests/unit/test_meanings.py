@@ -12,6 +12,7 @@ from tracer.views import (
     ended,
     handshake_table,
     listeners,
+    resets,
     states,
     top_rows,
 )
@@ -32,6 +33,7 @@ TITLES = {
     "drops": {c.title for c in drop_table.COLUMNS},
     "top": {c.title for c in (*top_rows.PROCESS, *top_rows.NUMBERS, top_rows.UNIT)},
     "counters": {c.title for c in counters.COLUMNS},
+    "resets": {word.upper() for word in resets.DEFAULT} | {c.title for c in resets.NUMBERS},
 }
 # what they are called says it all
 PLAIN = {"PID", "PEER", "LISTENER", "COUNT", "LPORT", "NETNS", "p50", "p99", "max", "REFUSED"}
@@ -49,6 +51,7 @@ PLAIN |= {
     "CPU",
     "OPENED",
 }
+PLAIN |= {"COMM"}
 
 
 @pytest.mark.parametrize("command", COLUMNS)

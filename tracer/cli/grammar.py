@@ -23,6 +23,7 @@ from tracer.cli.events import events
 from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
 from tracer.cli.record import record
+from tracer.cli.resets import resets
 from tracer.cli.schema import schema
 from tracer.cli.states import states
 from tracer.cli.top import top
@@ -229,6 +230,7 @@ def build() -> Line:
         drops,
         top,
         counters,
+        resets,
         record,
         schema,
         doctor,

@@ -108,6 +108,7 @@ class Command:
     reconcile: bool = False
     connections: bool = False
     sparing: bool = False
+    listens: bool = False
     later: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
 
@@ -245,6 +246,7 @@ class Command:
             listen_stats=self.listen_stats,
             connections=self.connections,
             sparing=self.sparing,
+            listens=self.listens,
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
             keep_uids=bool(given.get("keep")),

@@ -10,7 +10,7 @@ from tracer.kernel import iterators
 
 # as /proc/net/snmp and /proc/net/netstat call them
 COUNTERS = {
-    "Tcp": ("ActiveOpens", "PassiveOpens"),
+    "Tcp": ("ActiveOpens", "PassiveOpens", "OutRsts", "EstabResets"),
     "TcpExt": (
         "ListenDrops",
         "ListenOverflows",
@@ -20,6 +20,10 @@ COUNTERS = {
         "SyncookiesRecv",
         "EmbryonicRsts",
         "TCPSynRetrans",
+        "TCPAbortOnClose",
+        "TCPAbortOnData",
+        "TCPAbortOnLinger",
+        "TCPAbortOnTimeout",
     ),
 }
 FILES = ("net/snmp", "net/netstat")

@@ -17,6 +17,7 @@ class View:
     names what of it a recording must keep (see Head.keeps) for there to be something to show.
     `kinds` are those it looks at, if not all: of a recording it is shown no others, and no others
     count as matched; likewise of a snapshot listening sockets, if it does not want them.
+    Of those in `also` it is shown what there is, and none is no matter.
     """
 
     wants_records = True
@@ -24,6 +25,7 @@ class View:
     gathers = True  # shows nothing for a while: on a terminal it is told how far it is
     needs: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
 
     def begin(self, facts: Facts, head: Head) -> None:
         """The session begins; `facts` grow while it goes on."""

@@ -72,6 +72,17 @@ COLUMNS: dict[str, dict[str, str]] = {
         "CC": "congestion control",
         "FD": "the descriptor, in the process named",
     },
+    "resets": {
+        "DIRECTION": "sent by this machine, or received and heeded",
+        "BY": "what it came from, said below",
+        "REASON": "the kernel's own word for what it sends (since Linux 6.10)",
+        "PID": "who answers for the socket; where there is none, who listens on the port or"
+        " did within the last 10 minutes",
+        "PEER": "the other end",
+        "RATE/s": "a second, over the span",
+        "SILENT": "half of their connections had carried nothing for no longer, to a tick of the"
+        " kernel's (1 to 10 ms)",
+    },
     "listeners": {
         "OWNER": "who accepted from it last, or opened it; +N: others hold it too",
         "QUEUE": "finished connections that wait for accept() now; SYNQ: half-open ones",
