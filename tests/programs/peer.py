@@ -303,6 +303,27 @@ class Peer:
     def half_close(self, name: str) -> None:
         self._sockets[name].shutdown(socket.SHUT_WR)
 
+    def shut(self, name: str) -> None:
+        """Shut it down both ways, and keep it."""
+        self._sockets[name].shutdown(socket.SHUT_RDWR)
+
+    def wait_not_for_fin(self, name: str) -> None:
+        """Have close() in FIN_WAIT2 break it off."""
+        self._sockets[name].setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
+
+    def limit_time(self, name: str, limit_ms: int) -> None:
+        """Have the kernel give up what is not acknowledged for so long."""
+        self._sockets[name].setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, limit_ms)
+
+    def error(self, name: str) -> Facts:
+        """Wait until there is something to be told; `error` is what SO_ERROR says."""
+        made = self._sockets[name]
+        poll = select.poll()
+        poll.register(made, 0)  # errors and hang-ups alone
+        poll.poll(20_000)
+        number = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return {"error": errorcode[number] if number else "OK"}
+
     def close(self, name: str) -> None:
         self._sockets.pop(name).close()
 
