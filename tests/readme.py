@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def outputs() -> dict[str, str]:
         "live": _picture(),
         "connections": _open(),
         "ended": _ended(),
+        "resets": _resets(),
         "events": "$ tcptrace events --netns web\n" + shown,
         **{
             name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
@@ -137,6 +139,41 @@ def _open() -> str:
         command = [sys.executable, "-m", "tracer", *line.split()]
         done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     return f"$ tcptrace {line}\n{done.stdout}"
+
+
+def _resets() -> str:
+    """A server that forgets who is silent, one that closes on data unread, and one that leaves."""
+    with (
+        namespace("web") as space,
+        server_in(space, PORT) as server,
+        server_in(space, PORT + 1) as old,
+        Program("next", space.enter) as new,
+        Program("client", space.enter) as client,
+        Tracer("resets", "--netns", space.name, json=False) as tracer,
+    ):
+        for i in range(11):
+            client.do("connect", name=f"c{i}", address=ADDRESS, port=PORT)
+            server.do("accept", name=f"s{i}", listener="l")
+            client.do("send", name=f"c{i}", count=1200)
+            server.do("receive", name=f"s{i}", count=1200)
+        time.sleep(3)
+        for i in range(11):
+            server.do("reset", name=f"s{i}")
+            client.attempt("receive", name=f"c{i}")
+        client.do("connect", name="c", address=ADDRESS, port=PORT)
+        server.do("accept", name="s", listener="l")
+        client.do("send", name="c", count=1200)
+        time.sleep(0.1)
+        server.do("close", name="s")
+        client.attempt("receive", name="c")
+        old.do("close", name="l")
+        for _ in range(211):
+            client.attempt("connect", name="c", address=ADDRESS, port=PORT + 1)
+        new.do("bind", name="l", address=ADDRESS, port=PORT + 1)
+        new.do("listen", name="l")
+        client.do("connect", name="c", address=ADDRESS, port=PORT + 1)
+        tracer.stop()
+    return f"$ tcptrace resets --netns web\n{tracer.stdout.rstrip()}\n"
 
 
 def _ended() -> str:
