@@ -300,3 +300,38 @@ def test_a_narrow_screen_shows_what_became_of_a_syn_and_who_set_the_limit(
         shown.wait_for(rf"(?m)^\S+ {SILENT}:20002 > :{PORT}  accept_queue_full at syn", "the last")
         shown.wait_for(rf"! {NEAR}:{PORT} .*FULL[^$]*\(limit: listen\)", "the verdict, whole")
         _end(shown)
+
+
+def test_resets_and_errors_are_those_that_were_made_each_with_whose_it_is(
+    ns: Namespace, server: Program, client: Program, tmp_path: Path
+) -> None:
+    refused, reset, unread = 11, 7, 3
+    server.do("listen", name="l")
+    with screen(tmp_path, (110, 60), "--netns", ns.name) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        shown.press("6")
+        for _ in range(refused):
+            client.attempt("connect", name="r", address=NEAR, port=PORT + 1)
+        for count, breaks, hears in ((reset, client, server), (unread, server, client)):
+            for _ in range(count):
+                client.do("connect", name="c", address=NEAR, port=PORT)
+                server.do("accept", name="c", listener="l")
+                client.do("send", name="c", count=1)
+                wait_until(lambda: ns.run("ss", "-tnH", f"sport = :{PORT}").split()[1] == "1", "it")
+                breaks.do("reset" if breaks is client else "close", name="c")
+                hears.attempt("receive", name="c")
+                hears.do("close", name="c")
+        mine, theirs = rf"tt-client\[{client.pid}\]", rf"tt-server\[{server.pid}\]"
+        for row in (
+            rf"RST received +peer +{mine} +\S+ +{refused + unread} ",
+            rf"RST received +peer +{theirs} +\S+ +{reset} ",
+            rf"RST sent +linger0 +{mine} +\S+ +{reset} ",
+            rf"RST sent +app_close_unread +{theirs} +\S+ +{unread} ",
+            rf"RST sent +no_socket +- +\S+ +{refused} ",
+            rf"error +ECONNREFUSED +{mine} +\S+ +{refused} ",
+            rf"error +ECONNRESET +{mine} +\S+ +{unread} ",
+            rf"error +ECONNRESET +{theirs} +\S+ +{reset} ",
+        ):
+            shown.wait_for(r"(?m)^" + row, "the row")
+        assert ns.counters()["TcpOutRsts"] == refused + reset + unread
+        _end(shown)

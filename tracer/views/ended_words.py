@@ -34,7 +34,7 @@ def ended_by(row: Row, facts: Facts) -> str:
 
 def text(row: Row, facts: Facts) -> str:
     """As an event line has it."""
-    found = f"ended by {ended_by(row, facts)} after {life(row, facts)}"
+    found = f"{ended_by(row, facts)} after {life(row, facts)}"
     if was_established(row, facts):
         found += f"  in {quantity(row.rx_bytes)} out {quantity(row.tx_bytes)}"
     if row.srtt_us:

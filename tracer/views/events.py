@@ -156,7 +156,7 @@ class EventView(View):
             cells = [time, "lost", text][: len(self._columns)]
             cells[-1] = text
             return self._line([*cells, *["-"] * (len(self._columns) - len(cells))])
-        line = f"{time} lost      {text}"
+        line = f"{time} lost       {text}"
         return f"\x1b[1;31m{line}\x1b[0m" if self._color else line
 
     def notice(self, text: str) -> None:

@@ -34,7 +34,7 @@ class Event:
 
 COLUMNS: tuple[Column[Event], ...] = (
     Column("TIME", lambda e: e.facts.clock.time(e.row.mono_ns), words=True, width=15),
-    Column("KIND", lambda e: e.kind, words=True, width=9),
+    Column("KIND", lambda e: e.kind, words=True, width=10),
     Column("LOCAL", Event.local, words=True, width=21),
     Column("REMOTE", Event.remote, words=True, width=21),
     Column("PROCESS", lambda e: owner(e.row, e.facts), words=True, width=24),

@@ -12,6 +12,7 @@ from tracer.flows.attempts import Attempts
 from tracer.flows.listeners import Listener
 from tracer.flows.window import Window
 from tracer.views.columns import Facts
+from tracer.views.live.broken import Broken
 from tracer.views.live.dropped import Dropped
 from tracer.views.live.narrow import Narrowing
 from tracer.views.live.parts import Minute, Parts
@@ -35,6 +36,7 @@ class Gathered:
     def restart(self, now_ns: int) -> None:
         """What is gathered from now on is of other processes, peers or ports than before."""
         self._accepts: Window[AcceptTable] = Window(AcceptTable, now_ns)
+        self._broken = Broken(self._facts, now_ns)
         self._attempts: Window[Attempts] = Window(partial(Attempts, self._facts.layout), now_ns)
 
     def add(self, kinds: dict[str, Records]) -> None:
@@ -43,6 +45,8 @@ class Gathered:
             ("syn_drop", self.dropped.add),
             ("accept", self._accepts.now.add),
             ("handshake", self._attempts.now.add),
+            ("reset", self._broken.resets),
+            ("error", self._broken.errors),
         ):
             if kind in kinds:
                 add(kinds[kind])
@@ -65,6 +69,7 @@ class Gathered:
     def tick(self, now_ns: int) -> None:
         """An interval is over."""
         self.dropped.tick(now_ns)
+        self._broken.tick(now_ns)
         self._accepts.turn(now_ns)
         self._attempts.turn(now_ns)
 
@@ -85,6 +90,7 @@ class Gathered:
         )
         return Parts(
             change=self._change,
+            breaks=self._broken.picture(now_ns),
             drops=self.dropped.picture(now_ns, {row.cookie: row.name for row in shown}, bool(to)),
             minute=minute,
             listeners={int(one.row["cookie"]): one for one in listeners},

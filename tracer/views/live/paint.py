@@ -71,7 +71,7 @@ def _tabs(look: Look, width: int) -> Text:
     text = Text(no_wrap=True)
     names = [f"{pane.number} {pane.name}" for pane in PANES]
     if sum(len(name) + 2 for name in names) > width:
-        names = [f"{pane.number} {pane.name[:5]}" for pane in PANES]
+        names = [f"{pane.number} {pane.short or pane.name}" for pane in PANES]
     for pane, name in zip(PANES, names, strict=True):
         if pane is look.browser.pane:
             text.append(f"[{name}]", style="bold")

@@ -58,6 +58,33 @@ class DropsPicture:
     by_listener: dict[int, ListenerDrops]
 
 
+@dataclass(frozen=True)
+class BreakRow:
+    """RSTs or errors of one process and one cause; `at`, `local` and `peer` are of the last."""
+
+    place: str
+    what: str
+    why: str
+    owner: str
+    owner_key: Key
+    local: str
+    peer: str
+    count: int
+    rate: float | None
+    at: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class BreaksPicture:
+    """All of it; `silence` is how long those had been silent that were broken off, in lines."""
+
+    span_ns: int
+    rows: list[BreakRow]
+    recent: list[tuple[Key, str, str]]  # newest last, by owner: a line, and a short one
+    silence: list[str]
+
+
 @dataclass(frozen=True, eq=False)
 class Minute:
     """Handshakes and accepts of the last minute or so: `span_ns` says how much.
@@ -101,6 +128,7 @@ class Parts:
 
     change: str = ""
     drops: DropsPicture | None = None
+    breaks: BreaksPicture | None = None
     minute: Minute | None = None
     listeners: dict[int, Listener] = field(default_factory=dict)
     holders: Records | None = None

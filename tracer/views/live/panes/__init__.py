@@ -9,7 +9,8 @@ from tracer.views.live.panes.drops import DROPS
 from tracer.views.live.panes.handshakes import HANDSHAKES
 from tracer.views.live.panes.listeners import LISTENERS
 from tracer.views.live.panes.processes import PROCESSES
+from tracer.views.live.panes.resets import RESETS
 
-PANES: tuple[Pane, ...] = (PROCESSES, CONNECTIONS, LISTENERS, HANDSHAKES, DROPS, COUNTERS)
+PANES: tuple[Pane, ...] = (PROCESSES, CONNECTIONS, LISTENERS, HANDSHAKES, DROPS, RESETS, COUNTERS)
 
 __all__ = ["PANES", "Pane", "Table"]

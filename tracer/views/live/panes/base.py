@@ -92,6 +92,7 @@ class Pane:
     table: Callable[[Picture], Table]
     attaches: tuple[str, ...] = ()
     below: Callable[[Picture, Name | None, int, int], list[str]] | None = None
+    short: str = ""  # the name where there is no room for all of them
 
 
 @dataclass(frozen=True)

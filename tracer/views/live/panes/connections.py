@@ -245,4 +245,4 @@ def _with_port(column: Any, text: str, at_begin: bool = False) -> NDArray[np.boo
     return np.array(hits, np.bool_)[which] if hits else np.zeros(len(column), np.bool_)
 
 
-CONNECTIONS = Pane(2, "Connections", HEADINGS, Open, attaches=("connections",))
+CONNECTIONS = Pane(2, "Connections", HEADINGS, Open, attaches=("connections",), short="Conns")
