@@ -21,14 +21,32 @@ LISTENS = "Server listening"
 ADDRESS = "127.0.0.1"
 
 
-def bulk(effort: Effort) -> Result:
+def syns(effort: Effort) -> Result:
     """One connection over loopback under `drops --syn`."""
-    rounds = pairs.enough(_transfer, ["drops", "--syn"], effort)
+    return _transfers("bulk", ["drops", "--syn"], "`drops --syn`", 95, effort)
+
+
+def packets(effort: Effort) -> Result:
+    """Under `drops`, which looks at every packet that is thrown away."""
+    return _transfers("bulk-drops", ["drops"], "`drops`", 95, effort)
+
+
+def ends(effort: Effort) -> Result:
+    """Under what tells of segments sent again, of RSTs and of connections that ended."""
+    kinds = "retransmit,reset,connection"
+    what = f"`events --kind {kinds}`"
+    return _transfers("bulk-ends", ["events", "--kind", kinds], what, 97, effort)
+
+
+def _transfers(
+    name: str, arguments: list[str], under: str, target: float, effort: Effort
+) -> Result:
+    rounds = pairs.enough(_transfer, arguments, effort)
     keeps = pairs.kept(rounds).times(100)
-    what = "bytes/s of a bulk transfer kept under `drops --syn`"
-    row = Row("bulk-keeps", what, keeps, "%", 95, "at least", 1)
+    what = f"bytes/s of a bulk transfer kept under {under}"
+    row = Row(f"{name}-keeps", what, keeps, "%", target, "at least", 1)
     rates = pairs.sides(rounds, "rate", 8e-9, digits=1)
-    note = f"bulk transfer over loopback: {len(rounds)} pairs of rounds; Gbit/s {rates}"
+    note = f"bulk transfer under {under}: {len(rounds)} pairs of rounds; Gbit/s {rates}"
     return Result([row], rounds, [note])
 
 

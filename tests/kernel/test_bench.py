@@ -37,6 +37,8 @@ ROWS = [
     "connections-lost",
     "calls-extra",
     "bulk-keeps",
+    "bulk-drops-keeps",
+    "bulk-ends-keeps",
     "counting-ns",
     "counting-ratio",
     "streaming-ns",
