@@ -243,20 +243,31 @@ def test_rows_are_of_what_was_asked_for(
 
 def test_rows_by_control_group_name_it_and_what_runs_in_it(ns: Namespace, client: Program) -> None:
     with control_group() as group:
-        unit = group / "tt-web.service"
-        unit.mkdir()
+        unit, scope = group / "tt-web.service", group / f"docker-{'7f3a' * 16}.scope"
+        for made in (unit, scope):
+            made.mkdir()
+        enter(scope, client.pid)
         with server_in(ns) as server:
             enter(unit, server.pid)
-            with top(ns, "--by", "cgroup") as by_group, top(ns) as by_process:
+            with (
+                top(ns, "--by", "cgroup") as by_group,
+                top(ns, "--by", "container") as by_container,
+                top(ns) as by_process,
+            ):
                 converse(server, client)
                 wait_until(lambda: not established(ns, f"sport = :{PORT}"), "all to have ended")
                 groups, processes = by_group.stop(), by_process.stop()
+                containers = by_container.stop()
             pid = server.pid
+        client.end()
     found = total(groups, unit="tt-web.service")
     assert found["kind"] == "cgroup"
     assert found["cgroup"].endswith(f"{group.name}/tt-web.service")
     assert (found["tx_bytes"], found["rx_bytes"]) == (BACK, THERE)
     assert total(processes, pid=pid)["unit"] == "tt-web.service"
+    boxed = total(containers, container="7f3a" * 3)
+    assert (boxed["unit"], boxed["tx_bytes"]) == ("docker:7f3a7f3a7f3a", THERE)
+    assert total(containers, container=None)["unit"] is None
 
 
 # --- recordings and the terminal --------------------------------------------------

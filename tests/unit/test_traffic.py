@@ -154,3 +154,16 @@ def test_listening_and_mini_sockets_are_no_connections(traffic: Traffic, row: Ma
     mini["flags"] = 0
     traffic.look(np.concatenate([row(1), row(4, "LISTEN"), mini]))
     assert traffic.open_count().sum() == 1
+
+
+def test_round_trips_of_the_ended_are_kept_up_to_a_number(
+    wire: Layout, traffic: Traffic, end: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracer.flows.traffic.MOST_RTTS", 3)
+    traffic.look(none(wire))
+    for i in range(7):
+        traffic.ended(end(i + 1, life=MS, srtt_us=100 + i))
+    nothing = np.zeros(0, np.int64)
+    assert traffic.rtts_whole.with_open(nothing, nothing)[1].tolist() == [104, 105, 106]
+    traffic.turn()
+    assert not len(traffic.rtts_since.with_open(nothing, nothing)[1])

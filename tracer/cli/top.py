@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -14,6 +16,8 @@ KEYS = (
     *("raddr", "rport", "laddr", "lport", "family"),
 )
 EVERY_S = 1.0
+# of a block that is to fit the screen: rows at least, and lines beside them
+LEAST_ROWS, OTHER_LINES = 3, 7
 
 
 @click.command(epilog=columns("top"))
@@ -39,22 +43,27 @@ def top(**given: Any) -> None:
 
     words, bits = values.keys(given["by"], KEYS)
     command = Command(given, stream=True, kinds=frozenset({"connection"}), connections=True)
-    if command.filters.states or command.filters.excluded.states:
+    if command.filters.excluded.states:
         raise UsageError(
-            "--state is of sockets as they are now, and top counts what they carry in any state",
+            "--exclude state=: top counts what connections carry, in whatever state they are",
             "leave it out, or see: tcptrace connections --open --state",
         )
-    for name in ("since", "until"):
-        if given[name]:
-            raise UsageError(
-                f"--{name}: what connections carry is known at looks alone, and no part of it",
-                f"leave --{name} out",
-            )
     is_live = command.output.is_terminal and command.form == "table" and not given["source"]
     if is_live and not command.limits.seconds and not command.limits.interval:
         command.limits.interval = EVERY_S
-    redraws = is_live and bool(command.limits.interval)
+    redraws = is_live and bool(command.limits.interval) and _can_redraw()
+    look = command.look
+    if redraws and look.limit is None:
+        look = replace(look, limit=max(LEAST_ROWS, os.get_terminal_size(1).lines - OTHER_LINES))
     by = By(words or ("pid",), bits)
-    show = TopView(command.output, command.notices, command.look, by, redraws)
+    show = TopView(command.output, command.notices, look, by, redraws)
     with quits_by_key(command.stop, redraws and not given.get("program")):
         command.run(show)
+
+
+# what they carry is of all their states, and known at looks alone: no part of a recording has it
+top.params = [each for each in top.params if each.name not in ("state", "since", "until")]
+
+
+def _can_redraw() -> bool:
+    return os.environ.get("TERM", "dumb") not in ("dumb", "unknown")

@@ -11,6 +11,8 @@ end, adds what it has carried since it was looked at last.
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,7 @@ CARRIED = ("rx_bytes", "tx_bytes", "segs_out", "retransmits")
 SUMS = (*CARRIED, "opened", "ended", "failures")
 AT = {name: i for i, name in enumerate(SUMS)}
 ATTEMPTS = ("SYN_SENT", "SYN_RECV", "NEW_SYN_RECV")
+MOST_RTTS = 1 << 18  # of the ended ones: a session may go on for hours
 PASSES = 2  # without a connection, until it is no more waited for that its end is told
 
 Sums = NDArray[np.int64]  # shape (numbers, len(SUMS))
@@ -29,6 +32,28 @@ Mask = NDArray[np.bool_]
 _KNOWN = np.dtype(
     [("cookie", "u8"), *((name, "i8") for name in CARRIED), ("was_open", "?"), ("missed", "u1")]
 )
+
+
+class Rtts:
+    """Numbers and round trips, us, of connections that ended: the latest MOST_RTTS or so."""
+
+    def __init__(self) -> None:
+        self._parts: deque[tuple[NDArray[np.int64], NDArray[np.int64]]] = deque()
+        self._count = 0
+
+    def add(self, numbers: NDArray[np.int64], values: NDArray[np.int64]) -> None:
+        """Take those of a batch."""
+        self._parts.append((numbers, values))
+        self._count += len(values)
+        while self._count > MOST_RTTS and len(self._parts) > 1:
+            self._count -= len(self._parts.popleft()[1])
+
+    def with_open(
+        self, numbers: NDArray[np.int64], values: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All of them, and those of open connections beside."""
+        parts = [*self._parts, (numbers, values)]
+        return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
 
 
 class Traffic:
@@ -43,7 +68,7 @@ class Traffic:
         self._known = np.zeros(0, _KNOWN)
         self._is_first = True
         self.rows = np.zeros(0, layout.dtypes["open_row"])
-        self.srtt: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self.rtts_since, self.rtts_whole = Rtts(), Rtts()
         self.since: Sums = np.zeros((1, len(SUMS)), np.int64)
         self.whole: Sums = np.zeros((1, len(SUMS)), np.int64)
         self.unknown = 0
@@ -86,13 +111,14 @@ class Traffic:
         columns[:, AT["failures"]] = records["end"] != self._fin
         numbers = self._add(records, columns)
         measured = records["srtt_us"] > 0
-        self.srtt.append((numbers[measured], records["srtt_us"][measured].astype(np.int64)))
+        for rtts in (self.rtts_since, self.rtts_whole):
+            rtts.add(numbers[measured], records["srtt_us"][measured].astype(np.int64))
         self._known = np.delete(self._known, place[known])
 
     def turn(self) -> None:
         """The next interval begins."""
         self.since = np.zeros_like(self.since)
-        self.srtt = []
+        self.rtts_since = Rtts()
 
     def open_srtt(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Numbers and round trips, us, of the open ones that have one."""

@@ -22,7 +22,6 @@ from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
 CLEAR = "\x1b[H\x1b[2J"
-Rtts = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class TopView(SummaryView):
@@ -41,9 +40,9 @@ class TopView(SummaryView):
 
     def start(self) -> None:
         """Begin to gather."""
+        self._groups_of: dict[str | None, str] = {}  # a control group of each container
         self._numbers = Numbers(self._by.grouping())
         self._traffic = Traffic(self.facts.layout, self._numbers, self._began_ns)
-        self._rtts: list[Rtts] = []
 
     def connections(self, rows: Records, now_ns: int) -> None:
         """Take a pass."""
@@ -56,14 +55,13 @@ class TopView(SummaryView):
 
     def turn(self) -> None:
         """The next interval begins."""
-        self._rtts += self._traffic.srtt
         self._traffic.turn()
 
     # --- forms ----------------------------------------------------------------
 
     def how(self) -> str:
         """What the numbers stand on."""
-        return "passes over the sockets, and a record of each that ended"
+        return "looks at the open, records of the ended"
 
     def shown(self) -> Sequence[Column[Row]]:
         """Whose, then what."""
@@ -97,21 +95,20 @@ class TopView(SummaryView):
     def _rows(self, block: Block) -> list[Row]:
         traffic = self._traffic
         sums = traffic.whole if block.total else traffic.since
-        opened, rtts = traffic.open_count(), [*traffic.srtt, traffic.open_srtt()]
-        if block.total:
-            rtts = [*self._rtts, *rtts]
+        rtts = traffic.rtts_whole if block.total else traffic.rtts_since
+        opened, (numbers, times) = traffic.open_count(), rtts.with_open(*traffic.open_srtt())
+        paths = self.facts.cgroups.values() if "container" in self._by.words else ()
+        self._groups_of = {container_of(path): path for path in paths}
+        self._groups_of.pop(None, None)  # those of none
         names, group = self._groups()
         count = len(names)
         summed = np.zeros((count, len(SUMS)), np.int64)
         np.add.at(summed, group[: len(sums)], sums)
         held = np.zeros(count, np.int64)
         np.add.at(held, group[: len(opened)], opened)
-        times = _medians(
-            group[np.concatenate([numbers for numbers, _ in rtts])],
-            np.concatenate([values for _, values in rtts]),
-        )
+        medians = _medians(group[numbers], times)
         rows = [
-            self._row(name, block, int(held[i]), summed[i].tolist(), times.get(i))
+            self._row(name, block, int(held[i]), summed[i].tolist(), medians.get(i))
             for i, name in enumerate(names)
             if held[i] or summed[i].any()
         ]
@@ -146,7 +143,8 @@ class TopView(SummaryView):
             identity["unit"] = unit_of(path)
             return Row((pid, shown, unit_of(path)), seconds, held, carried, srtt, identity)
         identity = dict(zip(self._by.words, name, strict=True))
-        identity["unit"] = unit_of(identity.get("cgroup"))
+        group = identity.get("cgroup") or self._groups_of.get(identity.get("container"))
+        identity["unit"] = unit_of(group)
         return Row(name, seconds, held, carried, srtt, identity)
 
 

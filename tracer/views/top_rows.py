@@ -121,7 +121,7 @@ def first_columns(words: Sequence[str]) -> tuple[Column[Row], ...]:
         Column(word.upper(), _named(i), _shown, words=word not in numbers)
         for i, word in enumerate(words)
     )
-    return (*keyed, UNIT) if {"cgroup"} & set(words) else keyed
+    return (*keyed, UNIT) if {"cgroup", "container"} & set(words) else keyed
 
 
 def document(row: Row) -> dict[str, object]:
