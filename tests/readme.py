@@ -92,8 +92,10 @@ def outputs() -> dict[str, str]:
         "events": "$ tcptrace events --netns web\n" + shown,
         **{
             name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
-            for name in ("states", "handshakes", "accepts", "listeners")
+            for name in ("states", "handshakes", "accepts", "listeners", "top")
         },
+        "counters": "$ tcptrace counters --netns web -d 10\n"
+        + _run(["counters", "-d", "10"], 211, lambda _: True),
         "json": "$ tcptrace events --netns web --kind accept -j | jq .\n" + _pretty(records),
         "doctor": "$ tcptrace doctor\n" + doctor,
     }
