@@ -90,6 +90,7 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 	libbpf1=/usr/share/doc/libbpf1 python3-venv=/usr/share/doc/python3-venv \
 	linux-libc-dev=/usr/include/linux/bpf.h
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
+	nftables=/usr/sbin/nft \
 	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3 \
 	python3-bpfcc=/usr/lib/python3/dist-packages/bcc/__init__.py
 

@@ -189,6 +189,28 @@ tt_inline bool tt_closes_itself(const struct task_struct *task)
 	}
 }
 
+/*
+ * Whether the segment at tcp_retransmit_skb was not sent after all; older kernels tell of
+ * those that were alone. The third argument came with Linux commit ad892e912b84 ("tcp: trace
+ * retransmit failures in tcp_retransmit_skb") (in v6.17), and must not be read before.
+ */
+tt_inline bool tt_was_not_resent(const __u64 *ctx)
+{
+	if (bpf_core_field_exists(struct trace_event_raw_tcp_retransmit_skb, err))
+		return (int)*(volatile const __u64 *)(ctx + 2);
+	return false;
+}
+
+/*
+ * Whether a request counts a SYN-ACK as sent again before it is told of, not after it. That
+ * and the enum's value came in one series, "tcp: move increment of num_retrans" and "tcp: add
+ * TCP_SYNACK_RETRANS synack_type" (after v6.18).
+ */
+tt_inline bool tt_counts_synack_first(void)
+{
+	return bpf_core_enum_value_exists(enum tcp_synack_type, TCP_SYNACK_RETRANS);
+}
+
 /* The socket that a packet thrown away was meant for, at kfree_skb; NULL where that is not told. */
 tt_inline const struct sock *tt_freed_for(const struct bpf_raw_tracepoint_args *ctx)
 {

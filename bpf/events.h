@@ -191,6 +191,31 @@ enum tt_answers {
 	TT_ANSWERS_OTHER = 3,
 };
 
+/* Why a segment was sent again; the kernel's counters of the same are in capitals. */
+enum tt_resend {
+	TT_RESEND_OTHER = 0,
+	TT_RESEND_RTO = 1,	  /* its timer ran out */
+	TT_RESEND_SLOW_START = 2, /* what follows on that, as ACKs come: TCPSlowStartRetrans */
+	TT_RESEND_FAST = 3,	  /* ACKs told that it was lost: TCPFastRetrans */
+	TT_RESEND_TLP = 4,	  /* a probe, for want of an ACK: TCPLossProbes */
+	TT_RESEND_SYN = 5,	  /* TCPSynRetrans, with the next */
+	TT_RESEND_SYNACK = 6,
+};
+
+/* What the segment numbers of a struct tt_retransmit count from. */
+enum tt_seq_is {
+	TT_SEQ_NONE = 0,     /* a SYN, or a SYN-ACK */
+	TT_SEQ_RELATIVE = 1, /* the first byte that was ever sent on the connection */
+	TT_SEQ_ABSOLUTE = 2, /* nothing: as it is on the wire */
+};
+
+/* Whether the ACK that finishes a handshake had come when its SYN-ACK was sent again. */
+enum tt_acked {
+	TT_ACKED_NO = 0,
+	TT_ACKED_QUEUE_FULL = 1, /* and there was no room for the connection */
+	TT_ACKED_DEFERRED = 2,	 /* and TCP_DEFER_ACCEPT waited for data */
+};
+
 enum tt_task_event {
 	TT_TASK_SEEN = 1,
 	TT_TASK_RENAMED = 2,
@@ -214,6 +239,9 @@ typedef __u8 tt_latency_from_t;
 typedef __u8 tt_cause_t;
 typedef __u8 tt_stage_t;
 typedef __u8 tt_answer_t;
+typedef __u8 tt_resend_t;
+typedef __u8 tt_seq_is_t;
+typedef __u8 tt_acked_t;
 typedef __u8 tt_family; /* 4 or 6, of the packets */
 
 /* What every record starts with: 80 bytes. */
@@ -384,6 +412,26 @@ struct tt_error {
 	__u8 reserved[6];
 };
 
+/* A segment, or several at once, that was sent again. */
+struct tt_retransmit {
+	struct tt_head head; /* of a SYN-ACK the owner is the listener's */
+	tt_cookie listener_cookie;
+	tt_bytes seq;	   /* see seq_is */
+	tt_bytes length;   /* payload */
+	tt_count segments; /* as the kernel counts them in RetransSegs */
+	tt_count nth;	   /* how often this was sent again by now */
+	tt_us rto_us;	   /* 0: not known */
+	tt_us srtt_us;	   /* 0: not measured */
+	tt_count cwnd;
+	tt_uid uid;
+	tt_resend_t type;
+	tt_tcp_state_t state;
+	tt_seq_is_t seq_is;
+	tt_acked_t acked;
+	__u8 lost_again; /* what was sent again before was given up as lost: TCPLostRetransmit */
+	__u8 reserved[3];
+};
+
 struct tt_task {
 	struct tt_head head;
 	tt_comm comm;
@@ -402,6 +450,7 @@ struct tt_large {
 		struct tt_connection connection;
 		struct tt_reset reset;
 		struct tt_error error;
+		struct tt_retransmit retransmit;
 		struct tt_task task;
 	};
 };
@@ -597,11 +646,12 @@ enum tt_slot {
 	TT_SLOT_NESTED = 1,
 	TT_SLOT_PROCESS = 2, /* programs that run in process context alone */
 	TT_SLOT_DROP = 3,    /* programs that run where packets are thrown away */
-	TT_SLOT_TIMER = 4,   /* programs that run where a timer ends */
+	TT_SLOT_TIMER = 4,   /* programs that run where a timer ends, or in a softirq alone */
 	TT_SLOT_RESET_SENT = 5,
 	TT_SLOT_RESET_RECEIVED = 6,
 	TT_SLOT_ERROR = 7,
-	TT_SLOT_MAX = 8,
+	TT_SLOT_RESEND = 8, /* the program that runs where a segment is sent again */
+	TT_SLOT_MAX = 9,
 };
 
 /* The counters of a namespace that tell of thrown away SYNs: LINUX_MIB_ of the kernel's names. */

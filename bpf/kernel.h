@@ -150,6 +150,9 @@ struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
 	const struct tcp_congestion_ops *icsk_ca_ops;
+	__u32 icsk_rto; /* jiffies */
+	__u8 icsk_ca_state : 5;
+	__u8 icsk_pending;
 	struct {
 		__u32 lrcvtime;
 	} icsk_ack;
@@ -218,6 +221,10 @@ struct inet_request_sock {
 	__u16 acked : 1;
 };
 
+enum tcp_synack_type {
+	TCP_SYNACK_RETRANS = 3,
+};
+
 struct tcp_request_sock {
 	struct inet_request_sock req;
 	__u64 snt_synack;
@@ -231,7 +238,21 @@ struct dst_entry {
 	struct net_device *dev;
 };
 
+/* what TCP keeps in the control block of a packet of its own: in sk_buff.cb */
+struct tcp_skb_cb {
+	__u32 seq;
+	__u32 end_seq;
+	union {
+		struct {
+			__u16 tcp_gso_segs;
+		};
+	};
+	__u8 tcp_flags; /* wider by now: the lower half */
+};
+
 struct sk_buff {
+	char cb[48];
+	unsigned int len;
 	unsigned long _skb_refdst;
 	__u16 transport_header;
 	__u16 network_header;
@@ -409,6 +430,13 @@ enum sk_rst_reason {
 	SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT,
 };
 
+/* since Linux commit ad892e912b84 ("tcp: trace retransmit failures in tcp_retransmit_skb") (in
+ * v6.17)
+ */
+struct trace_event_raw_tcp_retransmit_skb {
+	int err;
+};
+
 /* since Linux commit c53795d48ee8 ("net: add rx_sk to trace_kfree_skb") (in v6.11) */
 struct trace_event_raw_kfree_skb {
 	void *rx_sk;
@@ -450,6 +478,9 @@ struct trace_event_raw_kfree_skb {
 #define EINPROGRESS 115
 #define ERESTARTSYS 512
 #define ERESTART_RESTARTBLOCK 516
+#define ICSK_TIME_LOSS_PROBE 5 /* include/net/inet_connection_sock.h, unchanged since v3.10 */
+#define TCP_CA_RECOVERY 3      /* enum tcp_ca_state, include/uapi/linux/tcp.h */
+#define TCP_CA_LOSS 4
 #define PF_EXITING 0x00000004
 #define PF_IO_WORKER 0x00000010	  /* in that place since v5.12: before it was a kernel thread */
 #define PF_KTHREAD 0x00200000	  /* include/linux/sched.h, unchanged since v2.6 */

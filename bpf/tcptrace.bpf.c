@@ -5,6 +5,7 @@
 #include "probes/uring.bpf.c"
 #include "probes/handshake.bpf.c"
 #include "probes/request.bpf.c"
+#include "probes/retransmit.bpf.c"
 #include "probes/syn_drop.bpf.c"
 #include "probes/reset.bpf.c"
 #include "probes/error.bpf.c"
@@ -41,6 +42,9 @@ struct tt_wire {
 	enum tt_cause cause;
 	enum tt_stage stage;
 	enum tt_answer answer;
+	enum tt_resend resend;
+	enum tt_seq_is seq_is;
+	enum tt_acked acked;
 	enum tt_filter filter;
 	enum tt_mark mark;
 	enum tt_slot slot;

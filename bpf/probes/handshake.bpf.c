@@ -4,12 +4,11 @@
  * the state changes. Those that end before a SYN is sent (no route, not
  * permitted, no free port) make no transition, or none that says why, so the end
  * of connect() is looked at. How long a handshake took whose SYN-ACK was sent
- * again, only the request knew.
+ * again, only the request knew (probes/retransmit.bpf.c).
  *
  * Attach, first that loads: fexit of the function that serves connect(); else
  * the tracepoint at its exit, where the accept hook stands on such an exit and has
- * paid the price on every system call already. tp_btf, and rarely run, for
- * SYN-ACKs sent again.
+ * paid the price on every system call already.
  */
 #include "../emit.h"
 #include "../files.h"
@@ -30,26 +29,6 @@ struct sockaddr_in6 {
 	__u32 flowinfo;
 	__u8 addr[16];
 };
-
-/*
- * A SYN-ACK goes out once more: keep when the first did. tcp_make_synack() notes
- * that in snt_synack, us of CLOCK_MONOTONIC, and never changes it.
- */
-PROBE_BTF("tcp_retransmit_synack")
-int BPF_PROG(tt_synack_again, const struct sock *sk, const struct request_sock *req)
-{
-	__u64 sent_us = BPF_CORE_READ((const struct tcp_request_sock *)req, snt_synack);
-	struct tt_synack_key key = {};
-	struct tt_head head = {};
-
-	if (!sent_us)
-		return 0;
-	head.netns = tt_read_netns(&req->__req_common, false);
-	tt_read_tuple(&req->__req_common, &head, false);
-	tt_name_synack(&key, &head);
-	MAP_PUT(tt_synacks, &key, &sent_us, BPF_ANY);
-	return 0;
-}
 
 /* Not an end: it goes on, is done already, or was interrupted. */
 tt_inline bool tt_is_connect_end(long error)

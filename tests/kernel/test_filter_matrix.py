@@ -4,8 +4,9 @@ Three processes make the same known connections again and again: `apple` over IP
 namespace, a child of apple there as well, and `pear` over IPv6 in another. What a filter ought to
 leave is read from one recording without filters, record by record, by the table below.
 
-For the commands that sum up attempts, accepts, queues and drops each of the three has a listener
-that connections are accepted from, that overflows and is closed, and one that stays open.
+For the commands that sum up attempts, accepts, queues, drops and what is sent again each of the
+three has a listener that connections are accepted from, that overflows and is closed, and one that
+stays open; one of its answers is lost.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import pytest
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Process, Program
 from tests.programs.groups import control_group, enter
+from tests.programs.losing import Losing
 from tracer.cli.asked import KEYS
 
 pytestmark = pytest.mark.kernel
@@ -38,6 +40,7 @@ CLOSE_WAIT, LISTEN = "08", "0A"
 EAST_PORTS, WEST_PORTS = "40000-49999", "50000-59999"  # of those who connect
 NOBODY = pwd.getpwnam("nobody").pw_uid
 DROPPED = 3  # SYNs to each listener, once it is full
+ANSWER = 997  # bytes, in one packet; nothing else is as long
 
 
 @dataclass
@@ -68,6 +71,9 @@ class Actors:
         _overflow(self.apple, "127.0.0.1", APPLE_PORT)
         _overflow(self.child, "127.0.0.2", APPLE_PORT)
         _overflow(self.pear, "::1", PEAR_PORT, self.west)
+        _answer(self.apple, "127.0.0.1", APPLE_PORT)
+        _answer(self.child, "127.0.0.2", APPLE_PORT)
+        _answer(self.pear, "::1", PEAR_PORT, self.west)
         for process, address, port in (
             (self.apple, "127.0.0.1", APPLE_PORT),
             (self.child, "127.0.0.2", APPLE_PORT),
@@ -136,6 +142,24 @@ def _overflow(process: Process, address: str, port: int, late: Namespace | None 
     process.do("give_up", **there, count=DROPPED)
     process.do("close", name="listener")
     process.do("let_go")
+
+
+def _answer(process: Process, address: str, port: int, late: Namespace | None = None) -> None:
+    """Answer with a packet that is lost, and comes when it is sent again.
+
+    With `late`, once it was heard that the other side sends no more.
+    """
+    process.do("bind", name="listener", address=address, port=port)
+    process.do("listen", name="listener")
+    process.do("connect", name="client", address=address, port=port)
+    if late:
+        process.do("half_close", name="client")
+        wait_until(lambda: CLOSE_WAIT in _socket_states(late), "CLOSE_WAIT")
+    process.do("accept", name="server", listener="listener")
+    process.do("send", name="server", count=ANSWER)
+    assert process.do("receive", name="client", count=ANSWER)["bytes"] == ANSWER
+    for name in ("client", "server", "listener"):
+        process.do("close", name=name)
 
 
 def _socket_states(room: Namespace) -> list[str]:
@@ -280,17 +304,17 @@ COMMANDS = (
     *("bare", "events", "states", "connections", "record"),
     *("events -r", "states -r", "connections -r"),
 )
-SUMS = ("handshakes", "accepts", "listeners", "drops", "top")
+SUMS = ("handshakes", "accepts", "listeners", "drops", "top", "retransmits")
 SUM_COMMANDS = tuple(command + how for how in ("", " -r") for command in SUMS)
 # what they sum up is of kinds that are theirs to choose
 USAGE_ERRORS = {
     (name, "--kind")
     for name in ("states", "states -r", "connections", "connections -r", *SUM_COMMANDS)
 }
-# listeners and drops have no end to ask for; single attempts are not summed up by --by
+# some have no end to ask for; single attempts are not summed up by --by
 USAGE_ERRORS |= {
     (name + how, option)
-    for name in ("handshakes", "listeners", "drops", "top")
+    for name in ("handshakes", "listeners", "drops", "top", "retransmits")
     for how in ("", " -r")
     for option in ("--failed", "--slower")
 }
@@ -330,6 +354,15 @@ OWN_FILTERS = {
     ),
     ("accepts", "--rport"): Filter("--rport", lambda _: ["--rport", EAST_PORTS], _from_the_east),
     ("drops", "--rport"): Filter("--rport", lambda _: ["--rport", EAST_PORTS], _from_the_east),
+    ("retransmits", "--state"): Filter(
+        "--state",
+        lambda _: ["--state", "close-wait"],
+        lambda record, _: record["state"] == "CLOSE_WAIT",  # see `_answer`
+        whose=(False, False, True),
+    ),
+    ("retransmits", "--rport"): Filter(
+        "--rport", lambda _: ["--rport", EAST_PORTS], _from_the_east
+    ),
     # a listener has no other end
     ("listeners", "--raddr"): Filter(
         "--raddr",
@@ -349,7 +382,7 @@ OWN_FILTERS = {
 OWN_FILTERS["accepts", "--failed"] = Filter(
     "--failed", lambda _: ["--failed"], lambda r, _: _has_failed(r), whose=(False, False, False)
 )
-for each in ("accepts", "drops"):
+for each in ("accepts", "drops", "retransmits"):
     OWN_FILTERS[each, "--raddr"] = Filter(
         "--raddr",
         lambda _: ["--raddr", "127.0.0.1"],
@@ -439,6 +472,12 @@ SUM_OF = {
         lambda r: (r["pid"], ("ended",), 1),
         lambda d: [(d["pid"], ("ended",), d["ended"])],
     ),
+    "retransmits": Sum(
+        ("retransmits", "--by", "type,pid"),
+        lambda r: bool(r["kind"] == "retransmit"),
+        lambda r: (r["pid"], (r["type"],), r["segments"]),
+        lambda d: [(d["pid"], (d["type"],), d["count"])],
+    ),
 }
 
 
@@ -473,6 +512,8 @@ def actors() -> Iterator[Actors]:
         for room, ports in ((east, EAST_PORTS), (west, WEST_PORTS)):
             first, last = ports.split("-")
             room.run("sysctl", "-qw", f"net.ipv4.ip_local_port_range={first} {last}")
+            # each answer, and not what is sent again
+            Losing(room).lose(f"meta length > {ANSWER}", count=1, every=2)
         pear.do("become", uid=NOBODY)
         enter(group, apple.pid)
         yield Actors(apple, apple.fork(), pear, east, west, group)

@@ -273,6 +273,13 @@ class Peer:
     def send(self, name: str, count: int = 1) -> None:
         self._sockets[name].sendall(b"x" * count)
 
+    def send_each(self, name: str, count: int, times: int) -> None:
+        """Send so often, each time in a segment of its own."""
+        made = self._sockets[name]
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(times):
+            made.sendall(b"x" * count)
+
     def send_what_fits(self, name: str) -> Facts:
         """Send until the socket takes no more; tells how many bytes it took."""
         made = self._sockets[name]

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
 OPERANDS = {"record": ["a.rec"]}
 TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "connections"]
-TRACING += ["record", "top", "resets"]
+TRACING += ["retransmits", "record", "top", "resets"]
 FILTERED = TRACING
 COMMANDS = [*FILTERED, "counters", "schema", "doctor"]
 
@@ -54,7 +54,9 @@ FILTERS: dict[str, list[str]] = {
 # what they sum up is of one kind
 ENDS = ("--failed", "--slower")  # of what comes to an end
 REFUSED = {(name, "--kind") for name in FILTERED if name not in ("events", "record")} | {
-    (name, option) for name in ("listeners", "drops", "top", "resets") for option in ENDS
+    (name, option)
+    for name in ("listeners", "drops", "top", "resets", "retransmits")
+    for option in ENDS
 }
 REFUSED.add(("top", "--state"))
 

@@ -13,6 +13,7 @@ from tracer.views import (
     handshake_table,
     listeners,
     resets,
+    retransmit_table,
     states,
     top_rows,
 )
@@ -34,6 +35,8 @@ TITLES = {
     "top": {c.title for c in (*top_rows.PROCESS, *top_rows.NUMBERS, top_rows.UNIT)},
     "counters": {c.title for c in counters.COLUMNS},
     "resets": {word.upper() for word in resets.DEFAULT} | {c.title for c in resets.NUMBERS},
+    "retransmits": {"TYPE", "PID", "COMM", "PEER"}
+    | {c.title for c in (*retransmit_table.NUMBERS, retransmit_table.SHARE)},
 }
 # what they are called says it all
 PLAIN = {"PID", "PEER", "LISTENER", "COUNT", "LPORT", "NETNS", "p50", "p99", "max", "REFUSED"}
@@ -52,6 +55,7 @@ PLAIN |= {
     "OPENED",
 }
 PLAIN |= {"COMM"}
+PLAIN |= {"SEGS/s"}
 
 
 @pytest.mark.parametrize("command", COLUMNS)

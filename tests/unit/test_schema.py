@@ -8,7 +8,8 @@ import fastjsonschema
 import pytest
 
 from tracer.views.columns import EVENTS, LOST
-from tracer.views.schema import CAUSES, KINDS, OUTCOMES, STATES, schema
+from tracer.views.schema import CAUSES, KINDS, OUTCOMES, schema
+from tracer.views.schema_words import STATES
 from tracer.wire.layout import Layout
 
 

@@ -24,6 +24,7 @@ from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
 from tracer.cli.record import record
 from tracer.cli.resets import resets
+from tracer.cli.retransmits import retransmits
 from tracer.cli.schema import schema
 from tracer.cli.states import states
 from tracer.cli.top import top
@@ -231,6 +232,7 @@ def build() -> Line:
         top,
         counters,
         resets,
+        retransmits,
         record,
         schema,
         doctor,

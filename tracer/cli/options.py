@@ -80,7 +80,7 @@ kind = _option(
     "--kind",
     multiple=True,
     metavar="KIND,…",
-    help="Kinds: state, accept, handshake, connection, reset, error, syn_drop, all.",
+    help="Kinds: state, accept, handshake, connection, retransmit, reset, error, syn_drop, all.",
 )
 
 duration = _option("-d", "--duration", metavar="TIME", help="End after this long: 30, 200ms, 5m.")

@@ -43,7 +43,7 @@ _SPELLINGS = {re.sub("[^A-Z0-9]", "", name): name for name in STATES} | {
     "FINWAIT": "FIN_WAIT1",
     "SYNRECEIVED": "SYN_RECV",
 }
-KINDS = ("state", "accept", "handshake", "connection", "syn_drop", "reset", "error")
+KINDS = ("state", "accept", "handshake", "connection", "retransmit", "reset", "error", "syn_drop")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

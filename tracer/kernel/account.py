@@ -29,6 +29,8 @@ MAKERS = {
     "tt_cookie6_fexit",
     "tt_timer_begins",
     "tt_timer_over",
+    "tt_retransmit",
+    "tt_synack_again",
     "tt_consumed",
     "tt_freed",
     "tt_reset_sent",

@@ -15,6 +15,7 @@ from tracer.probes import (
     HANDSHAKE,
     REQUEST,
     RESET,
+    RETRANSMIT,
     STATE,
     SYN_DROP,
     SYNACK,
@@ -92,6 +93,9 @@ def climb(settings: Settings) -> Ladder:
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
         subjects += [HANDSHAKE, SYNACK, REQUEST, COOKIES]
+    if "retransmit" in settings.wanted:
+        # one program tells of SYN-ACKs, whoever asks
+        subjects += [RETRANSMIT] if SYNACK in subjects else [RETRANSMIT, SYNACK]
     if "syn_drop" in settings.wanted:
         subjects.append(SYN_DROP)
     if "reset" in settings.wanted or "connection" in settings.wanted:

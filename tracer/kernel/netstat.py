@@ -10,7 +10,10 @@ from tracer.kernel import iterators
 
 # as /proc/net/snmp and /proc/net/netstat call them
 COUNTERS = {
-    "Tcp": ("ActiveOpens", "PassiveOpens", "OutRsts", "EstabResets"),
+    "Tcp": (
+        *("ActiveOpens", "PassiveOpens", "OutRsts", "EstabResets"),
+        *("RetransSegs", "OutSegs"),
+    ),
     "TcpExt": (
         "ListenDrops",
         "ListenOverflows",
@@ -24,6 +27,9 @@ COUNTERS = {
         "TCPAbortOnData",
         "TCPAbortOnLinger",
         "TCPAbortOnTimeout",
+        "TCPLostRetransmit",
+        "TCPLossProbes",
+        "TCPRetransFail",
     ),
 }
 FILES = ("net/snmp", "net/netstat")

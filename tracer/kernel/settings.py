@@ -27,7 +27,7 @@ class Settings:
     sparing: bool = False  # looks at all sockets are far apart: views keep up from records
     # unless --kind asks for others
     kinds: frozenset[str] = frozenset(
-        {"state", "accept", "handshake", "connection", "reset", "error"}
+        {"state", "accept", "handshake", "connection", "retransmit", "reset", "error"}
     )
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
     listen_stats: bool = False  # count what happens in the queues of each listener

@@ -11,6 +11,7 @@ from tracer.probes.base import Rung, Subject
 from tracer.probes.error import ERROR
 from tracer.probes.handshake import COOKIES, HANDSHAKE, REQUEST, SYNACK
 from tracer.probes.reset import RESET
+from tracer.probes.retransmit import RETRANSMIT
 from tracer.probes.snapshot import CONNECTIONS, HOLDERS, LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
 from tracer.probes.syn_drop import SYN_DROP
@@ -25,6 +26,7 @@ PROBES: tuple[Subject, ...] = (
     SYNACK,
     REQUEST,
     COOKIES,
+    RETRANSMIT,
     SYN_DROP,
     RESET,
     ERROR,
@@ -48,6 +50,7 @@ __all__ = [
     "PROBES",
     "REQUEST",
     "RESET",
+    "RETRANSMIT",
     "SOCKETS",
     "STATE",
     "SYNACK",

@@ -2,8 +2,8 @@
 
 Most ends are told by the programs of the `state` subject. What is attached here are the ends that
 make no transition: connect() that fails before a SYN is sent, and requests that nobody answers
-(bpf/probes/request.bpf.c); and SYN-ACKs that are sent again. Not told one by one: requests that
-their caller resets, which the kernel counts as EmbryonicRsts.
+(bpf/probes/request.bpf.c); and SYN-ACKs that are sent again (bpf/probes/retransmit.bpf.c). Not told
+one by one: requests that their caller resets, which the kernel counts as EmbryonicRsts.
 """
 
 from tracer.probes.base import Rung, Subject, call
@@ -30,8 +30,8 @@ HANDSHAKE = Subject(
 
 SYNACK = Subject(
     name="synack",
-    kinds=("handshake",),
-    tells="how long a handshake took whose SYN-ACK was sent again",
+    kinds=("handshake", "retransmit"),
+    tells="SYN-ACKs that are sent again, and how long such a handshake took",
     rungs=(
         Rung(
             how="tp_btf",
@@ -39,7 +39,7 @@ SYNACK = Subject(
             programs=("tt_synack_again",),
         ),
     ),
-    without="handshakes whose SYN-ACK was sent again have no latency",
+    without="SYN-ACKs sent again are not told of, and their handshakes have no latency",
 )
 
 REQUEST = Subject(

@@ -19,6 +19,7 @@ from tracer.attribution.names import Names, service
 from tracer.attribution.processes import Process, ProcessTable
 from tracer.flows.local_drops import LocalDrops
 from tracer.views.ended_columns import ENDED
+from tracer.views.resent_columns import RESENT
 from tracer.views.reset_columns import ERROR, RESET
 from tracer.views.text import Clock, address, endpoint, escape
 from tracer.wire.layout import Layout, Records
@@ -51,7 +52,7 @@ class Facts:
             enum: {value: name.lower() for value, name in names.get(enum, {}).items()}
             for enum in (
                 *("role", "outcome", "latency_from", "cause", "stage", "answer"),
-                *("closed_by", "end", "reset_way", "reset_by", "answers"),
+                *("closed_by", "end", "reset_way", "reset_by", "answers", "resend"),
             )
         }
         self.roles, self.outcomes = lower["role"], lower["outcome"]
@@ -61,6 +62,7 @@ class Facts:
         self.closers, self.ends = lower["closed_by"], lower["end"]
         self.reset_ways, self.reset_bys = lower["reset_way"], lower["reset_by"]
         self.answered = lower["answers"]
+        self.resends = lower["resend"]
         self.exact = self.layout.enums["dwell_is"]["EXACT"]
 
     def seen_as(self, tgid: int) -> int | None:
@@ -256,6 +258,7 @@ EVENTS: dict[str, dict[str, Column]] = {
     "connection": HEAD | ENDED,
     "reset": HEAD | RESET,
     "error": HEAD | ERROR,
+    "retransmit": HEAD | RESENT,
 }
 
 LOST = ("ts", "mono_ns", "kind", "count", "why", "of")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import errorcode
 
-from tracer.views import ended_words, reset_words
+from tracer.views import ended_words, resent_words, reset_words
 from tracer.views.columns import Facts, Row, owner_is
 from tracer.views.tables import Column
 from tracer.views.text import address, duration, escape
@@ -147,4 +147,5 @@ _WHAT: dict[str, Callable[[Row, Facts], str]] = {
     "connection": ended_words.text,
     "reset": reset_words.reset,
     "error": reset_words.error,
+    "retransmit": resent_words.text,
 }

@@ -94,6 +94,18 @@ COLUMNS: dict[str, dict[str, str]] = {
         "OVERFL": "how often the accept queue was found full",
         "DROPS": "SYNs and final ACKs thrown away, by cause below",
     },
+    "retransmits": {
+        "TYPE": "rto: a timer ran out, and nothing was heard meanwhile. slow_start: what follows on"
+        " that as ACKs come. fast: ACKs told of the loss. tlp: a probe, as no ACK came. syn,"
+        " synack: of a handshake",
+        "COMM": "who answers for the socket; of a SYN-ACK the listener's owner",
+        "PEER": "the other side, or its network with --by peer/24",
+        "SEGS": "segments sent again, as the kernel's RetransSegs counts them",
+        "BYTES": "of data in them",
+        "LOST AGAIN": "of SEGS those that had been sent again before, and were lost too",
+        "LAST RTO": "the timeout of the latest; doubled each time it runs out",
+        "SHARE": "with --by netns: of the segments that the namespace sent (OutSegs)",
+    },
     "drops": {
         "WHERE": "the layer that threw it away",
         "REASON": "SYN or ACK, and why",

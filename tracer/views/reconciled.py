@@ -47,6 +47,13 @@ class Witness:
             kernel, edge = _sum(kernel), _sum(edge)
         return list(reconcile(kernel, told, self._names, edge))
 
+    def moved(self, name: str) -> dict[int, int]:
+        """How far the kernel moved one counter, by namespace: those where it did."""
+        if self._first is None or self._now is None or self._now is self._first:
+            return {}
+        kernel, _ = self._now.since(self._first)
+        return {netns: values[name] for netns, values in kernel.items() if values.get(name)}
+
     def lines(self, told: Counters, wanted: Sequence[int]) -> list[str]:
         """The proof in words; none of a recording that has no readings.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tracer.views import schema_reset
+from tracer.views import schema_resent, schema_reset
 from tracer.views.schema_connection import CONNECTION
 from tracer.views.schema_groups import GROUP_KEYS, GROUPS
 from tracer.views.schema_rates import CARRIED, COUNTER
-from tracer.views.schema_words import Schema
+from tracer.views.schema_words import STATES, Schema
 from tracer.views.schema_words import at_least as _at_least
 from tracer.views.schema_words import cookie as _cookie
 from tracer.views.schema_words import count as _count
@@ -20,10 +20,6 @@ from tracer.views.schema_words import spread as _spread
 from tracer.views.schema_words import text as _text
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-STATES = (
-    *("ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE"),
-    *("CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
-)
 OUTCOMES = (
     *("unknown", "ok", "refused", "reset", "timeout", "gave_up", "unreachable", "no_port"),
     *("denied", "aborted", "syn_ack_timeout", "queue_full"),
@@ -107,6 +103,7 @@ _EVENTS: dict[str, Schema] = {
     },
     "reset": schema_reset.RESET,
     "error": schema_reset.ERROR,
+    "retransmit": schema_resent.RETRANSMIT,
 }
 _LOST: Schema = {
     "ts": _moment("when it was noticed, UTC"),
@@ -223,6 +220,7 @@ _SUMMARIES: dict[str, Schema] = {
     **GROUPS,
     "reset_summary": schema_reset.SUMMARY,
     "listener_gap": schema_reset.GAP,
+    "retransmit_summary": schema_resent.SUMMARY,
 }
 # keys that --by may add to a summary
 _OF_PLACE = ("layer", "location", "meaning")
@@ -247,6 +245,7 @@ _KEYS: dict[str, Schema] = {
         "answer": _one_of("null where it is no key of --by", "none", "rst", "cookie", None),
     },
     "reset_summary": {**_ANY, **schema_reset.KEYS},
+    "retransmit_summary": {**_ANY, **schema_resent.KEYS},
     "handshake_summary": {"role": _EVENTS["handshake"]["role"], **_ANY},
     "probe": {
         "expected": _count("events that the self-test made"),

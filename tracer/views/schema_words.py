@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 Schema = dict[str, Any]
+STATES = (
+    *("ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE"),
+    *("CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
+)
 
 
 def of(kind: str | list[str], says: str, **more: Any) -> Schema:

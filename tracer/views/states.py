@@ -17,7 +17,7 @@ from tracer.views.keys import By, columns
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
-from tracer.views.schema import STATES
+from tracer.views.schema_words import STATES
 from tracer.views.scope import probes
 from tracer.views.spreads import at_least, most, percentiles, quantile, timed
 from tracer.views.summary import Block, Document, SummaryView

@@ -74,7 +74,10 @@ class Sorter:
 
 
 # kinds of the large record, in the order of records of one moment
-LARGE = ("task", "handshake", "accept", "syn_drop", "reset", "error", "connection")
+LARGE = (
+    *("task", "handshake", "accept", "syn_drop", "reset", "error", "connection"),
+    "retransmit",
+)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ EVENTS = {
     "connection": "tt_connection",
     "reset": "tt_reset",
     "error": "tt_error",
+    "retransmit": "tt_retransmit",
     "task": "tt_task",
 }
 ROWS = {
@@ -76,6 +77,9 @@ ENUMS = {
     "reset_way": ("tt_reset_way", "TT_RESET_WAY_"),
     "reset_by": ("tt_reset_by", "TT_RESET_BY_"),
     "answers": ("tt_answers", "TT_ANSWERS_"),
+    "resend": ("tt_resend", "TT_RESEND_"),
+    "seq_is": ("tt_seq_is", "TT_SEQ_"),
+    "acked": ("tt_acked", "TT_ACKED_"),
     "filter": ("tt_filter", "TT_FILTER_"),
     "mark": ("tt_mark", "TT_MARK_"),
     "slot": ("tt_slot", "TT_SLOT_"),

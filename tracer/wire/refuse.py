@@ -107,6 +107,8 @@ def _failed(records: Records, layout: Layout) -> Mask:
         ended = np.ones(len(records), np.bool_)
     elif "error" in names:
         ended = records["error"] != 0
+    elif "old" not in names:  # sent again, which is no end
+        ended = np.zeros(len(records), np.bool_)
     else:
         states = enums["tcp_state"]
         ended = np.isin(records["old"], [states["SYN_SENT"], states["SYN_RECV"]])
