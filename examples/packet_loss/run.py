@@ -1,6 +1,6 @@
 """Lose packets: a client that uploads to a server, and a rule that throws some of it away.
 
-sudo python3 examples/packet_loss/run.py    prints PIDs and port, then goes on for some 10 s
+sudo python3 examples/packet_loss/run.py    prints PID, port and namespace, then loses for 7 s
 
 All of it is in a network namespace of its own, packet-loss, which is taken away at the end. Of 50
 packets with data one is lost, as on a bad link; then, for a while, all that goes to the server, as
@@ -19,7 +19,7 @@ import time
 NAME, PORT = "packet-loss", 8000
 CLONE_NEWNET = 0x40000000
 UPLOAD = b"x" * 200_000
-WHOLE_S, DOWN_S = 7.0, 3.0
+LOSSY_S, DOWN_S, AFTER_S = 5.0, 2.0, 7.0
 
 
 def run(*command: str) -> None:
@@ -62,13 +62,14 @@ def main() -> None:
             print(f"PID {os.getpid()}, port {PORT}, namespace {NAME}", flush=True)
             threading.Thread(target=serve, args=(server,)).start()
             lose("meta length > 100 numgen inc mod 50 0 drop")
-            client = threading.Thread(target=upload, args=(time.monotonic() + WHOLE_S + DOWN_S,))
+            client = threading.Thread(target=upload, args=(time.monotonic() + LOSSY_S + DOWN_S,))
             client.start()
-            time.sleep(WHOLE_S)
+            time.sleep(LOSSY_S)
             lose("drop")
             time.sleep(DOWN_S)
             run("nft", "flush", "chain", "inet", "loss", "arriving")
             client.join()
+            time.sleep(AFTER_S)  # the kernel's counters go with the namespace
     finally:
         run("ip", "netns", "del", NAME)
 
