@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.harness import ROOT, Namespace, Tracer, namespace, wait_until
 from tests.programs.driver import Program
+from tests.programs.losing import Losing
 from tests.programs.places import ADDRESS, server_in
 from tests.programs.screen import screen
 
@@ -89,6 +90,7 @@ def outputs() -> dict[str, str]:
         "connections": _open(),
         "ended": _ended(),
         "resets": _resets(),
+        "retransmits": _retransmits(),
         "events": "$ tcptrace events --netns web\n" + shown,
         **{
             name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
@@ -176,6 +178,30 @@ def _resets() -> str:
         client.do("connect", name="c", address=ADDRESS, port=PORT + 1)
         tracer.stop()
     return f"$ tcptrace resets --netns web\n{tracer.stdout.rstrip()}\n"
+
+
+def _retransmits() -> str:
+    """An upload on a bad link, one whose link is down for a while, and a SYN that is lost."""
+    with namespace("web") as space:
+        losing = Losing(space)
+        to_server = f"tcp dport {PORT}"
+        losing.lose(f"{to_server} tcp flags & (syn | ack) == syn", count=1)
+        losing.lose(f"{to_server} meta length 90-1000", count=3)
+        losing.lose(f"{to_server} meta length > 1000", first=7, count=1, every=50)
+        with (
+            server_in(space, PORT) as server,
+            Program("client", space.enter) as client,
+            Tracer("retransmits", "--netns", space.name, json=False) as tracer,
+        ):
+            space.run("ip", "link", "set", "lo", "mtu", "1500")
+            client.do("connect", name="c", address=ADDRESS, port=PORT)
+            server.do("accept", name="s", listener="l")
+            for size in (500, 4_000_000):
+                client.tell("send", name="c", count=size)
+                server.do("receive", name="s", count=size)
+                client.answer()
+            tracer.stop()
+    return f"$ tcptrace retransmits --netns web\n{tracer.stdout.rstrip()}\n"
 
 
 def _ended() -> str:
