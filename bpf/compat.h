@@ -93,6 +93,13 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 #endif
 
 /*
+ * Here roads meet again. The verifier walks on from here once for each set of values that it
+ * knows of what is still in use: of what was compared on the way, one for each outcome. What is
+ * read from memory behind this line may be anything, and one walk serves all.
+ */
+#define tt_roads_meet() __asm__ volatile("" ::: "memory")
+
+/*
  * The task that runs, as a pointer whose fields are plain loads; NULL on older
  * kernels. The helper came with Linux commit 3ca1032ab7ab ("bpf: Implement
  * get_current_task_btf and RET_PTR_TO_BTF_ID") (in v5.11).

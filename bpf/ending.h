@@ -150,6 +150,8 @@ tt_inline void tt_tell_connection(void *ctx, const struct sock *sk,
 	event->error = sk->sk_err;
 	event->end = tt_end_of(tp, event->head.cookie, event->error, old, transition->timewait);
 	event->closed_by = tt_closed_by(old, event->visited);
+	tt_roads_meet();
+	old = transition->old;
 	if (!tt_admit(stats, TT_KIND_CONNECTION, &event->head, event->uid,
 		      1U << old | 1U << TT_CLOSE, sock->marks,
 		      tt_refuses_end(event->end != TT_END_FIN, event->life_ns)) ||

@@ -146,6 +146,9 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 		tt_tell_handshake(ctx, sk, event, sock, &bench->large, stats);
 	if (!tt_is_live())
 		return;
+	tt_roads_meet();
+	old = event->old;
+	new = event->new;
 #ifndef TT_BCC
 	if (tt_ends_life(old, new))
 		tt_tell_connection(ctx, sk, event, sock, bench, stats);
@@ -266,6 +269,9 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	if (old == TT_LISTEN && new == TT_CLOSE)
 		tt_close_listener(ctx, head->cookie, head->mono_ns, sock, stats);
 
+	tt_roads_meet();
+	old = event->old;
+	new = event->new;
 	entered_ns = sock->since_ns;
 	if (sock->since_ns) {
 		event->dwell_ns = head->mono_ns - sock->since_ns;
@@ -288,6 +294,9 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		tt_note_break(sk, sock, old);
 	}
 #endif
+	tt_roads_meet();
+	old = event->old;
+	new = event->new;
 	if (old == TT_SYN_RECV && new == TT_ESTABLISHED && !(sock->is & TT_SOCK_CONNECTING)) {
 		const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
 
