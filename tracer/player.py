@@ -255,12 +255,12 @@ class Player:
 
     def _sockets(self, frame: Frame) -> None:
         rows = self._rows(frame, "sock_row")
-        rows = rows[rows["matched"] > 0]
-        self._view.sockets(rows[self._asked(rows)])
+        rows = _chosen(rows, rows["matched"] > 0)
+        self._view.sockets(_chosen(rows, self._asked(rows)))
 
     def _connections(self, frame: Frame) -> None:
         rows = self._rows(frame, "open_row")
-        rows = rows[rows["matched"] > 0]
+        rows = _chosen(rows, rows["matched"] > 0)
         if self._is_snapshot:
             rows = self._narrow(give_owners(rows, self._held, self.facts.layout))
             self._view.sockets(rows)
@@ -277,7 +277,7 @@ class Player:
             passed, refused = refuse(
                 self._filters.of_sockets(), rows, self.facts.layout, self._owned
             )
-            rows = rows[passed]
+            rows = _chosen(rows, passed)
             self._refused = dict(refused)
         self._passed = self.tally.matched = len(rows)
         return rows
@@ -361,3 +361,8 @@ class Player:
             self.tally.matched = self._passed
             self.tally.refused = self._refused | self._window.removed
         return self.tally
+
+
+def _chosen(rows: Records, chosen: NDArray[np.bool_]) -> Records:
+    """These rows; of many a copy takes long, so where all are chosen there is none."""
+    return rows if chosen.all() else rows[chosen]

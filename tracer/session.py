@@ -150,6 +150,7 @@ class Session:
             yield Frame("OPEN", self._first)
         begin = time.monotonic()
         if self.settings.sparing:
+            self._next_look["holders"] = begin + RESEED_S  # as they were found just now
             yield from self._look(source)
         self._marks = 0
         end = begin + limits.seconds if limits.seconds else None
@@ -309,6 +310,8 @@ class Session:
         open_too = look == "listeners" and "syn_drop" in self.limits.wanted
         share = OPEN_SHARE if open_too else LOOK_SHARE
         pause = min((time.thread_time() - began) * share, LOOK_S)
+        if look == "listeners" and look not in self._next_look:
+            pause = 0.0  # what they accept a second is known from the second look on
         self._next_look[look] = time.monotonic() + pause
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:

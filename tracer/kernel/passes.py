@@ -60,4 +60,5 @@ def read_sockets(
             tell("other network namespaces cannot be entered: CAP_SYS_ADMIN")
             continue
         parts.append(iterators.read_rows(fd, dtype))
-    return np.concatenate(parts)
+    found = [part for part in parts if len(part)]
+    return found[0] if len(found) == 1 else np.concatenate(parts)  # a copy of many is seen
