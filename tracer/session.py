@@ -235,21 +235,25 @@ class Session:
         return pause
 
     def _drain(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
-        started = time.monotonic_ns()
-        for tag, chunks in source.drain():
-            for chunk in chunks:
-                if tag == "LARG":
-                    yield from groups.frames(source.task_cgroups(chunk))
-                    yield from self._descriptors.frames(source, chunk)
-                yield Frame(tag, chunk)
+        began_ns: int | None = None
+        for drained in source.drain():
+            if began_ns is not None:
+                yield _tick(began_ns)
+            began_ns = drained.began_ns
+            for tag, chunks in drained.parts:
+                for chunk in chunks:
+                    if tag == "LARG":
+                        yield from groups.frames(source.task_cgroups(chunk))
+                        yield from self._descriptors.frames(source, chunk)
+                    yield Frame(tag, chunk)
         stats = source.stats()
         if stats is not None:
             yield Frame("STAT", stats)
         missed = source.missed()
         if missed:
             yield Frame("MISS", json.dumps(missed).encode())
-        offset = time.time_ns() - time.monotonic_ns()
-        yield Frame("TICK", np.array([started, offset], np.int64))
+        if began_ns is not None:
+            yield _tick(began_ns)
 
     def _snapshot(self, source: LiveSource, final: bool = False) -> Iterator[Frame]:
         if self.settings.count_by_owner:
@@ -327,6 +331,11 @@ class Session:
             yield Frame("MARK", np.array([ended], np.int64))  # the last interval, cut short
         last = {"mono_ns": ended, "ended_by": self.limits.stop}
         yield Frame("LAST", json.dumps(last).encode())
+
+
+def _tick(began_ns: int) -> Frame:
+    offset = time.time_ns() - time.monotonic_ns()
+    return Frame("TICK", np.array([began_ns, offset], np.int64))
 
 
 def _kernel(counters: Counters, moved: Counters) -> Iterator[Frame]:

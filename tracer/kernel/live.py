@@ -26,6 +26,7 @@ from tracer.kernel.beside import Beside
 from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
+from tracer.kernel.drains import Drained, Drains
 from tracer.kernel.drops_beside import DropsBeside
 from tracer.kernel.groups import FindGroups, mark_groups
 from tracer.kernel.ladder import climb
@@ -66,6 +67,7 @@ class LiveSource:
         self._buffers: dict[str, Buffers] = {}
         self._rings: Beside[dict[str, RingBuffers]] | None = None
         self._connecting: list[Beside[None]] = []
+        self._drains: Drains | None = None
         self._poll = select.epoll()
         self._polled: set[int] = set()
         self._pricing = Pricing(self._accounts)
@@ -165,6 +167,7 @@ class LiveSource:
         self._account = Account(bpf, self.layout, self._ladder.programs)
         while self._connecting:
             self._connecting.pop().result()
+        self._drains = Drains(self._buffers)
         self.started_ns = self._turn(live=True)
 
     def _turn(self, live: bool) -> int:
@@ -279,24 +282,23 @@ class LiveSource:
     # --- while it runs --------------------------------------------------------
 
     def wait(self, timeout: float, wake_fd: int | None = None) -> None:
-        """Sleep until a buffer is half full or `wake_fd` readable, at most `timeout` seconds."""
-        fds = {fd for buffers in self._buffers.values() for fd in buffers.fds}
-        for fd in fds - self._polled:
-            self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
-        if wake_fd is not None and wake_fd not in self._polled:
-            self._poll.register(wake_fd, select.EPOLLIN)
-            fds.add(wake_fd)
-        self._polled |= fds
+        """Sleep until a buffer was half full or `wake_fd` readable, at most `timeout` seconds."""
+        for fd in (self._drained.fd, wake_fd):
+            if fd is not None and fd not in self._polled:
+                self._poll.register(fd, select.EPOLLIN)
+                self._polled.add(fd)
         for fd, _ in self._poll.poll(timeout):
             if fd == wake_fd:
                 os.read(fd, 4096)  # each signal's number: only its coming matters
 
-    def drain(self) -> Iterator[tuple[str, list[Chunk]]]:
-        """What came since the last call: (frame tag, runs of whole samples)."""
-        for name, buffers in self._buffers.items():
-            chunks = buffers.drain()
-            if chunks:
-                yield name, chunks
+    @property
+    def _drained(self) -> Drains:
+        assert self._drains is not None  # it has started
+        return self._drains
+
+    def drain(self) -> Iterator[Drained]:
+        """What came since the last call, each time that the buffers were emptied; in order."""
+        return self._drained.take()
 
     @property
     def encoding(self) -> dict[str, Encoding]:
@@ -430,8 +432,7 @@ class LiveSource:
             self._counts.take()  # or the kernel's tables fill up with what has passed
         if self.sees_drops:
             self.drops()
-        for buffers in self._buffers.values():
-            buffers.add_cpus()
+        self._drained.add_cpus()
         return time.monotonic() - began
 
     def walk_processes(self) -> None:
@@ -478,6 +479,9 @@ class LiveSource:
 
     def close(self) -> None:
         """Leave nothing behind."""
+        if self._drains is not None:
+            self._drains.close()
+            self._drains = None
         if hasattr(self, "later"):
             self.later.close()
         self._object.detach()
