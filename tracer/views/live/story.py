@@ -70,7 +70,8 @@ def tell(picture: Picture, cookie: int) -> Story | None:
     last = now if now is not None else told[-1]
     owner = _owner(last)
     state = facts.states[int(now["state"])] if now is not None else "closed"
-    roles = {facts.roles[int(one["role"])] for one in records.get("handshake", ())}
+    told_role = [*records.get("handshake", ()), *records.get("connection", ())]
+    roles = {facts.roles[int(one["role"])] for one in told_role}
     roles |= {("", "active", "passive")[int(now["role"])]} if now is not None else set()
     open_ns = max(0, picture.now_ns - int(now["since_ns"])) if now is not None else None
     bound = now is not None and now["since_is"] != facts.exact
