@@ -107,8 +107,10 @@ struct tt_control {
 	__u64 second_pass;	/* whether that is being done once more, */
 	__u64 hearers_changes;	/* one more than how often somebody began or ceased to listen */
 	__u64 passed_on;	/* and of how many connections the owner was not met at first */
-	__u32 pidns;		/* inode of the tracer's PID namespace, */
-	__u32 pidns_level;	/* and its depth: the task iterator, run by it, finds both */
+	__u64 names_full;  /* a process is called as was asked for, and there was no room to say so
+			    */
+	__u32 pidns;	   /* inode of the tracer's PID namespace, */
+	__u32 pidns_level; /* and its depth: the task iterator, run by it, finds both */
 };
 
 CONTROL(struct tt_control, tt_control);

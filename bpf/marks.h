@@ -37,17 +37,29 @@ static __noinline __u32 tt_mark_name(const char *name)
 	return marks;
 }
 
-/* A process has this name from now on; one that loses a name keeps an entry to say so. */
-tt_inline void tt_name_target(tt_pid pid, tt_ticks start, const char *comm)
+/* What is asked for and finds no room is not known to be: how much of it there was is told. */
+tt_inline void tt_count_unmarked(struct tt_stats *stats, long failed)
 {
+	if (failed)
+		stats->lost_map[TT_KIND_TASK]++;
+}
+
+/* A process has this name from now on; one that loses a name keeps an entry to say so. */
+tt_inline void tt_name_target(struct tt_stats *stats, tt_pid pid, tt_ticks start, const char *comm)
+{
+	long failed;
+
 	struct tt_target target = {.start = start};
 	char name[16] = {};
 
 	bpf_probe_read_kernel_str(name, sizeof(name), comm);
 	target.marks = tt_mark_name(name);
 	/* while processes are looked over, the row that names it may be older than this */
-	if (target.marks || !tt_control.live || MAP_GET(tt_named, &pid))
-		MAP_PUT(tt_named, &pid, &target, BPF_ANY);
+	if (target.marks || !tt_control.live || MAP_GET(tt_named, &pid)) {
+		failed = MAP_PUT(tt_named, &pid, &target, BPF_ANY);
+		if (target.marks)
+			tt_count_unmarked(stats, failed);
+	}
 }
 
 /* NULL where nothing is known of it, or of another of the same PID alone. */

@@ -73,16 +73,22 @@ class Session:
     def run(self) -> Player:
         """Trace until a limit is reached; everything is detached when this returns."""
         player = Player(self.show, None, self.utc)
-        source = LiveSource(self.settings, partial(self._find_groups, cgroups.find_mount()))
+        mount = cgroups.find_mount()
+        source = LiveSource(self.settings, partial(self._find_groups, mount))
         self._began = self._told = time.monotonic()
         self._next_look: dict[str, float] = {}
+        self._told_of = 0
         try:
             # what was open as it began, before anybody is told that it has
             sparing = self.settings.sparing
             self._first = source.connections() if self._wants_connections and not sparing else None
             self.ready()
-            for text in source.notices:
-                self.notice(text)
+            self._tell(source)
+            if self.settings.filters.asks_cgroups and mount and not cgroups.is_whole(mount):
+                self.notice(
+                    "--cgroup, in a control group namespace: one that is taken away and made"
+                    " again, as a unit that is restarted, is not followed"
+                )
             for frame in self._frames(source):
                 if self.record:
                     self._keep(self.record, frame)
@@ -91,11 +97,18 @@ class Session:
                 player.feed(frame)
                 if frame.tag == "TICK" and self.show.gathers:
                     self._tell_progress(player)
+            self._tell(source)
             for text in source.costs():
                 self.notice(text)
         finally:
             source.close()
         return player
+
+    def _tell(self, source: LiveSource) -> None:
+        """Say what is new of what the source has to say."""
+        new, self._told_of = source.notices[self._told_of :], len(source.notices)
+        for text in new:
+            self.notice(text)
 
     def _find_groups(self, mount: Path | None) -> dict[int, cgroups.Group]:
         return cgroups.find_asked(self.settings.filters, mount)
@@ -172,6 +185,7 @@ class Session:
             now = time.monotonic()
             if now >= look or (source.someone_ended and now >= soon):
                 spent = source.reseed()
+                self._tell(source)
                 yield Frame("TASK", source.task_rows)  # an heir may have made no record yet
                 look = now + max(RESEED_S, spent * RESEED_SHARE)
                 soon = now + max(RESEED_SOON_S, spent * RESEED_SHARE)

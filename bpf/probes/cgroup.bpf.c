@@ -6,7 +6,8 @@
  *
  * Attach: tp_btf, with --cgroup alone.
  */
-#include "../maps.h"
+#include "../emit.h"
+#include "../marks.h"
 
 /* Other hierarchies give out ids of their own. */
 tt_inline bool tt_is_unified(const struct cgroup *cgroup)
@@ -18,11 +19,12 @@ PROBE_BTF("cgroup_mkdir")
 int BPF_PROG(tt_cgroup_made, struct cgroup *cgroup, const char *path)
 {
 	tt_cgroup id, above = BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
+	struct tt_stats *stats = tt_get_stats(TT_SLOT_PROCESS);
 	struct tt_cgroup_path *key;
 	tt_marks *found, marks = 0;
 	__u32 zero = 0;
 
-	if (!tt_is_unified(cgroup))
+	if (!tt_is_unified(cgroup) || !stats)
 		return 0;
 	found = MAP_GET(tt_cgroups, &above);
 	if (found)
@@ -37,7 +39,7 @@ int BPF_PROG(tt_cgroup_made, struct cgroup *cgroup, const char *path)
 	}
 	id = BPF_CORE_READ(cgroup, kn, id);
 	if (marks)
-		MAP_PUT(tt_cgroups, &id, &marks, BPF_ANY);
+		tt_count_unmarked(stats, MAP_PUT(tt_cgroups, &id, &marks, BPF_ANY));
 	return 0;
 }
 

@@ -33,8 +33,9 @@ tt_inline void tt_take_name(const struct tt_task_row *row)
 
 	bpf_probe_read_kernel_str(name, sizeof(name), row->comm);
 	target.marks = tt_mark_name(name);
-	if (target.marks)
-		MAP_PUT(tt_named, &row->pid, &target, BPF_NOEXIST);
+	if (target.marks && MAP_PUT(tt_named, &row->pid, &target, BPF_NOEXIST) &&
+	    !MAP_GET(tt_named, &row->pid))
+		CONTROL_SET(names_full);
 }
 
 /* Processes: rows for --pid and its descendants, and for names. */

@@ -3,7 +3,8 @@
 #include "../owner.h"
 
 /* What is asked for of the parent is of the child. */
-tt_inline void tt_follow(const struct task_struct *parent, const struct tt_owner *child)
+tt_inline void tt_follow(struct tt_stats *stats, const struct task_struct *parent,
+			 const struct tt_owner *child)
 {
 	const struct tt_target *above = tt_find_target(parent->tgid, tt_read_start(parent));
 	struct tt_target target = {.start = child->start};
@@ -11,7 +12,7 @@ tt_inline void tt_follow(const struct task_struct *parent, const struct tt_owner
 	if (!above)
 		return;
 	target.marks = above->marks;
-	MAP_PUT(tt_targets, &child->pid, &target, BPF_ANY);
+	tt_count_unmarked(stats, MAP_PUT(tt_targets, &child->pid, &target, BPF_ANY));
 }
 
 PROBE_BTF("sched_process_fork")
@@ -30,9 +31,9 @@ int BPF_PROG(tt_fork, struct task_struct *parent, struct task_struct *child)
 			tt_tell_task(ctx, stats, bpf_ktime_get_ns(), child, &owner);
 	}
 	if (CFG(follow) && (CFG(filter_pid) || CFG(not_pid)))
-		tt_follow(parent, &owner);
+		tt_follow(stats, parent, &owner);
 	if (tt_asks_names())
-		tt_name_target(owner.pid, owner.start, child->comm);
+		tt_name_target(stats, owner.pid, owner.start, child->comm);
 	return 0;
 }
 
@@ -49,7 +50,7 @@ int BPF_PROG(tt_rename, struct task_struct *task, const char *comm)
 	owner.pid = task->tgid;
 	owner.start = tt_read_start(task);
 	if (tt_asks_names())
-		tt_name_target(owner.pid, owner.start, comm);
+		tt_name_target(stats, owner.pid, owner.start, comm);
 	told = MAP_GET(tt_tasks, &owner.pid);
 	if (!told)
 		return 0;

@@ -150,3 +150,17 @@ def test_a_group_that_is_not_there_ends_with_1_a_cause_and_a_hint() -> None:
     assert done.returncode == 1
     assert "--cgroup tt-none.service: no control group" in first
     assert "systemd-cgls" in second
+
+
+def test_in_a_namespace_of_control_groups_it_is_said_what_is_not_followed(group: Path) -> None:
+    inside = group / "inside"
+    inside.mkdir()
+    mount = f'umount {group.parent}; mount -t cgroup2 none {group.parent}; exec "$@"'
+    enter = f'echo $$ > {group}/cgroup.procs; exec unshare --cgroup --mount sh -ec "$0" sh "$@"'
+    command = [*COMMAND, "events", "-d", "0.2", "--cgroup", "inside"]
+    said = {}
+    for name, prefix in (("namespace", ["bash", "-ec", enter, mount]), ("machine", [])):
+        done = subprocess.run([*prefix, *command], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        said[name] = "is not followed" in done.stderr
+    assert said == {"namespace": True, "machine": False}

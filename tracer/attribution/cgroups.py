@@ -61,6 +61,14 @@ def find_mount(proc: Path = Path("/proc")) -> Path | None:
     return None
 
 
+def is_whole(mount: Path) -> bool:
+    """Whether that is all of it; in a namespace of control groups it is what lies below one.
+
+    The root of the hierarchy is the first of its inodes (fs/kernfs/dir.c, kernfs_create_root).
+    """
+    return os.stat(mount).st_ino == 1
+
+
 def walk(mount: Path) -> dict[int, str]:
     """Path of every control group, as /proc/PID/cgroup writes it, by id (its inode)."""
     found = {}

@@ -34,6 +34,12 @@ from tracer.errors import UsageError
 VERSION = "0.1.0"
 BARE = "live"  # what runs without a command's name
 PROGRAM = "[-- PROGRAM ARGS…]"
+HELP = """Show what TCP connections do: states, owners, accepts, live and correct.
+
+Without a command all of it on one screen, the worst first (`?` lists its keys); into a pipe, or
+where the terminal cannot show that, events line by line. Ctrl-C ends any command, and it shows what
+it has gathered.
+"""
 EPILOG = """Numbers take lists (--port 80,443). See the README for examples.
 
 -- PROGRAM ARGS… runs a program and traces it and all it starts, to the last of them, beside the
@@ -91,6 +97,16 @@ class Line(click.Group):
                     for name in (*parameter.opts, *parameter.secondary_opts):
                         found[name] = not parameter.is_flag
         return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each with all that its help says first."""
+        found = {name: one for name, one in self.commands.items() if not one.hidden}
+        rows = [
+            (name, " ".join((found[name].help or "").split("\n\n")[0].split()))
+            for name in sorted(found)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Commands first, then filters and options, which all commands share."""
@@ -212,7 +228,7 @@ def build() -> Line:
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
     line = Line(
         "tcptrace",
-        help="Show what TCP connections do: states, owners, accepts, live and correct.",
+        help=HELP,
         context_settings=settings,
         epilog=EPILOG,
         subcommand_metavar=f"[COMMAND] [FILTERS] [OPTIONS] {PROGRAM}",

@@ -59,7 +59,9 @@ filters = _group(
     _option("--raddr", multiple=True, metavar="CIDR,…", help="This remote address."),
     _option("-4", "ipv4", is_flag=True, help="IPv4 packets only."),
     _option("-6", "ipv6", is_flag=True, help="IPv6 packets only."),
-    _option("--state", multiple=True, metavar="STATE,…", help="Left, entered or being in it."),
+    _option(
+        "--state", multiple=True, metavar="STATE,…", help="Leaving, entering or in this state."
+    ),
     netns,
     _option(
         "--exclude",
@@ -83,9 +85,11 @@ kind = _option(
     help="Kinds: state, accept, handshake, connection, retransmit, reset, error, syn_drop, all.",
 )
 
-duration = _option("-d", "--duration", metavar="TIME", help="End after this long: 30, 200ms, 5m.")
+duration = _option(
+    "-d", "--duration", metavar="TIME", help="End after 30, 200ms, 5m; else: Ctrl-C."
+)
 count = _option("-c", "--count", metavar="EVENTS", help="End after so many events.")
-interval = _option("-i", "--interval", metavar="TIME", help="A block every so often.")
+interval = _option("-i", "--interval", metavar="TIME", help="A block every so often: 1, 500ms.")
 limit = _option("--limit", metavar="N", help="Rows at most; 0: all (20 on a terminal).")
 form = _option(
     "-f",
@@ -95,7 +99,9 @@ form = _option(
     metavar="FORM",
     help="table (default), json, csv or md.",
 )
-sort = _option("--sort", metavar="COLUMN", help="Rows by a column, biggest first; -COLUMN: last.")
+sort = _option(
+    "--sort", metavar="COLUMN", help="Rows by a column, biggest first; -COLUMN: smallest."
+)
 columns = _option("--columns", metavar="A,B,…", help="These columns alone, in this order.")
 no_header = _option("--no-header", is_flag=True, help="Without the line of the columns' names.")
 as_json = _option("-j", "--json", "as_json", is_flag=True, help="Same as --format json.")
@@ -110,7 +116,7 @@ color = _option("--color", default="auto", metavar="WHEN", help="auto (default),
 
 common = _group(
     _option("-q", "--quiet", is_flag=True, help="No notices, no closing line."),
-    _option("-v", "--verbose", is_flag=True, help="Tracebacks."),
+    _option("-v", "--verbose", is_flag=True, help="Errors with their tracebacks."),
 )
 ready_file = _option("--ready-file", metavar="PATH", help="Made once all is attached.")
 # how it is done: also by a session that shows nothing
@@ -126,8 +132,8 @@ means = _group(
 )
 tracing = _group(
     means,
-    _option("--no-accept-hook", is_flag=True, help="Do without the cost of seeing accept()."),
-    _option("--kernel-cost", is_flag=True, help="Measure and tell the programs' own time."),
+    _option("--no-accept-hook", is_flag=True, help="Do not watch accept(): see doctor."),
+    _option("--kernel-cost", is_flag=True, help="Tell what its programs take (+20 ns a run)."),
     ready_file,
 )
 numeric = _option("-n", "--numeric", is_flag=True, help="Numbers, not names (the default).")

@@ -27,6 +27,8 @@ class Tally:
     missed: dict[str, int] = field(default_factory=dict)
     limited_by_kind: dict[str, int] = field(default_factory=dict)  # counted, and not sent
     lost_names: int = 0  # records that name processes: no events, and told again when they can be
+    # processes and control groups that were asked for, for which there was no room
+    unmarked: int = 0
     kinds: frozenset[str] = frozenset()
 
     @property
@@ -59,6 +61,7 @@ class Tally:
             and stats["refused"][value]
         }
         self.lost_names = int(stats["lost_buffer"][kinds[_INTERNAL]])
+        self.unmarked = int(stats["lost_map"][kinds[_INTERNAL]])
         new = []
         for why, column, kept in (
             ("buffer", "lost_buffer", self.lost_buffer),
@@ -68,7 +71,7 @@ class Tally:
             if column not in (stats.dtype.names or ()):
                 continue  # a recording of an earlier version
             for name, value in kinds.items():
-                if name in ("MAX", _INTERNAL):
+                if name == "MAX" or (name == _INTERNAL and why != "map"):
                     continue
                 total = int(stats[column][value])
                 if total > kept.get(name.lower(), 0):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tracer.errors import TracerError
 from tracer.kernel import maps
 from tracer.kernel.core import CoreObject
 from tracer.wire.layout import Layout
@@ -29,10 +31,22 @@ def mark_groups(bpf: CoreObject, layout: Layout, find: FindGroups) -> None:
             return
         for number, (path, itself, itself_not, below, below_not) in found.items():
             marks = np.array([wanted * below | unwanted * below_not], np.uint8)
-            maps.put(fd, np.array([number], np.uint64), marks)
+            _mark(fd, np.array([number], np.uint64), marks)
             text = path.encode("utf-8", "surrogateescape")
             if (itself or itself_not) and len(text) < 256:
                 key = np.frombuffer(text.ljust(256, b"\0"), np.uint8).copy()
                 own = np.array([wanted * itself | unwanted * itself_not], np.uint8)
-                maps.put(paths, key, own)
+                _mark(paths, key, own)
         known |= found.keys()
+
+
+def _mark(fd: int, key: NDArray[np.generic], marks: NDArray[np.uint8]) -> None:
+    try:
+        maps.put(fd, key, marks)
+    except OSError as error:
+        if error.errno not in maps.FULL:
+            raise
+        raise TracerError(
+            "--cgroup asks for more control groups than there is room for",
+            "ask for one that has fewer below it",
+        ) from error

@@ -159,6 +159,7 @@ class LiveSource:
         listening = set(self.holder_rows["netns"].tolist())
         self._pass_over(listening)
         self._processes.sweep()  # by the names they have now
+        self._tell_of_names()
         if self._ladder.sees_cookies and (had_some := cookies.in_use(listening)):
             self._pass_over(had_some, "tt_iter_cookies")
         self._control["seeding"] = 0
@@ -456,6 +457,14 @@ class LiveSource:
         """
         self._listening.look()
         self._processes.sweep()
+        self._tell_of_names()
+
+    def _tell_of_names(self) -> None:
+        if self._control["names_full"][0]:
+            self._tell_once(
+                "lost: more processes are called as --comm asks than there is room to mark: what"
+                " some of them do is missing"
+            )
 
     # --- end ------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from tracer.kernel.libbpf import check, lib
 from tracer.wire.layout import Records
 
 _BPF_EXIST = 2
+FULL = (errno.E2BIG, errno.ENOSPC)
 
 
 @cache

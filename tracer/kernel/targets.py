@@ -60,8 +60,18 @@ class Processes:
                 pid = row["pid"].reshape(1).copy()
                 if known.get(int(row["pid"])) != marks[int(row["pid"])]:
                     entry["start"], entry["marks"] = row["start"], marks[int(row["pid"])]
-                    maps.put(self._targets, pid, entry)
+                    self._put(pid, entry)
             known |= marks
+
+    def _put(self, pid: NDArray[np.uint32], entry: Records) -> None:
+        try:
+            maps.put(self._targets, pid, entry)
+        except OSError as error:
+            if error.errno not in maps.FULL:
+                raise
+            raise TracerError(
+                "--pid asks for more processes than there is room for", "leave out some of them"
+            ) from error
 
     def _marks_of(self, rows: Records, targets: Records) -> dict[int, int]:
         """Marks by tgid, of the targets and, if they are to be followed, all below them."""
@@ -117,6 +127,8 @@ class Processes:
         kept = {name: self._kept(name) for name in ("tt_tasks", "tt_targets", "tt_named")}
         rows = self.rows = self._walk(set(self._wanted))
         for name, processes in kept.items():
+            if not self._initial_pids:
+                break  # those outside this PID namespace are in no walk, and may well live
             for gone in np.setdiff1d(processes, packed(rows)):
                 self._forget(name, int(gone))
         # as of now: who ended since it was read may have a child by then, which counts as living

@@ -40,6 +40,12 @@ def explain_lost(tally: Tally) -> list[str]:
     )
     if buffer:
         lines.append(f"lost: {buffer} found the buffer full; larger ones: --buffer-pages N")
+    if tally.unmarked:
+        room -= tally.unmarked
+        lines.append(
+            f"lost: {tally.unmarked} processes or control groups asked for found no room among"
+            " those marked, and all they did is missing: ask for fewer"
+        )
     if room:
         lines.append(f"lost: {room} found a map full; more room for sockets: --sockets N")
     if tally.limited:
