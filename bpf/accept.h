@@ -52,7 +52,7 @@ tt_inline void tt_send_accept(void *ctx, const struct tt_head *head, tt_uid uid,
 		event->listener_cookie = sock->listener_cookie;
 		event->established_ns = sock->established_ns;
 		event->handshake_us = sock->handshake_us;
-		event->state = sock->state;
+		event->state = tt_state_now(sock);
 		event->wait_ns = waited_ns;
 		if (listener)
 			tt_describe_listener(event, listener);
@@ -93,8 +93,8 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 		sock->owner_is = head.owner_is;
 		sock->marks = marks;
 		sock->seeded = 0;
-		if (!sock->state)
-			bpf_core_read(&sock->state, 1, &sk->__sk_common.skc_state);
+		if (!tt_state_now(sock))
+			bpf_core_read(&sock->states, 1, &sk->__sk_common.skc_state);
 		sock->is &= ~TT_SOCK_WAITING;
 #ifndef TT_BCC
 		if (tt_keeps_lives())
@@ -116,7 +116,7 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 			head.netns = tt_read_netns(&sk->__sk_common, false);
 			tt_read_tuple(&sk->__sk_common, &head, false);
 		}
-		if (tt_admit(stats, TT_KIND_ACCEPT, &head, uid, sock ? 1U << (sock->state & 15) : 0,
+		if (tt_admit(stats, TT_KIND_ACCEPT, &head, uid, sock ? 1U << tt_state_now(sock) : 0,
 			     marks, tt_refuses_end(false, waited_ns)) &&
 		    CFG(stream))
 			tt_send_accept(ctx, &head, uid, sock, listener, waited_ns, precision,
@@ -207,10 +207,10 @@ tt_inline void tt_tell_taken(void *ctx, const struct sock *sk, const struct tt_s
 	event->precision = TT_PRECISION_FIRST_IO;
 	event->listener_cookie = sock->listener_cookie;
 	event->handshake_us = sock->handshake_us;
-	event->state = sock->state;
+	event->state = tt_state_now(sock);
 	if (listener)
 		tt_describe_listener(event, listener);
-	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << (sock->state & 15), sock->marks,
+	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << tt_state_now(sock), sock->marks,
 		     tt_refuses_end(false, 0)) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_ACCEPT, large, stats);

@@ -14,7 +14,7 @@ struct tt_was {
 	tt_cookie listener_cookie;
 	tt_tcp_state_t state; /* before it broke; of one that has not: as it is */
 	tt_marks marks;
-	__u8 unheard; /* as struct tt_break has it */
+	__u8 unheard; /* no application is there to be told */
 };
 
 tt_inline void tt_own(struct tt_head *head, const struct tt_owner *owner, tt_owner_is_t owner_is)
@@ -39,36 +39,44 @@ tt_inline bool tt_recall_remains(struct tt_head *head, struct tt_was *was, tt_ui
 	return true;
 }
 
+/* Of one that is kept track of. */
+tt_inline void tt_recall_kept(struct tt_head *head, int state, struct tt_was *was,
+			      struct tt_sock *sock)
+{
+	const struct tt_life *life = tt_find_life(head->cookie);
+
+	tt_mark_again(sock);
+	tt_own(head, &sock->owner, sock->owner_is);
+	if (state == TT_CLOSE)
+		was->state = tt_state_left(sock);
+	was->opened_ns = life ? life->opened_ns : 0;
+	was->listener_cookie = sock->listener_cookie;
+	was->marks = sock->marks;
+	was->unheard = !!(sock->is & TT_SOCK_UNHEARD);
+}
+
 /* Of a full socket in this state. */
 tt_inline void tt_recall_sock(struct tt_head *head, int state, struct tt_was *was, tt_uid *uid)
 {
-	const struct tt_break *note = state == TT_CLOSE ? MAP_GET(tt_breaks, &head->cookie) : NULL;
-	const struct tt_life *life;
-	struct tt_sock *sock;
+	struct tt_sock *sock = tt_find_sock(head->cookie);
+	const struct tt_break *note;
 
 	was->state = state;
-	if (note && note->left) {
+	if (sock) {
+		tt_recall_kept(head, state, was, sock);
+		return;
+	}
+	note = state == TT_CLOSE ? MAP_GET(tt_breaks, &head->cookie) : NULL;
+	if (note) {
 		tt_own(head, &note->owner, note->owner_is);
 		was->opened_ns = note->opened_ns;
 		was->listener_cookie = note->listener_cookie;
 		was->state = note->left;
 		was->marks = note->marks;
-		was->unheard = note->unheard;
-		return;
-	}
-	sock = tt_find_sock(head->cookie);
-	if (!sock) {
+	} else if (state == TT_CLOSE && tt_recall_remains(head, was, uid)) {
 		/* data that came with the ACK of our FIN: no mini-socket, after all */
-		if (state == TT_CLOSE && tt_recall_remains(head, was, uid))
-			was->state = TT_FIN_WAIT2;
-		return;
+		was->state = TT_FIN_WAIT2;
 	}
-	tt_mark_again(sock);
-	tt_own(head, &sock->owner, sock->owner_is);
-	life = tt_find_life(head->cookie);
-	was->opened_ns = life ? life->opened_ns : 0;
-	was->listener_cookie = sock->listener_cookie;
-	was->marks = sock->marks;
 }
 
 #endif

@@ -63,7 +63,7 @@ tt_inline void tt_bear(const struct sock *sk, struct tt_sock *sock)
 		return;
 	tt_inherit(unborn.listener_cookie, sock);
 	sock->since_ns = unborn.since_ns;
-	sock->state = TT_SYN_RECV;
+	sock->states = TT_SYN_RECV;
 	if (unborn.live)
 		sock->is |= TT_SOCK_HELD;
 }

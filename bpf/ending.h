@@ -6,7 +6,6 @@
 #ifndef TT_ENDING_H
 #define TT_ENDING_H
 
-#include "breaks.h"
 #include "emit.h"
 #include "lives.h"
 #include "measure.h"
@@ -21,8 +20,8 @@ tt_inline bool tt_is_fin(int old, __u8 timewait)
  * error it is our side's doing: close() with data unread, SO_LINGER 0 or connect() to nowhere,
  * which send a RST in every state but SYN_SENT (tcp_need_reset()).
  */
-tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, tt_cookie cookie, int error, int old,
-			     __u8 timewait)
+tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, const struct tt_sock *sock, int error,
+			     int old, __u8 timewait)
 {
 	switch (error) {
 	case 0:
@@ -36,7 +35,7 @@ tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, tt_cookie cookie, int er
 	case ECONNREFUSED:
 	case ECONNRESET:
 	case EPIPE:
-		if (tt_broke_by_late_data(cookie))
+		if (sock->is & TT_SOCK_LATE_DATA)
 			return TT_END_RST_SENT;
 		/* an ICMP message may say the same, and is no segment */
 		return tp->segs_in ? TT_END_RST_RECEIVED : TT_END_ABORTED;
@@ -148,7 +147,7 @@ tt_inline void tt_tell_connection(void *ctx, const struct sock *sk,
 	event->life_ns = tt_measure_life(tp, life ? life->opened_ns : 0, old, event->head.mono_ns,
 					 row, &event->life_is);
 	event->error = sk->sk_err;
-	event->end = tt_end_of(tp, event->head.cookie, event->error, old, transition->timewait);
+	event->end = tt_end_of(tp, sock, event->error, old, transition->timewait);
 	event->closed_by = tt_closed_by(old, event->visited);
 	tt_roads_meet();
 	old = transition->old;

@@ -425,7 +425,6 @@ struct trace_event_raw_tcp_send_reset {
 
 /* the values that are asked for; what they are is the running kernel's */
 enum sk_rst_reason {
-	SK_RST_REASON_TCP_ABORT_ON_LINGER,
 	SK_RST_REASON_TCP_ABORT_ON_MEMORY,
 	SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT,
 };

@@ -68,7 +68,7 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 	MAP_PUT(tt_listeners, &cookie, &listener, BPF_ANY);
 #ifndef TT_BCC
 	if (CFG(kinds) & 1U << TT_KIND_RESET)
-		tt_hold_port(&listener, cookie, owner, 0);
+		tt_hold_port(&listener, cookie, owner);
 #endif
 }
 

@@ -212,7 +212,9 @@ struct tt_sock {
 	tt_mono_ns established_ns; /* while it connects: when that began */
 	tt_cookie listener_cookie;
 	tt_us handshake_us;
-	tt_tcp_state_t state; /* 0: seeded, and not heard of since */
+	__u8 states; /* now in the low half, 0: seeded, and not heard of since; in the high one
+		      * what it left for that
+		      */
 	tt_owner_is_t owner_is;
 	tt_marks marks; /* of who answers for it */
 	__u8 seeded;
@@ -223,10 +225,12 @@ struct tt_sock {
 };
 
 #define TT_SOCK_CONNECTING 1
-#define TT_SOCK_WAITING 2 /* finished, and not accepted yet */
-#define TT_SOCK_HELD 4	  /* its LISTEN->SYN_RECV is not told of yet */
-#define TT_SOCK_TAKEN 8	  /* accepted, and nobody saw it: to be told as it ends */
-#define TT_SOCK_LEFT 24	  /* the same, and nobody has closed it yet */
+#define TT_SOCK_LATE_DATA 32 /* broken by data that came after close(), not by a RST */
+#define TT_SOCK_UNHEARD 64   /* our side breaks it off: no application is there to be told */
+#define TT_SOCK_WAITING 2    /* finished, and not accepted yet */
+#define TT_SOCK_HELD 4	     /* its LISTEN->SYN_RECV is not told of yet */
+#define TT_SOCK_TAKEN 8	     /* accepted, and nobody saw it: to be told as it ends */
+#define TT_SOCK_LEFT 24	     /* the same, and nobody has closed it yet */
 
 /* In user space's reach as memory, not by a system call a socket. */
 MAP_WITH(ARRAY, tt_places, __u32, struct tt_sock, 65536, BPF_F_MMAPABLE);

@@ -11,6 +11,17 @@
 
 #include "maps.h"
 
+tt_inline __u8 tt_state_now(const struct tt_sock *sock)
+{
+	return sock->states & 15;
+}
+
+/* 0: it is in its first, or was when it was met. */
+tt_inline __u8 tt_state_left(const struct tt_sock *sock)
+{
+	return sock->states >> 4;
+}
+
 tt_inline struct tt_sock *tt_get_place(tt_cookie cookie)
 {
 	__u32 place = cookie & CFG(last_place);

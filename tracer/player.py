@@ -49,7 +49,7 @@ class Player:
         window: Window | None = None,
     ) -> None:
         self.facts: Facts
-        self.tally = Tally(kinds=show.kinds)
+        self.tally = Tally(kinds=show.kinds | show.also)
         self.head: Head
         self.ended = False
         self._view = show

@@ -32,7 +32,8 @@ int BPF_PROG(tt_error_reported, const struct sock *sk)
 	event->ended = state == TT_CLOSE;
 	event->uid = tt_read_uid(sk, true);
 	tt_recall_sock(&event->head, state, &was, &event->uid);
-	if (was.unheard)
+	/* in SYN_SENT a RST says ECONNREFUSED: this is of a close() with SO_LINGER 0 */
+	if (was.unheard || (was.state == TT_SYN_SENT && event->error == ECONNRESET))
 		return 0;
 	event->state = was.state;
 	tt_read_full_tuple(sk, TT_CLOSE, &event->head);

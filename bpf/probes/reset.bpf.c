@@ -97,23 +97,20 @@ tt_inline bool tt_is_dead(const struct sock *sk)
 	return sk->__sk_common.skc_flags & (1UL << SOCK_DEAD);
 }
 
-/* Without a reason, which older kernels do not give, some are told apart by less. */
-tt_inline bool tt_says(tt_rst_reason reason, const bool known, __u32 value)
-{
-	return known && reason == value;
-}
-
-/* Who broke off one that has not come to CLOSE yet: its error is set later, or before. */
+/*
+ * Who broke off one that has not come to CLOSE yet: its error is set later, or before. Older
+ * kernels give no reason (before v6.12); there some are told apart by less.
+ */
 tt_inline tt_reset_by_t tt_broken_by(const struct sock *sk, int state, tt_rst_reason reason)
 {
 	const bool tells =
 		bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT);
 
-	if (tt_says(reason, tells,
-		    bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT)))
+	if (bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT) &&
+	    reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT))
 		return TT_RESET_BY_KEEPALIVE;
-	if (tt_says(reason, tells,
-		    bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY)))
+	if (bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY) &&
+	    reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY))
 		return TT_RESET_BY_KERNEL;
 	if (sk->sk_err == ECONNABORTED)
 		return TT_RESET_BY_KILLED;
@@ -173,6 +170,17 @@ tt_inline tt_answers_t tt_answers_what(__u8 flags)
 	}
 }
 
+/* One that our side has closed: the error that comes of it is nobody's, if nobody holds it. */
+tt_inline void tt_tell_closed(struct tt_reset *event, const struct sock *sk,
+			      const struct tcp_sock *tp, const struct tt_was *was)
+{
+	struct tt_sock *sock = tt_find_sock(event->head.cookie);
+
+	event->by = tt_closed_how(sk, tp, was, event);
+	if (sock && event->by != TT_RESET_BY_DISCONNECT)
+		sock->is |= TT_SOCK_UNHEARD;
+}
+
 /* Of a full socket that is no listener. */
 tt_inline void tt_tell_full(struct tt_reset *event, const struct sock *sk,
 			    const struct tcp_sock *tp, int state, struct tt_was *was,
@@ -187,7 +195,7 @@ tt_inline void tt_tell_full(struct tt_reset *event, const struct sock *sk,
 	else if (event->answers)
 		event->by = TT_RESET_BY_BAD_PACKET;
 	else if (state == TT_CLOSE)
-		event->by = tt_closed_how(sk, tp, was, event);
+		tt_tell_closed(event, sk, tp, was);
 	else
 		event->by = tt_broken_by(sk, state, event->reason);
 	event->error = tt_error_of_sent(sk, event->by);
@@ -198,13 +206,19 @@ tt_inline void tt_tell_answer(struct tt_reset *event, const struct sock_common *
 			      struct tt_was *was)
 {
 	const struct tt_listener *listener;
+	struct tt_sock *sock;
 
 	was->state = state;
 	event->uid = TT_NOBODY;
 	if (state == TT_TIME_WAIT) {
 		event->by = TT_RESET_BY_TIME_WAIT;
 		tt_read_tuple(skc, &event->head, false);
-		tt_recall_remains(&event->head, was, &event->uid);
+		/* the full one may be there still, if its descriptor is */
+		sock = tt_find_sock(event->head.cookie);
+		if (sock)
+			tt_recall_kept(&event->head, state, was, sock);
+		else
+			tt_recall_remains(&event->head, was, &event->uid);
 		return;
 	}
 	event->by = state ? TT_RESET_BY_LISTENER : TT_RESET_BY_NO_SOCKET;
@@ -332,7 +346,7 @@ int BPF_PROG(tt_reset_received, const struct sock *sk)
 		return 0;
 	cookie = tt_get_cookie(sk);
 	if (tt_may_be_late(sk, state) && tt_came_with_data(ctx)) {
-		tt_note_late_data(cookie);
+		tt_note_late_data(cookie, state);
 		return 0; /* told by the RST that answers it */
 	}
 	bench = tt_begin_reset(TT_SLOT_RESET_RECEIVED, &stats);

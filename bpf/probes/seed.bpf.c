@@ -111,7 +111,7 @@ tt_inline struct tt_sock *tt_seed_child(struct sock_common *skc, const struct tt
 	child->owner_is = TT_OWNER_LISTENER;
 	child->listener_cookie = *heard;
 	child->marks = tt_marks_of_listener(listener);
-	child->state = skc->skc_state;
+	child->states = skc->skc_state;
 	child->seeded = 1;
 	child->is |= TT_SOCK_WAITING;
 	return child;
@@ -207,7 +207,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 		tt_open_older_queue(sk, head.cookie);
 		MAP_PUT(tt_listeners, &head.cookie, &opened, BPF_NOEXIST);
 		if (CFG(kinds) & 1U << TT_KIND_RESET)
-			tt_hold_port(&opened, head.cookie, &opened.owner, 0);
+			tt_hold_port(&opened, head.cookie, &opened.owner);
 		/* one that is full already has been so from the begin of what is told */
 		queue = tt_find_queue(head.cookie);
 		if (queue)

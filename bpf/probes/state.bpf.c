@@ -12,7 +12,6 @@
 #include "../counts.h"
 #include "../emit.h"
 #ifndef TT_BCC /* which serves no more than these sources had before */
-#include "../breaks.h"
 #include "../ending.h"
 #endif
 #include "../handshake.h"
@@ -87,14 +86,6 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 	}
 }
 
-#ifndef TT_BCC
-/* Whether one that comes to CLOSE was broken off, by whomever. */
-tt_inline bool tt_breaks_off(const struct sock *sk, int old)
-{
-	return old != TT_LISTEN && (sk->sk_err || !tt_is_fin(old, tt_read_timewait(sk, old)));
-}
-#endif
-
 /* Whether this may be the end of an attempt to connect, and somebody asks for those. */
 tt_inline bool tt_may_end_attempt(int old)
 {
@@ -123,16 +114,14 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	struct tt_head *head = &event->head;
 	int old = event->old, new = event->new;
 
-	if (old != TT_LISTEN)
-		tt_mark_again(sock);
-	if (CFG(keep_remains) && new == TT_CLOSE && tt_read_timewait(sk, old))
-		tt_keep_remains(head->cookie, sock, sk->sk_uid.val);
 	/* where only ends are asked for, most transitions are a number and no more */
 	if (!tt_wants_state(old, new) && !tt_may_end_attempt(old) && !tt_ends_life(old, new)) {
-		if (tt_is_live())
+		if (tt_is_live() && !CFG(listens_alone))
 			tt_refuse_kind(stats, TT_KIND_STATE);
 		return;
 	}
+	if (old != TT_LISTEN)
+		tt_mark_again(sock);
 	head->pid = sock->owner.pid;
 	head->start = sock->owner.start;
 	head->cgroup_id = sock->owner.cgroup_id;
@@ -153,10 +142,8 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	if (tt_ends_life(old, new))
 		tt_tell_connection(ctx, sk, event, sock, bench, stats);
 #endif
-	if (CFG(listens_alone) && !tt_wants_state(old, new)) {
-		tt_refuse_kind(stats, TT_KIND_STATE);
+	if (CFG(listens_alone) && !tt_wants_state(old, new))
 		return;
-	}
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
 		      1U << old | 1U << new | 1U << event->timewait, sock->marks,
 		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), event->dwell_ns)))
@@ -167,6 +154,8 @@ tt_inline void tt_tell(void *ctx, const struct sock *sk, struct tt_state *event,
 	/* lost once, not from the counts and then from a buffer too */
 	if (CFG(count_by_owner) && !tt_count_transition(stats, event, slot))
 		return;
+	if (CFG(keep_remains) && event->timewait)
+		tt_keep_remains(head->cookie, sock, sk->sk_uid.val);
 	if (CFG(stream)) {
 		head->oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 		tt_send(ctx, tt_small, TT_KIND_STATE, event, stats);
@@ -195,10 +184,8 @@ tt_inline void tt_tell_lost(const struct sock *sk, struct tt_state *event, struc
 	    tt_admit(stats, TT_KIND_CONNECTION, head, event->uid, 1U << old | 1U << new,
 		     TT_MARK_WANTED, tt_refuses_end(true, CFG(slower_ns))))
 		stats->lost_map[TT_KIND_CONNECTION]++;
-	if (CFG(listens_alone) && !tt_wants_state(old, new)) {
-		tt_refuse_kind(stats, TT_KIND_STATE);
+	if (CFG(listens_alone) && !tt_wants_state(old, new))
 		return;
-	}
 	if (!tt_admit(stats, TT_KIND_STATE, head, event->uid,
 		      1U << old | 1U << new | 1U << event->timewait, TT_MARK_WANTED,
 		      tt_refuses_end(CFG(failed) && tt_is_failure(old, new), CFG(slower_ns))))
@@ -285,14 +272,10 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 			event->dwell_ns = head->mono_ns - tt_control.attached_ns;
 	}
 	sock->since_ns = head->mono_ns;
-	sock->state = new;
+	sock->states = new | old << 4;
 #ifndef TT_BCC
 	if (tt_keeps_lives())
 		tt_live_on(head->cookie, event);
-	if (new == TT_CLOSE && tt_notes_breaks() && tt_breaks_off(sk, old)) {
-		tt_mark_again(sock);
-		tt_note_break(sk, sock, old);
-	}
 #endif
 	tt_roads_meet();
 	old = event->old;
@@ -379,7 +362,7 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	}
 	cookie = tt_get_cookie(sk);
 	sock = tt_find_sock(cookie);
-	if (sock && sock->state == new)
+	if (sock && tt_state_now(sock) == new)
 		return 0;
 	stats->nested++;
 	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_NESTED);
@@ -410,6 +393,21 @@ tt_inline void tt_end_taken(void *ctx, const struct sock *sk, tt_cookie cookie)
 	tt_tell_taken(ctx, sk, sock, &bench->large, stats);
 }
 
+/* Whether all transitions are told of: what a mini-socket takes over is kept there. */
+tt_inline bool tt_wants_states(void)
+{
+	return CFG(kinds) & 1U << TT_KIND_STATE && !CFG(listens_alone);
+}
+
+/* Of one that a mini-socket has taken over from. */
+tt_inline void tt_keep_last(const struct sock *sk, tt_cookie cookie)
+{
+	const struct tt_sock *sock = tt_find_sock(cookie);
+
+	if (sock && tt_read_timewait(sk, tt_state_left(sock)))
+		tt_keep_remains(cookie, sock, sk->sk_uid.val);
+}
+
 /*
  * The last that is heard of a full socket; its number can be used again from here on.
  *
@@ -429,6 +427,8 @@ int BPF_PROG(tt_destroy, const struct sock *sk)
 	if (tt_keeps_lives())
 		tt_end_life(cookie);
 #endif
+	if (CFG(keep_remains) && !tt_wants_states())
+		tt_keep_last(sk, cookie);
 	tt_forget_sock(cookie);
 	return 0;
 }

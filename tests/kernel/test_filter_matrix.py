@@ -192,6 +192,8 @@ def _has_failed(record: Record) -> bool:
         return record["errno"] is not None
     if record["kind"] == "connection":
         return bool(record["end"] != "fin")
+    if record["kind"] in ("reset", "error"):
+        return True
     return record["old"] in ("SYN_SENT", "SYN_RECV") and record["new"] == "CLOSE"
 
 
@@ -202,7 +204,9 @@ def _took(record: Record) -> float:
 
 
 def _last_of(record: Record) -> str | None:
-    """The state that a connection ended in."""
+    """The state that a connection ended in, or that a RST or an error found it in."""
+    if record["kind"] in ("reset", "error"):
+        return str(record["state"])
     return next(reversed(record.get("states_us", {})), None)
 
 
@@ -304,7 +308,7 @@ COMMANDS = (
     *("bare", "events", "states", "connections", "record"),
     *("events -r", "states -r", "connections -r"),
 )
-SUMS = ("handshakes", "accepts", "listeners", "drops", "top", "retransmits")
+SUMS = ("handshakes", "accepts", "listeners", "drops", "resets", "top", "retransmits")
 SUM_COMMANDS = tuple(command + how for how in ("", " -r") for command in SUMS)
 # what they sum up is of kinds that are theirs to choose
 USAGE_ERRORS = {
@@ -314,7 +318,7 @@ USAGE_ERRORS = {
 # some have no end to ask for; single attempts are not summed up by --by
 USAGE_ERRORS |= {
     (name + how, option)
-    for name in ("handshakes", "listeners", "drops", "top", "retransmits")
+    for name in ("handshakes", "listeners", "drops", "resets", "top", "retransmits")
     for how in ("", " -r")
     for option in ("--failed", "--slower")
 }
@@ -344,6 +348,12 @@ OWN_FILTERS = {
         lambda _: ["--state", "close-wait"],
         lambda record, actors: record["pid"] == actors.pear.pid,  # see `_overflow`
         whose=(False, False, True),
+    ),
+    ("resets", "--state"): Filter(
+        "--state",
+        lambda _: ["--state", "syn-sent"],
+        lambda record, _: record["state"] == "SYN_SENT",
+        whose=(True, True, True),
     ),
     # a listener is in no other state
     ("listeners", "--state"): Filter(
@@ -465,6 +475,17 @@ SUM_OF = {
         lambda r: bool(r["kind"] == "syn_drop"),
         lambda r: (r["pid"], (r["cause"], r["stage"], r["lport"]), r["count"]),
         lambda d: [(d["pid"], (d["reason"], d["stage"], d["lport"]), d["count"])],
+    ),
+    # of what there was no socket for, who listened there before the span is not known to both
+    "resets": Sum(
+        ("resets", "--by", "direction,by,pid"),
+        lambda r: bool(r["kind"] == "reset" and r["by"] != "no_socket"),
+        lambda r: (r["pid"], (r["direction"], r["by"]), 1),
+        lambda d: (
+            [(d["pid"], (d["direction"], d["by"]), d["count"])]
+            if d["kind"] == "reset_summary" and d["by"] != "no_socket"
+            else []
+        ),
     ),
     "top": Sum(
         ("top",),
@@ -683,7 +704,7 @@ def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -
 
 def test_the_matrix_is_whole() -> None:
     assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 152
-    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 228
+    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 266
 
 
 EXCLUDED = [

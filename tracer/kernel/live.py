@@ -114,6 +114,8 @@ class LiveSource:
         bpf.resize("tt_other_lives", settings.sockets if keeps_lives else 1)
         if not settings.keeps_remains:
             bpf.resize("tt_timewaits", 1)
+        if not ladder.sees_resets:
+            bpf.resize("tt_breaks", 1)
         if "reset" not in settings.wanted:
             bpf.resize("tt_ports_held", 1)
         if not settings.listen_stats:
