@@ -14,7 +14,6 @@ struct tt_was {
 	tt_cookie listener_cookie;
 	tt_tcp_state_t state; /* before it broke; of one that has not: as it is */
 	tt_marks marks;
-	__u8 unheard; /* no application is there to be told */
 };
 
 tt_inline void tt_own(struct tt_head *head, const struct tt_owner *owner, tt_owner_is_t owner_is)
@@ -52,7 +51,6 @@ tt_inline void tt_recall_kept(struct tt_head *head, int state, struct tt_was *wa
 	was->opened_ns = life ? life->opened_ns : 0;
 	was->listener_cookie = sock->listener_cookie;
 	was->marks = sock->marks;
-	was->unheard = !!(sock->is & TT_SOCK_UNHEARD);
 }
 
 /* Of a full socket in this state. */

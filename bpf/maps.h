@@ -226,7 +226,6 @@ struct tt_sock {
 
 #define TT_SOCK_CONNECTING 1
 #define TT_SOCK_LATE_DATA 32 /* broken by data that came after close(), not by a RST */
-#define TT_SOCK_UNHEARD 64   /* our side breaks it off: no application is there to be told */
 #define TT_SOCK_WAITING 2    /* finished, and not accepted yet */
 #define TT_SOCK_HELD 4	     /* its LISTEN->SYN_RECV is not told of yet */
 #define TT_SOCK_TAKEN 8	     /* accepted, and nobody saw it: to be told as it ends */

@@ -32,11 +32,11 @@ int BPF_PROG(tt_error_reported, const struct sock *sk)
 	event->ended = state == TT_CLOSE;
 	event->uid = tt_read_uid(sk, true);
 	tt_recall_sock(&event->head, state, &was, &event->uid);
-	/* in SYN_SENT a RST says ECONNREFUSED: this is of a close() with SO_LINGER 0 */
-	if (was.unheard || (was.state == TT_SYN_SENT && event->error == ECONNRESET))
-		return 0;
 	event->state = was.state;
 	tt_read_full_tuple(sk, TT_CLOSE, &event->head);
+	/* tcp_disconnect(), which takes the peer away: our side let go of it, and knows */
+	if (event->error == ECONNRESET && !event->head.rport)
+		return 0;
 	if (!tt_admit(stats, TT_KIND_ERROR, &event->head, event->uid, 1U << (was.state & 15),
 		      was.marks, tt_refuses_end(true, 0)) ||
 	    !CFG(stream))

@@ -170,17 +170,6 @@ tt_inline tt_answers_t tt_answers_what(__u8 flags)
 	}
 }
 
-/* One that our side has closed: the error that comes of it is nobody's, if nobody holds it. */
-tt_inline void tt_tell_closed(struct tt_reset *event, const struct sock *sk,
-			      const struct tcp_sock *tp, const struct tt_was *was)
-{
-	struct tt_sock *sock = tt_find_sock(event->head.cookie);
-
-	event->by = tt_closed_how(sk, tp, was, event);
-	if (sock && event->by != TT_RESET_BY_DISCONNECT)
-		sock->is |= TT_SOCK_UNHEARD;
-}
-
 /* Of a full socket that is no listener. */
 tt_inline void tt_tell_full(struct tt_reset *event, const struct sock *sk,
 			    const struct tcp_sock *tp, int state, struct tt_was *was,
@@ -195,7 +184,7 @@ tt_inline void tt_tell_full(struct tt_reset *event, const struct sock *sk,
 	else if (event->answers)
 		event->by = TT_RESET_BY_BAD_PACKET;
 	else if (state == TT_CLOSE)
-		tt_tell_closed(event, sk, tp, was);
+		event->by = tt_closed_how(sk, tp, was, event);
 	else
 		event->by = tt_broken_by(sk, state, event->reason);
 	event->error = tt_error_of_sent(sk, event->by);
