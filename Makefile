@@ -92,7 +92,8 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
 	nftables=/usr/sbin/nft \
 	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3 \
-	python3-bpfcc=/usr/lib/python3/dist-packages/bcc/__init__.py
+	python3-bpfcc=/usr/lib/python3/dist-packages/bcc/__init__.py nftables=/usr/sbin/nft \
+	tshark=/usr/bin/tshark
 
 # some 45 MB, in seconds; the bench says of one that is not there why
 PEER_PACKAGES := bpfcc-tools=/usr/sbin/tcpstates-bpfcc libbpf-tools=/usr/sbin/tcplife \

@@ -92,6 +92,18 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 	((type *)bpf_rdonly_cast((const void *)(ptr), bpf_core_type_id_kernel(type)))
 #endif
 
+/* One field behind a plain number: a load where the kernel has casts, else a
+ * checked copy. */
+#define TT_LOAD(type, ptr, field)                                                                  \
+	({                                                                                         \
+		typeof(((type *)0)->field) loaded_;                                                \
+		if (CFG(casts))                                                                    \
+			loaded_ = tt_cast(type, ptr)->field;                                       \
+		else                                                                               \
+			bpf_core_read((void *)&loaded_, sizeof(loaded_), &((type *)(ptr))->field); \
+		loaded_;                                                                           \
+	})
+
 /*
  * Here roads meet again. The verifier walks on from here once for each set of values that it
  * knows of what is still in use: of what was compared on the way, one for each outcome. What is
@@ -216,6 +228,14 @@ tt_inline bool tt_was_not_resent(const __u64 *ctx)
 tt_inline bool tt_counts_synack_first(void)
 {
 	return bpf_core_enum_value_exists(enum tcp_synack_type, TCP_SYNACK_RETRANS);
+}
+
+/* Why a packet was thrown away, at kfree_skb; 0 where that is not told. */
+tt_inline __u32 tt_freed_why(const struct bpf_raw_tracepoint_args *ctx)
+{
+	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, reason))
+		return ctx->args[2];
+	return 0;
 }
 
 /* The socket that a packet thrown away was meant for, at kfree_skb; NULL where that is not told. */

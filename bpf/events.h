@@ -33,6 +33,9 @@ typedef __u32 tt_count;
 typedef __u32 tt_uid; /* of the socket, as `ss -e` shows it */
 
 typedef __u32 tt_rst_reason; /* enum sk_rst_reason of the running kernel */
+typedef __u32 tt_reason;     /* enum skb_drop_reason of the running kernel */
+typedef __u64 tt_code;	     /* an address of the kernel's code */
+typedef char tt_dev[16];     /* name of a network device, zero-terminated */
 
 typedef __u8 tt_marks; /* enum tt_mark */
 
@@ -216,6 +219,19 @@ enum tt_acked {
 	TT_ACKED_DEFERRED = 2,	 /* and TCP_DEFER_ACCEPT waited for data */
 };
 
+/* Whether a packet had come in by a device, or was on its way out. */
+enum tt_direction {
+	TT_DIRECTION_RX = 0,
+	TT_DIRECTION_TX = 1,
+};
+
+/* By what the owner of a dropped packet is known. */
+enum tt_owner_from {
+	TT_OWNER_FROM_NONE = 0,
+	TT_OWNER_FROM_SOCKET = 1,
+	TT_OWNER_FROM_LISTENER_PORT = 2,
+};
+
 enum tt_task_event {
 	TT_TASK_SEEN = 1,
 	TT_TASK_RENAMED = 2,
@@ -242,6 +258,8 @@ typedef __u8 tt_answer_t;
 typedef __u8 tt_resend_t;
 typedef __u8 tt_seq_is_t;
 typedef __u8 tt_acked_t;
+typedef __u8 tt_direction_t;
+typedef __u8 tt_owner_from_t;
 typedef __u8 tt_family; /* 4 or 6, of the packets */
 
 /* What every record starts with: 80 bytes. */
@@ -432,6 +450,29 @@ struct tt_retransmit {
 	__u8 reserved[3];
 };
 
+#define TT_HEADERS 112 /* IPv6 and the longest TCP, and nearly all that IPv4 has */
+
+/* A packet of TCP that the kernel threw away. */
+struct tt_drop {
+	struct tt_head head;
+	tt_code location; /* in the function that let go of it */
+	tt_reason reason; /* 0: this kernel gives none */
+	tt_count length;  /* from the IP header on */
+	__u32 ifindex;	  /* 0: not known */
+	tt_uid uid;	  /* of the socket, or the listener */
+	__u16 queue;	  /* of the device that it came by, from 1; 0: not known */
+	__u16 cpu;
+	tt_direction_t direction;
+	tt_owner_from_t owner_from;
+	tt_tcp_state_t state; /* of its socket, 0: none is known */
+	__u8 tcp_flags;
+	__u8 told; /* as a syn_drop too */
+	__u8 headers_length;
+	__u8 reserved[6];
+	tt_dev dev;
+	__u8 headers[TT_HEADERS]; /* the packet's own: IP, then TCP */
+};
+
 struct tt_task {
 	struct tt_head head;
 	tt_comm comm;
@@ -451,6 +492,7 @@ struct tt_large {
 		struct tt_reset reset;
 		struct tt_error error;
 		struct tt_retransmit retransmit;
+		struct tt_drop drop;
 		struct tt_task task;
 	};
 };
@@ -651,7 +693,8 @@ enum tt_slot {
 	TT_SLOT_RESET_RECEIVED = 6,
 	TT_SLOT_ERROR = 7,
 	TT_SLOT_RESEND = 8, /* the program that runs where a segment is sent again */
-	TT_SLOT_MAX = 9,
+	TT_SLOT_PACKET = 9, /* the program that runs where any packet is thrown away */
+	TT_SLOT_MAX = 10,
 };
 
 /* The counters of a namespace that tell of thrown away SYNs: LINUX_MIB_ of the kernel's names. */
@@ -718,6 +761,30 @@ struct tt_drop_value {
 	tt_cgroup cgroup_id;  /* of the listener's owner */
 	tt_pid pid;
 	tt_ticks start;
+};
+
+/* Packets that were thrown away: exact, whatever is sent. */
+struct tt_packet_key {
+	tt_code location;
+	tt_reason reason;
+	tt_netns netns;
+	__u32 ifindex;
+	tt_pid pid; /* the owner, 0: none is known */
+	tt_ticks start;
+	tt_port port; /* the local one */
+	tt_direction_t direction;
+	tt_owner_is_t owner_is;
+	tt_owner_from_t owner_from;
+	__u8 syn;     /* with SYN, and without ACK */
+	__u8 told;    /* as a syn_drop too */
+	__u8 matched; /* by the filters of this session */
+	__u8 reserved[4];
+};
+
+struct tt_packet_value {
+	__u64 packets;
+	tt_cgroup cgroup_id; /* of the owner */
+	tt_dev dev;
 };
 
 #endif

@@ -148,6 +148,36 @@ tt_inline bool tt_hearers_at(const struct tt_hearers_key *key, tt_cookie *cookie
 	return true;
 }
 
+/* The one that hears there, if it is the only one; 0 if there is none, or there are several. */
+tt_inline tt_cookie tt_only_hearer_at(const struct tt_hearers_key *key, bool *any)
+{
+	struct tt_search search = {.hearers = MAP_GET(tt_hearers, key)};
+
+	*any = search.hearers && search.hearers->hearing;
+	if (!*any || search.hearers->hearing > 1)
+		return 0;
+	bpf_loop(TT_TWINS, tt_find_twin, &search, 0);
+	return search.only;
+}
+
+/* Likewise by the local address of a packet; `wild`: one of any address may be meant, too. */
+tt_inline tt_cookie tt_find_only_hearer(struct tt_hearers_key *key, tt_family family, bool wild)
+{
+	bool any;
+	tt_cookie cookie = tt_only_hearer_at(key, &any);
+
+	if (any || !wild)
+		return cookie;
+	if (family == 4) {
+		tt_map_v4(key->addr, 0);
+		cookie = tt_only_hearer_at(key, &any);
+		if (any)
+			return cookie;
+	}
+	__builtin_memset(key->addr, 0, sizeof(key->addr));
+	return tt_only_hearer_at(key, &any);
+}
+
 /* By the local address of a packet: as the kernel looks, the more exact address first. */
 tt_inline tt_cookie tt_find_hearer(struct tt_hearers_key *key, tt_family family)
 {

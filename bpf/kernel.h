@@ -84,6 +84,7 @@ struct net {
 	struct ns_common ns;
 	__u64 net_cookie;
 	struct netns_mib mib;
+	struct hlist_head *dev_index_head;
 	struct netns_core core;
 	struct netns_ipv4 ipv4;
 };
@@ -230,8 +231,19 @@ struct tcp_request_sock {
 	__u64 snt_synack;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct net_device {
 	possible_net_t nd_net;
+	int ifindex;
+	char name[16];
+	struct hlist_node index_hlist; /* of those with an index of the same hash */
 };
 
 struct dst_entry {
@@ -250,10 +262,26 @@ struct tcp_skb_cb {
 	__u8 tcp_flags; /* wider by now: the lower half */
 };
 
+struct rtable {
+	struct dst_entry dst;
+	__u16 rt_type;
+};
+
+struct rt6_info {
+	struct dst_entry dst;
+	__u32 rt6i_flags;
+};
+
 struct sk_buff {
 	char cb[48];
-	unsigned int len;
 	unsigned long _skb_refdst;
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned int len;
+	int skb_iif;
+	__be16 protocol;
+	__u16 queue_mapping;
+	unsigned int tail;
 	__u16 transport_header;
 	__u16 network_header;
 	unsigned char *head;
@@ -436,8 +464,13 @@ struct trace_event_raw_tcp_retransmit_skb {
 	int err;
 };
 
-/* since Linux commit c53795d48ee8 ("net: add rx_sk to trace_kfree_skb") (in v6.11) */
+enum skb_drop_reason { TT_REASON_UNREAD }; /* its values are read from the kernel's own types */
+
+/* `reason` since Linux commit c504e5c2f964 ("net: skb: introduce kfree_skb_reason()") (in v5.17),
+ */
+/* `rx_sk` since Linux commit c53795d48ee8 ("net: add rx_sk to trace_kfree_skb") (in v6.11) */
 struct trace_event_raw_kfree_skb {
+	enum skb_drop_reason reason;
 	void *rx_sk;
 };
 
@@ -450,6 +483,10 @@ struct trace_event_raw_kfree_skb {
 #define IORING_FILE_INDEX_ALLOC (~0U)
 #define REQ_F_FIXED_FILE 1U /* io_uring_types.h: IOSQE_FIXED_FILE, which is ABI */
 #define IPPROTO_TCP 6
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
+#define RTN_LOCAL 2	      /* include/uapi/linux/rtnetlink.h */
+#define RTF_LOCAL 0x80000000U /* include/uapi/linux/ipv6_route.h */
 #define AF_UNSPEC 0
 #define AF_INET 2
 #define AF_INET6 10

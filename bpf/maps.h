@@ -57,12 +57,13 @@ struct tt_config {
 			     */
 	__u8 uring;	    /* 1: io_uring_complete has an answer as it stands, 2: its parts */
 	__u8 ring;	    /* send through ring buffers, not perf buffers */
-	__u8 see_drops;	    /* what listeners throw away is looked at */
 	__u8 casts;	    /* bpf_rdonly_cast() is there: see tt_cast() */
 	__u8 listens_alone; /* of states, begin and end of listening alone are told */
-	__u8 alone;	    /* a snapshot: nothing is traced, and nothing known from tracing */
-	__u32 last_place;   /* of tt_places: their number, a power of two, less one */
-	__u32 tick_ns;	    /* of the kernel's jiffies */
+	__u8 see_drops;	    /* what listeners throw away is looked at, or what is else dropped */
+	__u8 drop_takes_acks; /* the program that looks at dropped packets looks at final ACKs */
+	__u8 alone;	      /* a snapshot: nothing is traced, and nothing known from tracing */
+	__u32 last_place;     /* of tt_places: their number, a power of two, less one */
+	__u32 tick_ns;	      /* of the kernel's jiffies */
 };
 
 /*

@@ -8,6 +8,7 @@
 #define TT_MIB_H
 
 #include "maps.h"
+#include "rate.h"
 
 #define TT_SYN_SPANS 2
 #define TT_ACK_SPANS 12
@@ -39,9 +40,9 @@ MAP_OF(LRU_PERCPU_HASH, tt_mibs, __u64, struct tt_mibs, 1024);
 
 /* What a CPU keeps for itself. */
 struct tt_here {
-	__u64 offset; /* of this CPU's part of all per-CPU memory, 0: not found yet */
-	tt_mono_ns filled_ns;
-	__u64 tokens; /* records that may be sent */
+	__u64 offset;	     /* of this CPU's part of all per-CPU memory, 0: not found yet */
+	struct tt_rate rate; /* records that may be sent */
+	__u64 told_skb;	     /* the packet of the last final ACK that was told to be dropped */
 };
 
 MAP_OF(PERCPU_ARRAY, tt_here, __u32, struct tt_here, 1);

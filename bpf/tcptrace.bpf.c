@@ -9,6 +9,7 @@
 #include "probes/syn_drop.bpf.c"
 #include "probes/reset.bpf.c"
 #include "probes/error.bpf.c"
+#include "probes/drop.bpf.c"
 #include "probes/task.bpf.c"
 #include "probes/cgroup.bpf.c"
 #include "probes/seed.bpf.c"
@@ -45,6 +46,8 @@ struct tt_wire {
 	enum tt_resend resend;
 	enum tt_seq_is seq_is;
 	enum tt_acked acked;
+	enum tt_direction direction;
+	enum tt_owner_from owner_from;
 	enum tt_filter filter;
 	enum tt_mark mark;
 	enum tt_slot slot;

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracer.attribution.owned import Names, Owned
 from tracer.attribution.processes import ProcessTable
 from tracer.errors import TracerError
+from tracer.flows.devices import Devices
 from tracer.flows.owners import give_owners
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.base import View
@@ -64,6 +65,7 @@ class Player:
         self._refused: dict[str, int] = {}
         self._passed = 0
         self._started_ns = 0
+        self._rest: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self._handlers = {
             "HEAD": self._head,
             "TASK": self._tasks,
@@ -77,6 +79,11 @@ class Player:
             "OPEN": self._connections,
             "LSTN": self._listeners,
             "DROP": self._drops,
+            "RSNS": self._reasons,
+            "CODE": self._code,
+            "REST": self._rest_of_packets,
+            "PKTS": self._packets,
+            "DEVS": self._devices,
             "ATCH": self._attached,
             "KERN": self._kernel,
             "EDGE": self._edge,
@@ -123,7 +130,9 @@ class Player:
 
     def _check_kept(self, filters: Filters) -> None:
         """Refuse what the recording cannot show. Errors: TracerError."""
-        never = (filters.kinds | self._view.kinds) - set(self.head.kinds)
+        kept = set(self.head.kinds)
+        wanted = self._view.kinds - (self._view.may_lack if self._view.may_lack & kept else set())
+        never = (filters.kinds | wanted) - kept
         if never:
             raise TracerError(
                 f"this recording keeps no {', '.join(sorted(never))} records",
@@ -167,6 +176,15 @@ class Player:
     def _cgroups(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
         self.facts.cgroups.update({int(key): path for key, path in found.items()})
+
+    def _reasons(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        self.facts.reasons.update({int(key): name for key, name in found["reasons"].items()})
+        self.facts.subsystems.update({int(key): name for key, name in found["subsystems"].items()})
+
+    def _code(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        self.facts.code.update({int(key): name for key, name in found.items()})
 
     def _descriptors(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
@@ -300,6 +318,29 @@ class Player:
         narrowed = self._filters is not None and bool(self._filters.describe())
         self._pass_on(None)
         self._view.drops(np.frombuffer(frame.data, pair), filtered=not narrowed)
+
+    def _rest_of_packets(self, frame: Frame) -> None:
+        self._rest = np.frombuffer(frame.data, np.uint64)
+
+    def _packets(self, frame: Frame) -> None:
+        dtypes = self.facts.layout.dtypes
+        pair = np.dtype([("key", dtypes["packet_key"]), ("value", dtypes["packet_value"])])
+        narrowed = self._filters is not None and bool(self._filters.describe())
+        self._pass_on(None)
+        pairs = np.frombuffer(frame.data, pair)
+        self._view.packets(pairs, self._rest, filtered=not narrowed)
+
+    def _devices(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        asked = self._filters.netns if self._filters is not None else frozenset()
+        devices = {
+            (int(inode), name): counters
+            for inode, by_name in found["devices"].items()
+            for name, counters in by_name.items()
+            if not asked or int(inode) in asked
+        }
+        cpus = {int(cpu): counters for cpu, counters in found["softnet"].items()}
+        self._view.devices(Devices(devices, cpus))
 
     def _attached(self, frame: Frame) -> None:
         change = Attachment.from_bytes(bytes(frame.data))

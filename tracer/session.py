@@ -153,10 +153,15 @@ class Session:
         yield Frame("HOLD", source.holder_rows)
         if self.settings.reconcile:
             yield from _kernel(*source.at_gate)
+            if source.sees_packets:
+                yield _devices(source)
             streams = self.settings.stream and not self.settings.sparing
             if self.settings.snapshots and streams:
                 yield Frame("SOCK", source.sockets())  # what was counted before it began
-        groups = _Groups(source)
+        if source.sees_packets:
+            told = {"reasons": source.reasons, "subsystems": source.subsystems}
+            yield Frame("RSNS", json.dumps(told).encode())
+        groups, self._code = _Groups(source), _Code(source)
         self._descriptors = _Descriptors()
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         if self._first is not None:
@@ -259,6 +264,8 @@ class Session:
                     if tag == "LARG":
                         yield from groups.frames(source.task_cgroups(chunk))
                         yield from self._descriptors.frames(source, chunk)
+                        if source.sees_packets:
+                            yield from self._code.frames(source.drop_places(chunk))
                     yield Frame(tag, chunk)
         stats = source.stats()
         if stats is not None:
@@ -291,6 +298,8 @@ class Session:
         def count_drops() -> None:
             if source.sees_drops:
                 drops.append(Frame("DROP", source.drops()))
+            if source.sees_packets:
+                drops.extend(self._count_packets(source))
 
         if final or not self.settings.reconcile or not self._is_due("kernel", final):
             count_drops()
@@ -302,6 +311,14 @@ class Session:
             read = source.netstat(count_drops)
         yield from drops
         yield from _kernel(*read)
+
+    def _count_packets(self, source: LiveSource) -> Iterator[Frame]:
+        pairs, rest = source.packets()
+        yield from self._code.frames(np.unique(pairs["key"]["location"]).tolist())
+        if self.settings.reconcile:
+            yield _devices(source)
+        yield Frame("REST", rest)
+        yield Frame("PKTS", pairs)
 
     def _holders(self, source: LiveSource) -> Iterator[Frame]:
         """Look who holds what now; an heir may have made no record yet."""
@@ -358,6 +375,10 @@ def _kernel(counters: Counters, moved: Counters) -> Iterator[Frame]:
         yield Frame("EDGE", json.dumps(moved).encode())
 
 
+def _devices(source: LiveSource) -> Frame:
+    return Frame("DEVS", json.dumps(source.devices()).encode())
+
+
 class _Descriptors:
     """How many descriptors those have who could not accept for want of one, as they stand then."""
 
@@ -378,6 +399,23 @@ class _Descriptors:
                 found.append((pid, start, *numbers))
         if found:
             yield Frame("DESC", json.dumps(found).encode())
+
+
+class _Code:
+    """Where in the kernel's code packets were let go of, told once each."""
+
+    def __init__(self, source: LiveSource) -> None:
+        self._source = source
+        self._told: set[int] = set()
+
+    def frames(self, addresses: list[int]) -> Iterator[Frame]:
+        """A frame with the names of those not told of yet, if there are any."""
+        new = set(addresses) - self._told
+        if not new:
+            return
+        self._told |= new
+        found = self._source.code(new)
+        yield Frame("CODE", json.dumps({str(key): name for key, name in found.items()}).encode())
 
 
 class _Groups:
@@ -406,6 +444,7 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
         "connections": settings.connections,
         "listeners": settings.listen_stats,
         "drops": source.sees_drops,
+        "packets": source.sees_packets,
         "kernel": settings.reconcile,
     }
     return Head(

@@ -23,10 +23,8 @@
 #include "../marks.h"
 #include "../mib.h"
 #include "../packet.h"
+#include "../rate.h"
 #include "../sock.h"
-
-#define TT_LIMIT 1000 /* records a second and CPU; what is beyond is counted alone */
-#define NSEC_PER_SEC 1000000000ULL
 
 /* Counts of what was thrown away: exact, also where records are not sent. */
 MAP_OF(PERCPU_HASH, tt_drops, struct tt_drop_key, struct tt_drop_value, 8192);
@@ -130,24 +128,6 @@ tt_inline void tt_count_drop(const struct tt_syn_drop *event, __u64 packets, __u
 	value->start = head->start;
 }
 
-/* Whether one more record may be sent: TT_LIMIT a second, as many at once after a pause. */
-tt_inline bool tt_may_send(struct tt_here *here, tt_mono_ns now)
-{
-	__u64 more = (now - here->filled_ns) * TT_LIMIT / NSEC_PER_SEC;
-
-	if (!here->filled_ns || more >= TT_LIMIT) {
-		here->filled_ns = now;
-		here->tokens = TT_LIMIT;
-	} else if (more) {
-		here->filled_ns += more * (NSEC_PER_SEC / TT_LIMIT);
-		here->tokens = here->tokens + more < TT_LIMIT ? here->tokens + more : TT_LIMIT;
-	}
-	if (!here->tokens)
-		return false;
-	here->tokens--;
-	return true;
-}
-
 tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listener *listener,
 			    __u64 packets, __u64 *moved, struct tt_here *here,
 			    struct tt_stats *stats)
@@ -165,7 +145,7 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 		__sync_fetch_and_add(&queue->drops[cause], packets);
 	if (!admitted || !CFG(stream))
 		return;
-	if (!tt_may_send(here, event->head.mono_ns)) {
+	if (!tt_may_send(&here->rate, event->head.mono_ns)) {
 		stats->limited[TT_KIND_SYN_DROP]++;
 		return;
 	}
@@ -353,6 +333,8 @@ tt_inline int tt_look_at_packet(void *ctx, const struct sk_buff *skb, const stru
 				      TT_FILTER_NONE);
 		event->answer = TT_ANSWER_NONE;
 	}
+	if (moved[TT_MIB_LISTENDROPS] && event->stage == TT_STAGE_ACK)
+		here->told_skb = (__u64)skb;
 	if (moved[TT_MIB_LISTENDROPS])
 		tt_tell_moved(ctx, net, large, listener, moved, here, stats);
 	return 0;
@@ -396,15 +378,20 @@ int tt_consumed(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* Whether a packet is let go of where a listener does that with a final ACK. */
+tt_inline bool tt_may_be_final_ack(__u64 location)
+{
+	for (int i = 0; i < TT_ACK_SPANS; i++)
+		if (location >= tt_syn_setup.ack_from[i] && location < tt_syn_setup.ack_to[i])
+			return true;
+	return false;
+}
+
 PROBE_RAW("kfree_skb")
 int tt_freed(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 location = ctx->args[1];
-
-	for (int i = 0; i < TT_ACK_SPANS; i++)
-		if (location >= tt_syn_setup.ack_from[i] && location < tt_syn_setup.ack_to[i])
-			return tt_look_at_packet(ctx, (const void *)ctx->args[0], tt_freed_for(ctx),
-						 false);
+	if (tt_may_be_final_ack(ctx->args[1]))
+		return tt_look_at_packet(ctx, (const void *)ctx->args[0], tt_freed_for(ctx), false);
 	return 0;
 }
 

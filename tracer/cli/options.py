@@ -82,7 +82,8 @@ kind = _option(
     "--kind",
     multiple=True,
     metavar="KIND,…",
-    help="Kinds: state, accept, handshake, connection, retransmit, reset, error, syn_drop, all.",
+    help="Kinds: state, accept, handshake, connection, retransmit, reset, error, syn_drop, drop,"
+    " all.",
 )
 
 duration = _option(

@@ -43,7 +43,10 @@ _SPELLINGS = {re.sub("[^A-Z0-9]", "", name): name for name in STATES} | {
     "FINWAIT": "FIN_WAIT1",
     "SYNRECEIVED": "SYN_RECV",
 }
-KINDS = ("state", "accept", "handshake", "connection", "retransmit", "reset", "error", "syn_drop")
+KINDS = (
+    *("state", "accept", "handshake", "connection", "retransmit", "reset", "error", "syn_drop"),
+    "drop",
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

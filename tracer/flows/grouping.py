@@ -12,7 +12,7 @@ from tracer.wire.layout import Records
 # Of these, those that are not asked for are 0 and keep nothing apart.
 PLACE = (
     *("netns", "high", "low", "rport", "lport", "pid", "start", "family"),
-    *("local_high", "local_low"),
+    *("local_high", "local_low", "queue"),
 )
 ADDRESSES = ("high", "low", "local_high", "local_low")
 AT = {name: i for i, name in enumerate(PLACE)}
@@ -52,13 +52,15 @@ class Grouping:
     def place(self, records: Records, active: NDArray[np.bool_] | None = None) -> Keys:
         """The PLACE columns of records, of which some are `active`: shape (n, len(PLACE))."""
         found = np.zeros((len(PLACE), len(records)), np.int64)
+        there = records.dtype.names or ()
         for i, name in enumerate(PLACE):
-            if name in self.columns and name not in ADDRESSES:
+            if name in self.columns and name not in ADDRESSES and name in there:
                 found[i] = records[name]
         if "high" in self.columns:
             found[1:3] = mask_addresses(records["raddr"], self.bits).T
         if "local_high" in self.columns:
-            found[-2:] = mask_addresses(records["laddr"], None).T
+            at = AT["local_high"]
+            found[at : at + 2] = mask_addresses(records["laddr"], None).T
         if self.port_of_active and active is not None:
             found[PLACE.index("rport"), ~active] = 0
         return found.T

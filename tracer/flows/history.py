@@ -18,7 +18,10 @@ from tracer.wire.layout import Records
 RECENT_BYTES = 16 << 20
 OLDER_BYTES = 8 << 20
 SMALL = 4096  # records: below that, batches are put together
-KINDS = ("state", "accept", "handshake", "connection", "retransmit", "reset", "error", "syn_drop")
+KINDS = (
+    *("state", "accept", "handshake", "connection", "retransmit", "reset", "error", "syn_drop"),
+    "drop",
+)
 
 IsOpen = Callable[[NDArray[np.uint64]], NDArray[np.bool_]]
 

@@ -36,6 +36,7 @@ MAKERS = {
     "tt_reset_sent",
     "tt_reset_received",
     "tt_error_reported",
+    "tt_drop",
 }
 
 

@@ -11,6 +11,7 @@ from tracer.kernel.settings import Settings
 from tracer.probes import (
     ACCEPT,
     COOKIES,
+    DROP,
     ERROR,
     HANDSHAKE,
     REQUEST,
@@ -50,11 +51,23 @@ class Ladder:
     on_tracepoints: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     later: dict[str, Rung] = field(default_factory=dict)
+    drop_takes_acks: bool = False  # the program of `drop` has that part of `syn_drop`
 
     @property
     def sees_drops(self) -> bool:
         """Whether what listeners throw away is looked at."""
         return self.rungs.get("syn_drop", "off") != "off"
+
+    def one_for_both(self) -> None:
+        """Of two programs on one tracepoint leave out the one whose part the other can take."""
+        self.programs.remove("tt_freed")
+        self.takers = tuple(name for name in self.takers if name != "tt_freed")
+        self.drop_takes_acks = True
+
+    @property
+    def sees_packets(self) -> bool:
+        """Whether every packet that is thrown away is looked at."""
+        return self.rungs.get("drop", "off") != "off"
 
     @property
     def may_see_drops(self) -> bool:
@@ -102,6 +115,8 @@ def climb(settings: Settings) -> Ladder:
         subjects.append(RESET)
     if "error" in settings.wanted:
         subjects.append(ERROR)
+    if "drop" in settings.wanted:
+        subjects.append(DROP)
     costs: dict[str, list[str]] = {}
     for subject in subjects:
         if subject in (ACCEPT, HANDSHAKE) and not settings.accept_hook:
@@ -129,8 +144,8 @@ def climb(settings: Settings) -> Ladder:
         if rung.how == "tracepoint":
             ladder.also += rung.also
             ladder.on_tracepoints += rung.programs
-        if subject is SYN_DROP:
-            ladder.takers = rung.programs
+        if subject in (SYN_DROP, DROP):
+            ladder.takers += rung.programs
     if ladder.rungs["accept"] == "tracepoint" and uring.form():
         # what accept() grafts is passed by io_uring too; system calls are not
         choice = _choose(URING, settings.attach)
@@ -138,6 +153,8 @@ def climb(settings: Settings) -> Ladder:
         ladder.programs += choice.rung.programs if choice.rung else ()
         if not choice.rung:
             ladder.notices.append(_sentence(choice))
+    if ladder.sees_packets and "tt_freed" in ladder.programs:
+        ladder.one_for_both()
     if "syn_drop" in settings.later - settings.wanted:
         choice = _choose(SYN_DROP, settings.attach)
         ladder.rungs[SYN_DROP.name] = "off"

@@ -16,11 +16,25 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracer.errors import TracerError
-from tracer.kernel import cookies, kernel_btf, maps, netstat, preflight, resets, syn_drops, tracefs
+from tracer.kernel import (
+    before_packets,
+    cookies,
+    kernel_btf,
+    maps,
+    netstat,
+    packets,
+    preflight,
+    resets,
+    symbols,
+    syn_drops,
+    tracefs,
+)
 from tracer.kernel.account import Account
 from tracer.kernel.beside import Beside
 from tracer.kernel.buffers import Buffers, Chunk, online_cpus
@@ -99,6 +113,13 @@ class LiveSource:
             bpf.resize("tt_drops", 1)
             if ladder.may_see_drops:
                 syn_drops.write_setup(bpf, self.layout, by_address=False)
+        self.reasons: dict[int, str] = {}
+        self.subsystems: dict[int, str] = {}
+        if ladder.sees_packets:
+            self._set_up_packets(bpf, chosen)
+        else:
+            bpf.resize("tt_packets", 1)
+            bpf.resize("tt_packets_rest", 1)
         if ladder.sees_cookies:
             chosen += COOKIES.rungs[0].programs
             cookies.write_setup(bpf, self.layout)
@@ -131,6 +152,18 @@ class LiveSource:
             self._rings = Beside(self._make_rings)
         bpf.load()
 
+    def _set_up_packets(self, bpf: CoreObject, chosen: list[str]) -> None:
+        """What is dropped beside SYNs; who listens where is known from the same pass."""
+        if not self._ladder.sees_drops:
+            chosen.append("tt_iter_hearing")
+            if not self._ladder.may_see_drops:
+                syn_drops.write_setup(bpf, self.layout, by_address=False)
+        if symbols.are_hidden():
+            hidden = preflight.hidden_addresses()
+            self._tell_once(f"where packets were dropped is not known: {hidden.message}")
+        self.reasons = packets.write_setup(bpf, self.layout)
+        self.subsystems = packets.subsystem_names()
+
     def _start(self) -> None:
         settings, bpf = self.settings, self._object
         write_filter_maps(bpf, self.layout, settings.filters)
@@ -140,6 +173,8 @@ class LiveSource:
             self._counts = OwnerCounts(bpf, self.layout, self._control)
         if self._ladder.sees_drops:
             self._drops = syn_drops.DropCounts(bpf, self.layout)
+        if self._ladder.sees_packets:
+            self._packets = packets.PacketCounts(bpf, self.layout)
         if settings.kernel_cost:
             self._pricing.begin()
         find_pid_namespace(bpf)
@@ -263,6 +298,11 @@ class LiveSource:
         return self._ladder.sees_drops or self.later.drops is not None
 
     @property
+    def sees_packets(self) -> bool:
+        """Whether every packet of TCP that is thrown away is looked at."""
+        return self._ladder.sees_packets
+
+    @property
     def initial_pids(self) -> bool:
         """Whether PIDs are those of the initial PID namespace."""
         return int(self._control["pidns_level"][0]) == 0
@@ -377,6 +417,28 @@ class LiveSource:
         """What listeners threw away since that was attached: pairs of key and value."""
         beside = self.later.drops
         return (beside.counts if beside is not None else self._drops).take()
+
+    def packets(self) -> tuple[Records, NDArray[np.uint64]]:
+        """What else was thrown away since then: pairs of key and value, and the rest by reason."""
+        return self._packets.take()
+
+    def devices(self) -> dict[str, Any]:
+        """What devices and CPUs count as lost: see before_packets.read()."""
+        return before_packets.read(set(self.settings.filters.netns) or None)
+
+    def drop_places(self, chunk: Chunk) -> list[int]:
+        """Addresses at which packets were let go of, of a run of large samples."""
+        records = view(chunk, self.encoding["LARG"], self.layout.dtypes["drop"])
+        dropped = records["kind"] == self.layout.enums["kind"]["DROP"]
+        found: list[int] = np.unique(records["location"][dropped]).tolist()
+        return found
+
+    def code(self, addresses: set[int]) -> dict[int, str]:
+        """Function and offset of each address that lies in one."""
+        try:
+            return symbols.names(addresses)
+        except OSError:
+            return {}
 
     def netstat(self, turn: Callable[[], None]) -> tuple[netstat.Counters, netstat.Counters]:
         """The kernel's own counters of the namespaces asked for, by inode and name.

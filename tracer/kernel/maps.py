@@ -71,11 +71,39 @@ def read_percpu_array(fd: int, dtype: np.dtype[np.void], entries: int) -> Record
     return raw.reshape(-1, dtype.itemsize).view(dtype)[:, 0]
 
 
+def read_percpu_counts(fd: int, entries: int) -> NDArray[np.uint64]:
+    """A per-CPU array of numbers, summed over the CPUs: shape (entries,)."""
+    values = np.zeros((entries, possible_cpus()), np.uint64)
+    keys, position, count = np.zeros(entries, np.uint32), C.c_uint32(0), C.c_uint32(entries)
+    lib().bpf_map_lookup_batch(
+        fd, None, C.byref(position), keys.ctypes.data, values.ctypes.data, C.byref(count), None
+    )
+    if count.value != entries:  # it reads these at once since v5.13
+        for index in range(entries):
+            key = C.c_uint32(index)
+            check(lib().bpf_map_lookup_elem(fd, C.byref(key), values[index].ctypes.data), "read")
+    summed: NDArray[np.uint64] = values.sum(axis=1)
+    return summed
+
+
 def read_percpu_hash(
     fd: int, key_type: np.dtype[np.void], value_type: np.dtype[np.void], chunk: int = 4096
 ) -> tuple[Records, Records]:
     """All entries of a per-CPU hash: keys of shape (n,), values of shape (n, CPUs)."""
-    cpus = possible_cpus()
+    return _read_hash(fd, key_type, value_type, possible_cpus(), chunk)
+
+
+def read_hash(
+    fd: int, key_type: np.dtype[np.void], value_type: np.dtype[np.void]
+) -> tuple[Records, Records]:
+    """All entries of a hash: keys and values of shape (n,)."""
+    keys, values = _read_hash(fd, key_type, value_type, 1, 4096)
+    return keys, values[:, 0]
+
+
+def _read_hash(
+    fd: int, key_type: np.dtype[np.void], value_type: np.dtype[np.void], cpus: int, chunk: int
+) -> tuple[Records, Records]:
     keys, values = [np.empty(0, key_type)], [np.empty((0, cpus), value_type)]
     position = np.zeros(8, np.uint8)
     first = True

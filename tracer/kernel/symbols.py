@@ -1,6 +1,7 @@
-"""Where functions lie in the running kernel: their ranges of addresses, from /proc/kallsyms.
+"""Where functions lie in the running kernel, and which one an address lies in: /proc/kallsyms.
 
 Lines are in order of address for what is built in, so a function ends where the next one begins.
+Those of modules come after them, in no order.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from tracer.kernel import preflight
 
 KALLSYMS = Path("/proc/kallsyms")
 _CHUNK = 1 << 20
+_SOME = 100  # lines: per-CPU variables, at 0, come first
+_FEW = 4096  # bytes: that many are looked at line by line
 
 Range = tuple[int, int]
 
@@ -66,3 +69,46 @@ def _range(text: bytes, at: int) -> Range:
         end = int(text[at : text.index(b" ", at)], 16)
         if end != start:  # else another name of the same function
             return start, end
+
+
+def names(addresses: Iterable[int], path: Path = KALLSYMS) -> dict[int, str]:
+    """`function+0x1f` of each address that lies in one; none where addresses are hidden."""
+    text = _read(path)
+    built_in = text.find(b"\t[")
+    end = len(text) if built_in < 0 else text.rfind(b"\n", 0, built_in) + 1
+    modules = [_parsed(line) for line in text[end:].splitlines()]
+    found = {}
+    for address in addresses:
+        near = [*_lines_before(text, end, address), *modules]
+        start, name = max(
+            ((at, name) for at, name, is_code in near if is_code and at <= address),
+            default=(0, ""),
+        )
+        if start:
+            found[address] = f"{name}+{address - start:#x}"
+    return found
+
+
+def are_hidden(path: Path = KALLSYMS) -> bool:
+    """Whether the kernel does not tell addresses (kernel.kptr_restrict): all are 0 then."""
+    with path.open("rb") as file:
+        return not any(int(file.readline().split(b" ")[0] or b"0", 16) for _ in range(_SOME))
+
+
+def _lines_before(text: bytes, end: int, address: int) -> list[tuple[int, str, bool]]:
+    """Of the ordered part, lines that end with the last whose address is no larger."""
+    low, high = 0, end  # both at the begin of a line
+    while high - low > _FEW:
+        middle = text.rfind(b"\n", low, (low + high) // 2) + 1 or low
+        if _parsed(text[middle : text.index(b"\n", middle)])[0] <= address:
+            low = middle
+        else:
+            high = middle
+    begin = text.rfind(b"\n", 0, max(0, low - _FEW)) + 1
+    return [_parsed(line) for line in text[begin:high].splitlines()]
+
+
+def _parsed(line: bytes) -> tuple[int, str, bool]:
+    """Address, name, and whether it is code."""
+    address, kind, name, *_ = line.split()
+    return int(address, 16), name.decode("ascii", "replace"), kind in b"TtWw"

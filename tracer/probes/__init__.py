@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tracer.probes.accept import ACCEPT
 from tracer.probes.base import Rung, Subject
+from tracer.probes.drop import DROP
 from tracer.probes.error import ERROR
 from tracer.probes.handshake import COOKIES, HANDSHAKE, REQUEST, SYNACK
 from tracer.probes.reset import RESET
@@ -30,6 +31,7 @@ PROBES: tuple[Subject, ...] = (
     SYN_DROP,
     RESET,
     ERROR,
+    DROP,
     TASK,
     OWNERS,
     SOCKETS,
@@ -42,6 +44,7 @@ __all__ = [
     "ACCEPT",
     "CONNECTIONS",
     "COOKIES",
+    "DROP",
     "ERROR",
     "HANDSHAKE",
     "HOLDERS",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.flows.devices import Devices
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
@@ -26,6 +30,7 @@ class View:
     needs: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
+    may_lack: frozenset[str] = frozenset()  # of `kinds`: one of these is enough in a recording
 
     def begin(self, facts: Facts, head: Head) -> None:
         """The session begins; `facts` grow while it goes on."""
@@ -60,6 +65,16 @@ class View:
         `filtered`: whether `matched` says what the filters say; a recording's counts cannot be
         narrowed further, its records can.
         """
+
+    def packets(self, pairs: Records, rest: NDArray[np.uint64], filtered: bool) -> None:
+        """What else the kernel threw away, from the session's begin; `filtered` as for drops.
+
+        `rest`: how many there was no room for, by reason, each in eight parts: 4 a SYN, 2 told as a
+        drop of a listener's too, 1 matched.
+        """
+
+    def devices(self, found: Devices) -> None:
+        """What devices and CPUs counted as lost, as it stands: at the begin, each mark, the end."""
 
     def attached(self, change: Attachment) -> None:
         """A subject was attached, or detached, meanwhile; what is counted of it begins with that.

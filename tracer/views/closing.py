@@ -51,7 +51,7 @@ def explain_lost(tally: Tally) -> list[str]:
     if tally.limited:
         lines.append(
             f"limited: {tally.limited} beyond 1000 a second and CPU were counted, not sent;"
-            " all of them: tcptrace drops --syn"
+            " all of them: tcptrace drops"
         )
     if tally.lost_names:
         lines.append(f"{tally.lost_names} records that name processes found the buffer full")

@@ -18,6 +18,7 @@ from tracer.attribution.cgroups import container_of
 from tracer.attribution.names import Names, service
 from tracer.attribution.processes import Process, ProcessTable
 from tracer.flows.local_drops import LocalDrops
+from tracer.views.drop_columns import DROP
 from tracer.views.ended_columns import ENDED
 from tracer.views.resent_columns import RESENT
 from tracer.views.reset_columns import ERROR, RESET
@@ -40,6 +41,10 @@ class Facts:
     holders: Records | None = None  # descriptors of listening sockets, as of the last look
     names: Names | None = None  # with --names
     reset_reasons: dict[int, str] = field(default_factory=dict)  # the kernel's, see Head
+    # of the running kernel, where packets that it throws away are looked at
+    reasons: dict[int, str] = field(default_factory=dict)
+    subsystems: dict[int, str] = field(default_factory=dict)
+    code: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = self.layout.names
@@ -53,6 +58,7 @@ class Facts:
             for enum in (
                 *("role", "outcome", "latency_from", "cause", "stage", "answer"),
                 *("closed_by", "end", "reset_way", "reset_by", "answers", "resend"),
+                *("direction", "owner_from"),
             )
         }
         self.roles, self.outcomes = lower["role"], lower["outcome"]
@@ -63,6 +69,7 @@ class Facts:
         self.reset_ways, self.reset_bys = lower["reset_way"], lower["reset_by"]
         self.answered = lower["answers"]
         self.resends = lower["resend"]
+        self.directions, self.owners_from = lower["direction"], lower["owner_from"]
         self.exact = self.layout.enums["dwell_is"]["EXACT"]
 
     def seen_as(self, tgid: int) -> int | None:
@@ -84,6 +91,19 @@ class Facts:
         named = service(port) if self.names and port else None
         return endpoint(self.host(text), named or port)
 
+    def reason(self, number: int) -> str:
+        """Why the kernel threw a packet away, by its name, or by the subsystem and a number."""
+        known = self.reasons.get(number)
+        if known is not None:
+            return known
+        subsystem = self.subsystems.get(number >> 16) if number >> 16 else None
+        return f"{subsystem}:{number & 0xFFFF}" if subsystem else str(number)
+
+    def function(self, address: int) -> str | None:
+        """The kernel's function that an address lies in."""
+        found = self.code.get(address)
+        return found.partition("+")[0] if found else None
+
     def local_reason(self, row: Row) -> str | None:
         """Why a listener here dropped a packet of this attempt, if it was told that it did."""
         cause = self.drops.cause(row, self.roles[row.role] == "active")
@@ -97,9 +117,7 @@ def rows(records: Records, name: str) -> list[Row]:
         for column, found in (records.dtype.fields or {}).items()
         if not column.startswith("_")
     }
-    formats = [
-        "V16" if fields[column][0].shape == (16,) else fields[column][0] for column in fields
-    ]
+    formats = [_as_bytes(fields[column][0]) for column in fields]
     dtype = np.dtype(
         {
             "names": list(fields),
@@ -110,6 +128,11 @@ def rows(records: Records, name: str) -> list[Row]:
     )
     make: Callable[[Any], Row] = getattr(namedtuple(name, list(fields)), "_make")  # noqa: B009
     return [make(row) for row in np.ascontiguousarray(records).view(dtype).tolist()]
+
+
+def _as_bytes(form: np.dtype[np.generic]) -> object:
+    """A run of bytes as one value, everything else as it is."""
+    return f"V{form.itemsize}" if form.shape and form.base == np.uint8 else form
 
 
 def _pid(row: Row, facts: Facts) -> int | None:
@@ -259,6 +282,7 @@ EVENTS: dict[str, dict[str, Column]] = {
     "reset": HEAD | RESET,
     "error": HEAD | ERROR,
     "retransmit": HEAD | RESENT,
+    "drop": HEAD | DROP,
 }
 
 LOST = ("ts", "mono_ns", "kind", "count", "why", "of")

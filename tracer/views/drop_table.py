@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from tracer.flows.drops import Place
 from tracer.views.tables import Column
 
 # the function that decides, by stage
@@ -13,26 +13,42 @@ DECIDES = {"syn": "tcp_conn_request", "ack": "tcp_check_req"}
 
 @dataclass(frozen=True)
 class Row:
-    """Packets dropped at one place: its stage and reason, the listener's owner."""
+    """Packets dropped at one place: the layer, why, where, on which device, whose they were.
 
-    place: Place
-    stage: str
+    `words` are what --by calls by their name and what is not of the owner; `group` is the number of
+    what takes records, `why` the reason with its sentence.
+    """
+
+    layer: str | None
     reason: str
+    at: str | None
+    dev: str | None
     owner: tuple[int, int]
     owner_text: str | None
+    port: int | None
+    netns: int | None
     count: int
     rate: float
+    expected: bool
+    why: tuple[str, str]
+    group: int = 0
+    words: Mapping[str, object] = field(default_factory=dict)
+
+
+def _where(row: Row) -> str:
+    return row.layer or "-"
 
 
 COLUMNS: tuple[Column[Row], ...] = (
-    Column("WHERE", lambda row: "tcp", words=True, spare=3),
+    Column("WHERE", _where, words=True, spare=3),
     Column("REASON", lambda row: row.reason, words=True),
-    Column("AT", lambda row: DECIDES[row.stage], words=True, spare=2),
+    Column("AT", lambda row: row.at, words=True, spare=2),
+    Column("DEV", lambda row: row.dev, words=True, spare=4),
     Column("OWNER", lambda row: row.owner_text, words=True),
-    Column("LPORT", lambda row: row.place.port),
+    Column("LPORT", lambda row: row.port),
     Column("COUNT", lambda row: row.count),
     Column("RATE/s", lambda row: row.rate, "{:.1f}".format, spare=1),
-    Column("NETNS", lambda row: row.place.netns),
+    Column("NETNS", lambda row: row.netns),
 )
 
 
@@ -43,9 +59,27 @@ class Group:
     key: tuple[object, ...]
     count: int
     rate: float
+    expected: bool = False
 
 
 SUMS: tuple[Column[Group], ...] = (
     Column("COUNT", lambda row: row.count),
     Column("RATE/s", lambda row: row.rate, "{:.1f}".format),
 )
+
+
+def grouped(rows: list[Row], label: Callable[[Row], tuple[object, ...]]) -> list[Group]:
+    """Rows put together by what --by asks for, the worst first; expected if all of it is."""
+    sums: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        sums.setdefault(label(row), []).append(row)
+    found = [
+        Group(
+            key,
+            sum(row.count for row in part),
+            sum(row.rate for row in part),
+            all(row.expected for row in part),
+        )
+        for key, part in sums.items()
+    ]
+    return sorted(found, key=lambda group: (-group.count, str(group.key)))

@@ -26,11 +26,12 @@ NEEDS = {
     "netns": frozenset({"netns"}),
     "laddr": frozenset({"local_high", "local_low"}),
     "family": frozenset({"family"}),
+    "rxq": frozenset({"queue"}),
 }
 # of the owner alone: counts by owner tell these, all else takes records
 OF_OWNER = ("pid", "comm", "cgroup", "container")
 # numbers, which stand to the right
-NUMBERS = ("rport", "lport", "pid", "netns", "family", "accept_queue_max")
+NUMBERS = ("rport", "lport", "pid", "netns", "family", "accept_queue_max", "rxq")
 Place = Sequence[int]  # PLACE of grouping.py
 Label = Callable[[Place], tuple[object, ...]]
 

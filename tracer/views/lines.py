@@ -8,6 +8,7 @@ from errno import errorcode
 
 from tracer.views import ended_words, resent_words, reset_words
 from tracer.views.columns import Facts, Row, owner_is
+from tracer.views.drop_columns import flags, is_expected_drop
 from tracer.views.tables import Column
 from tracer.views.text import address, duration, escape
 
@@ -139,6 +140,15 @@ def _syn_drop(row: Row, facts: Facts) -> str:
     return text + ("  answered with RST" if row.answer else "")
 
 
+def _drop(row: Row, facts: Facts) -> str:
+    text = f"{facts.reason(row.reason)} at {facts.code.get(row.location, '-')}"
+    text += f"  {facts.directions[row.direction]}"
+    if row.dev:
+        text += f" {escape(row.dev.decode('utf-8', 'replace'))}"
+    text += f"  {flags(row.tcp_flags) or 'no flags'}  {row.length} bytes"
+    return text + ("  (expected)" if is_expected_drop(row, facts) else "")
+
+
 _WHAT: dict[str, Callable[[Row, Facts], str]] = {
     "state": _state,
     "accept": _accept,
@@ -148,4 +158,5 @@ _WHAT: dict[str, Callable[[Row, Facts], str]] = {
     "reset": reset_words.reset,
     "error": reset_words.error,
     "retransmit": resent_words.text,
+    "drop": _drop,
 }

@@ -107,10 +107,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "SHARE": "with --by netns: of the segments that the namespace sent (OutSegs)",
     },
     "drops": {
-        "WHERE": "the layer that threw it away",
-        "REASON": "SYN or ACK, and why",
-        "AT": "the kernel's function that decides",
-        "OWNER": "the process behind the listener",
+        "WHERE": "the layer that threw it away: device, qdisc, ip, netfilter, tcp or socket",
+        "REASON": "of SYNs and final ACKs at a listener its cause, else the kernel's own reason;"
+        " each is explained below the table",
+        "AT": "the kernel's function that let go of it",
+        "DEV": "the device that it came by, or was to leave by",
+        "OWNER": "the process behind its socket, else behind the listener on the local port",
         "RATE/s": "a second, over the span",
     },
     "top": {

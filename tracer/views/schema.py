@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracer.views import schema_resent, schema_reset
 from tracer.views.schema_connection import CONNECTION
+from tracer.views.schema_drop import BY, DEVICE_DROP, DROP, DROP_SUMMARY
 from tracer.views.schema_groups import GROUP_KEYS, GROUPS
 from tracer.views.schema_rates import CARRIED, COUNTER
 from tracer.views.schema_words import STATES, Schema
@@ -104,6 +105,7 @@ _EVENTS: dict[str, Schema] = {
     "reset": schema_reset.RESET,
     "error": schema_reset.ERROR,
     "retransmit": schema_resent.RETRANSMIT,
+    "drop": DROP,
 }
 _LOST: Schema = {
     "ts": _moment("when it was noticed, UTC"),
@@ -200,30 +202,15 @@ _SUMMARIES: dict[str, Schema] = {
         "opened": _moment("when it began to listen, if in the span", null=True),
         "closed": _moment("when it ceased to", null=True),
     },
-    "drop_summary": {
-        "layer": _text("where on its way"),
-        "reason": _one_of("why", *CAUSES),
-        "stage": _EVENTS["syn_drop"]["stage"],
-        "answer": _EVENTS["syn_drop"]["answer"],
-        "location": _text("the kernel's function that decides"),
-        **_PROCESS,
-        "netns": _HEAD["netns"],
-        "lport": _HEAD["lport"],
-        "listener_cookie": _LISTENER["listener_cookie"],
-        "count": _count("packets"),
-        "rate": _number("a second"),
-        "expected": _flag("harmless"),
-        "meaning": _text("the reason in a sentence"),
-    },
     "counter": COUNTER,
     **dict.fromkeys(("process", "peer", "cgroup", "netns"), CARRIED),
     **GROUPS,
     "reset_summary": schema_reset.SUMMARY,
     "listener_gap": schema_reset.GAP,
     "retransmit_summary": schema_resent.SUMMARY,
+    "drop_summary": DROP_SUMMARY,
 }
 # keys that --by may add to a summary
-_OF_PLACE = ("layer", "location", "meaning")
 _ANY: Schema = {
     "peer": _text("the other side, or its network", null=True),
     "raddr": _text("remote address", null=True),
@@ -237,15 +224,9 @@ _KEYS: dict[str, Schema] = {
     **dict.fromkeys(("process", "peer", "cgroup", "netns"), _ANY),
     "listener_summary": {**_ANY, "listener": _text("address and port, where it is a key")},
     "connection_summary": {**_ANY, **GROUP_KEYS},
-    "drop_summary": {
-        **_ANY,
-        **{name: _text("null where it is no key of --by", null=True) for name in _OF_PLACE},
-        "reason": _one_of("why; null where it is no key of --by", *CAUSES, None),
-        "stage": _one_of("which packet; null where it is no key of --by", "syn", "ack", None),
-        "answer": _one_of("null where it is no key of --by", "none", "rst", "cookie", None),
-    },
     "reset_summary": {**_ANY, **schema_reset.KEYS},
     "retransmit_summary": {**_ANY, **schema_resent.KEYS},
+    "drop_summary": _ANY | BY,
     "handshake_summary": {"role": _EVENTS["handshake"]["role"], **_ANY},
     "probe": {
         "expected": _count("events that the self-test made"),
@@ -260,6 +241,7 @@ _KEYS: dict[str, Schema] = {
 }
 _OTHERS: dict[str, Schema] = {
     "lost": _LOST,
+    "device_drop": DEVICE_DROP | {"ts": _SUMMARY["ts"]},
     "reconciliation": {
         "ts": _SUMMARY["ts"],
         "netns": _count("inode of the network namespace; 0: of all that were looked at"),

@@ -76,7 +76,7 @@ class Sorter:
 # kinds of the large record, in the order of records of one moment
 LARGE = (
     *("task", "handshake", "accept", "syn_drop", "reset", "error", "connection"),
-    "retransmit",
+    *("retransmit", "drop"),
 )
 
 

@@ -28,6 +28,7 @@ EVENTS = {
     "reset": "tt_reset",
     "error": "tt_error",
     "retransmit": "tt_retransmit",
+    "drop": "tt_drop",
     "task": "tt_task",
 }
 ROWS = {
@@ -50,7 +51,10 @@ OTHERS = {
     "tally": "tt_tally",
     "drop_key": "tt_drop_key",
     "drop_value": "tt_drop_value",
+    "packet_key": "tt_packet_key",
+    "packet_value": "tt_packet_value",
     "syn_setup": "tt_syn_setup",
+    "drop_setup": "tt_drop_setup",
     "cookie_setup": "tt_cookie_setup",
     "reset_setup": "tt_reset_setup",
     "sock": "tt_sock",
@@ -72,6 +76,8 @@ ENUMS = {
     "cause": ("tt_cause", "TT_CAUSE_"),
     "stage": ("tt_stage", "TT_STAGE_"),
     "answer": ("tt_answer", "TT_ANSWER_"),
+    "direction": ("tt_direction", "TT_DIRECTION_"),
+    "owner_from": ("tt_owner_from", "TT_OWNER_FROM_"),
     "closed_by": ("tt_closed_by", "TT_CLOSED_BY_"),
     "end": ("tt_end", "TT_END_"),
     "reset_way": ("tt_reset_way", "TT_RESET_WAY_"),

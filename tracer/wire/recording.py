@@ -12,6 +12,11 @@ ownership and sums are made from them, live or later, by the same code.
     CNTS  transitions by owner: count_key and count_value pairs, summed over the CPUs
     LSTN  listening sockets, and those closed since the last time
     DROP  what listeners threw away: drop_key and drop_value pairs, summed over the CPUs
+    RSNS  JSON: names of the kernel's reasons to throw a packet away, and of its subsystems
+    CODE  JSON: function and offset of addresses in the kernel's code
+    PKTS  packets thrown away: packet_key and packet_value pairs
+    REST  those that found no room there, by reason: what the next PKTS lacks
+    DEVS  JSON: counters of devices by namespace, and of CPUs, of what no packet tells of
     KERN  JSON: the kernel's own counters at this moment, by namespace
     EDGE  JSON: how far those moved while that moment passed, if they did
     MISS  JSON: runs that the kernel skipped, by program

@@ -103,7 +103,7 @@ def _failed(records: Records, layout: Layout) -> Mask:
         ended: Mask = records["outcome"] != enums["outcome"]["OK"]
     elif "end" in names:
         ended = records["end"] != enums["end"]["FIN"]
-    elif "cause" in names or "by" in names or "ended" in names:
+    elif {"cause", "by", "ended", "reason"} & set(names):
         ended = np.ones(len(records), np.bool_)
     elif "error" in names:
         ended = records["error"] != 0

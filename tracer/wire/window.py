@@ -20,7 +20,10 @@ from tracer.wire.layout import Records
 from tracer.wire.recording import Frame
 
 DAY_NS = 86400 * 10**9
-WHOLE = ("CNTS", "KERN", "EDGE", "LSTN", "DROP")  # about the session from its begin
+# about the session from its begin
+WHOLE = ("CNTS", "KERN", "EDGE", "LSTN", "DROP", "PKTS", "REST", "DEVS")
+# what of Head.keeps these are
+SUMS = ("counts", "kernel", "listeners", "drops", "packets")
 LOOKS = ("SOCK", "OPEN")
 
 
@@ -125,9 +128,7 @@ class Window:
             self.last_ns = None  # nothing comes after it
 
     def _told(self, head: Head) -> Head:
-        keeps = tuple(
-            name for name in head.keeps if name not in ("counts", "kernel", "listeners", "drops")
-        )
+        keeps = tuple(name for name in head.keeps if name not in SUMS)
         filters = head.filters | self.options()
         return replace(head, started_ns=self.first_ns, keeps=keeps, filters=filters)
 

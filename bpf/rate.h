@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* How many records of a flood are sent: the others are counted alone. */
+#ifndef TT_RATE_H
+#define TT_RATE_H
+
+#include "maps.h"
+
+#define TT_LIMIT 1000 /* records a second and CPU */
+#define NSEC_PER_SEC 1000000000ULL
+
+struct tt_rate {
+	tt_mono_ns filled_ns;
+	__u64 tokens;
+};
+
+/* Whether one more record may be sent: TT_LIMIT a second, as many at once after a pause. */
+tt_inline bool tt_may_send(struct tt_rate *rate, tt_mono_ns now)
+{
+	__u64 more = (now - rate->filled_ns) * TT_LIMIT / NSEC_PER_SEC;
+
+	if (!rate->filled_ns || more >= TT_LIMIT) {
+		rate->filled_ns = now;
+		rate->tokens = TT_LIMIT;
+	} else if (more) {
+		rate->filled_ns += more * (NSEC_PER_SEC / TT_LIMIT);
+		rate->tokens = rate->tokens + more < TT_LIMIT ? rate->tokens + more : TT_LIMIT;
+	}
+	if (!rate->tokens)
+		return false;
+	rate->tokens--;
+	return true;
+}
+
+#endif

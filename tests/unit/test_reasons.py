@@ -1,0 +1,116 @@
+"""What is said of the kernel's reasons to throw a packet away."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tracer.kernel import before_packets, packets, symbols
+from tracer.wire import reasons
+from tracer.wire.pcapng import Capture
+from tracer.wire.reasons import LAYERS, REASONS, is_expected, layer_of, meaning_of
+
+VMLINUX = "/sys/kernel/btf/vmlinux"
+
+
+def of_this_kernel() -> dict[str, int]:
+    """As bpftool reads them."""
+    dump = ["bpftool", "btf", "dump", "file", VMLINUX, "format", "c"]
+    text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    body = re.search(r"^enum skb_drop_reason \{(.*?)^\};", text, re.M | re.S)
+    assert body
+    found = re.findall(r"SKB_(?:DROP_REASON_)?(\w+) = (\d+)", body[1])
+    return {name: int(value) for name, value in found}
+
+
+def test_every_reason_of_this_kernel_is_read_with_its_number() -> None:
+    told = of_this_kernel()
+    assert len(told) > 100
+    wanted = {value: name for name, value in told.items() if name not in packets.NO_REASONS}
+    assert packets.reason_names() == wanted
+
+
+def test_every_reason_of_this_kernel_has_a_layer_or_is_told_by_its_place_and_a_sentence() -> None:
+    for name in packets.reason_names().values():
+        known = REASONS[name]
+        assert known.meaning, name
+        assert known.layer in LAYERS or name in reasons._BY_PLACE, name
+        assert layer_of(name, "tcp_v4_rcv") in LAYERS, name
+
+
+@pytest.mark.parametrize(
+    ("function", "layer"),
+    [
+        ("tcp_v4_rcv", "tcp"),
+        ("nft_do_chain.isra.0", "netfilter"),
+        ("ip_rcv_core", "ip"),
+        ("__dev_xmit_skb", "qdisc"),
+        ("__dev_queue_xmit", "device"),
+        ("sk_stream_kill_queues", "socket"),
+        ("some_drivers_own", None),
+        (None, None),
+    ],
+)
+def test_where_the_reason_does_not_tell_the_layer_the_function_does(
+    function: str | None, layer: str | None
+) -> None:
+    assert layer_of("NOT_SPECIFIED", function) == layer
+    assert layer_of("NETFILTER_DROP", function) == "netfilter"
+
+
+def test_a_syn_sent_again_is_expected_and_another_packet_without_a_reason_is_not() -> None:
+    assert is_expected("NOT_SPECIFIED", "tcp_v4_rcv", True)
+    assert meaning_of("NOT_SPECIFIED", "tcp_v4_rcv", True) == reasons.SYN_AGAIN
+    assert not is_expected("NOT_SPECIFIED", "tcp_v4_rcv", False)
+    assert not is_expected("NOT_SPECIFIED", "ip_rcv_core", True)
+    assert is_expected("TCP_OLD_ACK", "tcp_ack", False)
+    assert not is_expected("TCP_FUTURE", "tcp_ack", False)
+    assert meaning_of("TCP_FUTURE")
+
+
+SYMBOLS = b"""0000000000000000 A fixed_percpu_data
+ffffffff81000000 T first
+ffffffff81000100 T tcp_v4_rcv
+ffffffff81000180 t tcp_v4_rcv.cold
+ffffffff82000000 D data
+ffffffffc0002000 t later\t[module]
+ffffffffc0001000 t earlier\t[module]
+"""
+
+
+def test_an_address_lies_in_the_last_function_that_begins_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "kallsyms"
+    path.write_bytes(SYMBOLS)
+    asked = [0xFFFFFFFF81000100, 0xFFFFFFFF8100017F, 0xFFFFFFFF81000181, 0xFFFFFFFFC0001004, 16]
+    assert list(symbols.names(asked, path).values()) == [
+        "tcp_v4_rcv+0x0",
+        "tcp_v4_rcv+0x7f",
+        "tcp_v4_rcv.cold+0x1",
+        "earlier+0x4",
+    ]
+
+
+def test_what_cpus_drop_is_read_by_cpu() -> None:
+    line = "0000001f 0000000a 00000002" + " 00000000" * 9 + " 00000003 00000000 00000000"
+    assert before_packets.parse_softnet(line) == {3: {"dropped": 10, "time_squeeze": 2}}
+
+
+def test_a_capture_is_of_whole_blocks_of_the_length_they_say(tmp_path: Path) -> None:
+    path = tmp_path / "made.pcapng"
+    capture = Capture(path)
+    for device in ("eth0", "eth0", "lo"):
+        capture.add(10**18 + 7, device, b"x" * 41, 1500, True, "why")
+    capture.close()
+    data, at, kinds = path.read_bytes(), 0, []
+    while at < len(data):
+        kind, length = struct.unpack_from("<II", data, at)
+        assert length % 4 == 0
+        assert struct.unpack_from("<I", data, at + length - 4) == (length,)
+        kinds.append(kind)
+        at += length
+    assert kinds == [0x0A0D0D0A, 1, 6, 6, 1, 6]
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,100 @@
+"""Packets that the kernel threw away, summed by place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.flows.grouping import Numbers
+from tracer.wire.layout import Records
+
+SYN, ACK = 0x02, 0x10
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where packets were dropped, and whose they were; the numbers are those of the wire.
+
+    One that found no room in the kernel's table has its reason alone: `netns` is 0.
+    """
+
+    reason: int
+    location: int = 0
+    netns: int = 0
+    ifindex: int = 0
+    pid: int = 0
+    start: int = 0
+    port: int = 0
+    direction: int = 0
+    owner_is: int = 0
+    owner_from: int = 0
+    syn: int = 0  # with SYN, and without ACK
+    told: int = 0  # as a drop of a listener's too
+    group: int = 0  # the number of what --by asks for, where that takes records
+
+
+COLUMNS = (
+    *("reason", "location", "netns", "ifindex", "pid", "start", "port", "direction"),
+    *("owner_is", "owner_from", "syn", "told"),
+)
+
+
+class PacketTable:
+    """Packets by spot; `devices` are the names of those met, by namespace and index."""
+
+    def __init__(self, numbers: Numbers | None = None) -> None:
+        self._numbers = numbers
+        self.packets: Counter[Spot] = Counter()
+        self.devices: dict[tuple[int, int], bytes] = {}
+
+    def add(self, records: Records) -> None:
+        """Add drop records, a batch at a time."""
+        syn = (records["tcp_flags"] & (SYN | ACK)) == SYN
+        made = {"port": records["lport"], "syn": syn}
+        taken = [made[name] if name in made else records[name] for name in COLUMNS]
+        none: NDArray[np.int64] = np.zeros(len(records), np.int64)
+        taken.append(self._numbers.of(records) if self._numbers else none)
+        keys = np.stack([column.astype(np.uint64) for column in taken], axis=1)
+        found, first, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
+        for key, at, count in zip(found.tolist(), first.tolist(), counts.tolist(), strict=True):
+            self.packets[Spot(*key)] += count
+            self._name(key[2], key[3], records["dev"][at])
+
+    def set_counts(self, pairs: Records, rest: NDArray[np.uint64]) -> None:
+        """Take the kernel's counts of what matched, which cover the session so far."""
+        self.packets.clear()
+        pairs = pairs[pairs["key"]["matched"] > 0]
+        columns = [pairs["key"][name].tolist() for name in COLUMNS]
+        values = pairs["value"]
+        for *key, count, dev in zip(
+            *columns, values["packets"].tolist(), values["dev"], strict=True
+        ):
+            self.packets[Spot(*key)] += count
+            self._name(key[2], key[3], dev)
+        for index in np.flatnonzero(rest).tolist():
+            if index & 1:
+                spot = Spot(index >> 3, syn=index >> 2 & 1, told=index >> 1 & 1)
+                self.packets[spot] += int(rest[index])
+
+    def _name(self, netns: int, ifindex: int, name: bytes) -> None:
+        if name:
+            self.devices[netns, ifindex] = bytes(name)
+
+    def device(self, spot: Spot) -> str | None:
+        """The name of its device, where one is known."""
+        found = self.devices.get((spot.netns, spot.ifindex))
+        return found.decode("utf-8", "replace") if found else None
+
+    def since(self, before: PacketTable) -> PacketTable:
+        """What this one has and an earlier one has not."""
+        found = PacketTable()
+        found.packets = self.packets - before.packets
+        found.devices = self.devices
+        return found
+
+    def copy(self) -> PacketTable:
+        """As it stands now."""
+        return self.since(PacketTable())
