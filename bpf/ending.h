@@ -10,37 +10,73 @@
 #include "lives.h"
 #include "measure.h"
 
-tt_inline bool tt_is_fin(int old, __u8 timewait)
+#define RCV_SHUTDOWN 1 /* include/net/sock.h */
+
+/*
+ * Data came after close(), which nobody is to read: answered with a RST, be it that our FIN was
+ * acknowledged with it (FIN_WAIT2->CLOSE, no error) or not (ECONNRESET, though no RST came:
+ * tcp_rcv_state_process()). Since our FIN then segments with data came, and none was taken.
+ */
+tt_inline bool tt_came_too_late(const struct tcp_sock *tp, const struct tt_life *life)
 {
-	return timewait || old == TT_LAST_ACK || old == TT_CLOSING;
+	if (!life || !life->finished || life->rcv_nxt != tp->rcv_nxt ||
+	    life->data_segs_in == tp->data_segs_in)
+		return false;
+	return BPF_CORE_READ_BITFIELD_PROBED(&tp->inet_conn.icsk_inet.sk, sk_shutdown) &
+	       RCV_SHUTDOWN;
+}
+
+/* Without an error: whether it ended with both sides' FIN, and none was cut off by a RST. */
+tt_inline bool tt_is_fin(const struct tt_open_row *row, const struct tcp_sock *tp, __u8 timewait,
+			 const struct tt_life *life)
+{
+	const bool acked = tp->snd_una == tp->write_seq;
+
+	switch (row->state) {
+	case TT_FIN_WAIT2:
+		return timewait == TT_TIME_WAIT || (timewait && !tt_came_too_late(tp, life));
+	case TT_LAST_ACK:
+	case TT_CLOSING:
+		/* closed with data unread, or (SO_LINGER 0) unsent; else nothing more is sent */
+		return acked || (!row->recv_queue && tp->snd_nxt == tp->write_seq);
+	default:
+		return false;
+	}
 }
 
 /*
- * By sk_err, which is set before the transition, and the state that was left. Without an
- * error it is our side's doing: close() with data unread, SO_LINGER 0 or connect() to nowhere,
- * which send a RST in every state but SYN_SENT (tcp_need_reset()).
+ * Without an error it is our side's doing: close() with data unread, SO_LINGER 0 or connect() to
+ * nowhere, which send a RST in every state but SYN_SENT (tcp_need_reset()); of one that was taken
+ * down to be set up elsewhere (TCP_REPAIR) nothing is sent.
  */
 tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, const struct tt_sock *sock, int error,
-			     int old, __u8 timewait)
+			     const struct tt_open_row *row, __u8 timewait,
+			     const struct tt_life *life)
 {
+	const bool attempt = row->state == TT_SYN_SENT || row->state == TT_SYN_RECV;
+
 	switch (error) {
 	case 0:
-		if (tt_is_fin(old, timewait))
+		if (tt_is_fin(row, tp, timewait, life))
 			return TT_END_FIN;
-		return old == TT_SYN_SENT ? TT_END_ABORTED : TT_END_RST_SENT;
+		if (row->state == TT_SYN_SENT || BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
+			return TT_END_ABORTED;
+		return TT_END_RST_SENT;
 	case ECONNABORTED:
 		return TT_END_KILLED;
 	case ETIMEDOUT:
 		return TT_END_TIMEOUT;
-	case ECONNREFUSED:
 	case ECONNRESET:
 	case EPIPE:
-		if (sock->is & TT_SOCK_LATE_DATA)
+		if (sock->is & TT_SOCK_LATE_DATA || tt_came_too_late(tp, life))
 			return TT_END_RST_SENT;
+		return TT_END_RST_RECEIVED;
+	case ECONNREFUSED:
 		/* an ICMP message may say the same, and is no segment */
-		return tp->segs_in ? TT_END_RST_RECEIVED : TT_END_ABORTED;
+		if (attempt && tp->segs_in)
+			return TT_END_RST_RECEIVED;
 	default: /* what ICMP messages said, of an attempt at once, else once it has timed out */
-		return old == TT_SYN_SENT ? TT_END_ABORTED : TT_END_TIMEOUT;
+		return attempt ? TT_END_ABORTED : TT_END_TIMEOUT;
 	}
 }
 
@@ -73,7 +109,8 @@ tt_inline tt_ns tt_measure_life(const struct tcp_sock *tp, tt_mono_ns opened_ns,
 		tt_measure_attempt(row, tp);
 	else
 		tt_measure_ages(row, tp, bpf_jiffies64());
-	watched = now - tt_control.attached_ns;
+	/* one that there was no room to keep may be younger than the tracer */
+	watched = tt_control.map_full ? 0 : now - tt_control.attached_ns;
 	return row->life_ns > watched ? row->life_ns : watched;
 }
 
@@ -93,7 +130,6 @@ tt_inline void tt_sum_up(struct tt_connection *event, const struct sock *sk,
 {
 	const struct sock_common *skc = &sk->__sk_common;
 
-	tt_measure_queues(row, skc, tp);
 	tt_measure_bytes(row, skc, tp);
 	tt_measure_limits(row, tp, bpf_jiffies64());
 	tt_measure_keepalive(row, skc, tp);
@@ -131,8 +167,11 @@ tt_inline void tt_tell_connection(void *ctx, const struct sock *sk,
 	struct tt_open_row *row = &bench->open;
 	int old = transition->old;
 
-	/* a duplicate child, made on two CPUs at once and thrown away on one, has no error */
-	if (!tp || (old == TT_SYN_RECV && !sk->sk_err && !(sock->is & TT_SOCK_CONNECTING)))
+	/* a duplicate child, made on two CPUs at once and thrown away on one, has no error, nor
+	 * data as one of TCP_FASTOPEN may
+	 */
+	if (!tp || (old == TT_SYN_RECV && !sk->sk_err && !(sock->is & TT_SOCK_CONNECTING) &&
+		    !tp->bytes_received))
 		return;
 	__builtin_memset(large, 0, sizeof(*large));
 	__builtin_memset(row, 0, sizeof(*row));
@@ -146,8 +185,9 @@ tt_inline void tt_tell_connection(void *ctx, const struct sock *sk,
 		tt_recall_life(event, life);
 	event->life_ns = tt_measure_life(tp, life ? life->opened_ns : 0, old, event->head.mono_ns,
 					 row, &event->life_is);
-	event->error = sk->sk_err;
-	event->end = tt_end_of(tp, sock, event->error, old, transition->timewait);
+	tt_measure_queues(row, &sk->__sk_common, tp);
+	event->error = tt_read_end_error(sk, old);
+	event->end = tt_end_of(tp, sock, event->error, row, transition->timewait, life);
 	event->closed_by = tt_closed_by(old, event->visited);
 	tt_roads_meet();
 	old = transition->old;
@@ -166,6 +206,9 @@ tt_inline void tt_tell_connection(void *ctx, const struct sock *sk,
 	if (event->role == TT_ROLE_ACTIVE && event->visited & 1U << TT_SYN_SENT &&
 	    old != TT_SYN_SENT)
 		event->handshake_us = event->syn_sent_us + event->syn_recv_us;
+	/* connect() found no port of its own, and sent nothing */
+	if (old == TT_SYN_SENT && !event->error && !event->head.lport)
+		event->error = EADDRNOTAVAIL;
 	tt_sum_up(event, sk, tp, row);
 	event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	tt_send(ctx, tt_large, TT_KIND_CONNECTION, large, stats);

@@ -132,6 +132,7 @@ struct sock {
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	__u16 sk_protocol;
+	__u8 sk_shutdown; /* two bits of a word on older kernels */
 	struct socket *sk_socket;
 	atomic_t sk_drops;
 	__u8 sk_shutdown;
@@ -175,6 +176,7 @@ struct tcp_sock {
 	__u64 bytes_acked;
 	__u32 segs_in;
 	__u32 segs_out;
+	__u32 data_segs_in;
 	__u32 data_segs_out;
 	__u32 rcv_nxt;
 	__u32 copied_seq;
@@ -193,6 +195,7 @@ struct tcp_sock {
 	__u32 chrono_stat[3];
 	__u8 chrono_type; /* two bits of a byte on older kernels */
 	__u8 tcp_usec_ts : 1;
+	__u8 repair : 1;
 	unsigned int keepalive_time;
 	unsigned int keepalive_intvl;
 	__u8 keepalive_probes;

@@ -11,13 +11,15 @@
 
 struct tt_life {
 	tt_cookie cookie;     /* 0: nobody's */
-	tt_mono_ns opened_ns; /* ESTABLISHED, or the first SYN; 0: before tracing */
+	tt_mono_ns opened_ns; /* ESTABLISHED, before that the first SYN; 0: before tracing */
 	tt_ns closing_ns[2];
 	tt_us syn_sent_us;
 	tt_us syn_recv_us;
 	tt_us accept_wait_us;
 	__u16 visited; /* bit per enum tt_tcp_state: its time is known */
-	__u16 reserved;
+	__u16 finished; /* our FIN went first, when the two below were this */
+	__u32 rcv_nxt;
+	__u32 data_segs_in;
 };
 
 MAP_OF(ARRAY, tt_lives, __u32, struct tt_life, 65536);
@@ -117,8 +119,23 @@ tt_inline void tt_note_time(struct tt_life *life, int old, tt_ns dwell_ns)
 	life->visited |= 1U << old;
 }
 
-/* What a transition means for a life; begun by the first SYN, or with a listener's child. */
-tt_inline void tt_live_on(tt_cookie cookie, const struct tt_state *event)
+/* What had come when our FIN was written, which was the first. */
+tt_inline void tt_note_fin(struct tt_life *life, const struct sock *sk)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+
+	if (!tp)
+		return;
+	life->finished = 1;
+	life->rcv_nxt = tp->rcv_nxt;
+	life->data_segs_in = tp->data_segs_in;
+}
+
+/*
+ * What a transition means for a life; begun by the first SYN, or with a listener's child, and of
+ * one that is older than the tracer by the first thing that befalls it.
+ */
+tt_inline void tt_live_on(tt_cookie cookie, const struct sock *sk, const struct tt_state *event)
 {
 	int old = event->old, new = event->new;
 	struct tt_life *life;
@@ -129,15 +146,23 @@ tt_inline void tt_live_on(tt_cookie cookie, const struct tt_state *event)
 		life = tt_begin_life(cookie);
 	else
 		life = tt_find_life(cookie);
-	/* where a child comes into its own with its second transition (unborn.h) */
-	if (!life && old == TT_SYN_RECV && event->dwell_is == TT_DWELL_EXACT)
+	/* also a child that comes into its own with its second transition (unborn.h) */
+	if (!life && old != TT_LISTEN && new != TT_LISTEN &&
+	    (new != TT_CLOSE || (old == TT_SYN_RECV && event->dwell_is == TT_DWELL_EXACT)))
 		life = tt_begin_life(cookie);
-	if (!life)
+	if (!life) {
+		if (old != TT_LISTEN && new != TT_LISTEN && new != TT_CLOSE)
+			CONTROL_SET(map_full);
 		return;
+	}
 	if (event->dwell_is == TT_DWELL_EXACT)
 		tt_note_time(life, old, event->dwell_ns);
-	if (new == TT_SYN_SENT || new == TT_ESTABLISHED)
+	if (new == TT_SYN_SENT || new == TT_ESTABLISHED || old == TT_LISTEN)
 		life->opened_ns = event->head.mono_ns;
+	else if (old == TT_SYN_RECV && !life->opened_ns && event->dwell_is == TT_DWELL_EXACT)
+		life->opened_ns = event->head.mono_ns - event->dwell_ns;
+	if (new == TT_FIN_WAIT1)
+		tt_note_fin(life, sk);
 }
 
 #endif

@@ -147,6 +147,29 @@ tt_inline tt_cookie tt_read_listener_cookie(const struct sock *child)
 }
 
 /*
+ * The error that a socket ends with on its way to CLOSE; 0: none. What else stands in sk_err was
+ * told to the application, which went on: of one that asks for that (IP_RECVERR) what an ICMP
+ * message said, of one that encrypts (kTLS) a bad record. What a connection does not survive is
+ * set by tcp_reset(), tcp_abort() and tcp_write_err(), which says what was said of it before
+ * (sk_err_soft) rather than ETIMEDOUT; an attempt survives none.
+ */
+tt_inline int tt_read_end_error(const struct sock *sk, int old)
+{
+	int error = sk->sk_err;
+
+	switch (error) {
+	case ECONNABORTED:
+	case ECONNRESET:
+	case EPIPE:
+	case ETIMEDOUT:
+		return error;
+	default:
+		return old == TT_SYN_SENT || old == TT_SYN_RECV || error == sk->sk_err_soft ? error
+											    : 0;
+	}
+}
+
+/*
  * Which mini-socket takes over when a full socket in FIN_WAIT2 or CLOSING goes
  * to CLOSE; 0: none. tcp_time_wait() has two callers' kinds (net/ipv4/tcp.c,
  * tcp_input.c): tcp_fin() and the last ACK of CLOSING, after the peer's FIN
@@ -161,7 +184,7 @@ tt_inline __u8 tt_read_timewait(const struct sock *sk, int old)
 
 	if (old != TT_FIN_WAIT2 && old != TT_CLOSING)
 		return TT_NONE;
-	if (sk->sk_err)
+	if (tt_read_end_error(sk, old))
 		return TT_NONE;
 	flags = sk->__sk_common.skc_flags;
 	if (flags & (1UL << SOCK_DONE))

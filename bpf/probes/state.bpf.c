@@ -246,6 +246,11 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 
 		tt_wipe_sock(sock);
 		sock->since_ns = since_ns;
+#ifndef TT_BCC
+		/* or it stays in the hash, where the place is free by now */
+		if (tt_keeps_lives())
+			tt_end_life(head->cookie);
+#endif
 	}
 	if (CFG(hold_children) && old == TT_SYN_RECV)
 		tt_bear(sk, sock);
@@ -275,7 +280,7 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	sock->states = new | old << 4;
 #ifndef TT_BCC
 	if (tt_keeps_lives())
-		tt_live_on(head->cookie, event);
+		tt_live_on(head->cookie, sk, event);
 #endif
 	tt_roads_meet();
 	old = event->old;
