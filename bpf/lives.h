@@ -16,7 +16,7 @@ struct tt_life {
 	tt_us syn_sent_us;
 	tt_us syn_recv_us;
 	tt_us accept_wait_us;
-	__u16 visited; /* bit per enum tt_tcp_state: its time is known */
+	__u16 visited;	/* bit per enum tt_tcp_state: its time is known */
 	__u16 finished; /* our FIN went first, when the two below were this */
 	__u32 rcv_nxt;
 	__u32 data_segs_in;
@@ -151,7 +151,7 @@ tt_inline void tt_live_on(tt_cookie cookie, const struct sock *sk, const struct 
 	    (new != TT_CLOSE || (old == TT_SYN_RECV && event->dwell_is == TT_DWELL_EXACT)))
 		life = tt_begin_life(cookie);
 	if (!life) {
-		if (old != TT_LISTEN && new != TT_LISTEN && new != TT_CLOSE)
+		if (old != TT_LISTEN && new != TT_LISTEN &&new != TT_CLOSE)
 			CONTROL_SET(map_full);
 		return;
 	}
