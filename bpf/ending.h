@@ -10,8 +10,6 @@
 #include "lives.h"
 #include "measure.h"
 
-#define RCV_SHUTDOWN 1 /* include/net/sock.h */
-
 /*
  * Data came after close(), which nobody is to read: answered with a RST, be it that our FIN was
  * acknowledged with it (FIN_WAIT2->CLOSE, no error) or not (ECONNRESET, though no RST came:
@@ -26,9 +24,15 @@ tt_inline bool tt_came_too_late(const struct tcp_sock *tp, const struct tt_life 
 	       RCV_SHUTDOWN;
 }
 
+/* Without an error: whether it looks like the end that both sides' FIN make. */
+tt_inline bool tt_is_fin(int old, __u8 timewait)
+{
+	return timewait || old == TT_LAST_ACK || old == TT_CLOSING;
+}
+
 /* Without an error: whether it ended with both sides' FIN, and none was cut off by a RST. */
-tt_inline bool tt_is_fin(const struct tt_open_row *row, const struct tcp_sock *tp, __u8 timewait,
-			 const struct tt_life *life)
+tt_inline bool tt_ended_by_fin(const struct tt_open_row *row, const struct tcp_sock *tp,
+			       __u8 timewait, const struct tt_life *life)
 {
 	const bool acked = tp->snd_una == tp->write_seq;
 
@@ -57,7 +61,7 @@ tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, const struct tt_sock *so
 
 	switch (error) {
 	case 0:
-		if (tt_is_fin(row, tp, timewait, life))
+		if (tt_ended_by_fin(row, tp, timewait, life))
 			return TT_END_FIN;
 		if (row->state == TT_SYN_SENT || BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
 			return TT_END_ABORTED;

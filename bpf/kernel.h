@@ -132,7 +132,6 @@ struct sock {
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	__u16 sk_protocol;
-	__u8 sk_shutdown; /* two bits of a word on older kernels */
 	struct socket *sk_socket;
 	atomic_t sk_drops;
 	__u8 sk_shutdown;
