@@ -291,3 +291,15 @@ def test_each_of_many_is_told_and_the_longest_come_first(ns: Namespace, tmp_path
 
 def unended(ns: Namespace) -> int:
     return len(ns.run("ss", "-tnH", "state", "connected", "exclude", "time-wait").splitlines())
+
+
+def test_of_too_many_the_latest_are_shown(ns: Namespace, client: Program) -> None:
+    with server_in(ns) as server, trace(ns, "--lport", str(PORT), "--limit", "2") as tracer:
+        ports = []
+        for _ in range(5):
+            ports.append(open_one(server, client))
+            client.do("close", name="c")
+            server.do("receive", name="s")
+            server.do("close", name="s")
+        records = tracer.stop()
+    assert [r["rport"] for r in records] == ports[:-3:-1]

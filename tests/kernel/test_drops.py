@@ -428,7 +428,7 @@ def test_what_a_device_dropped_is_told_beside_the_packets(ns: Namespace) -> None
         there = int(ns.run(*text))
     (one,) = [d for d in documents if d["kind"] == "device_drop" and d["dev"] == "near"]
     assert (one["counter"], one["count"], one["netns"]) == ("rx_dropped", there, ns.inode)
-    assert there == count
+    assert there >= count  # a device drops what else it does not know, too
     assert summaries(documents) == {}
 
 

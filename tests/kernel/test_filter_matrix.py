@@ -591,7 +591,7 @@ def test_a_filter_leaves_all_that_matches_and_nothing_else(
         assert rows == {pid for pid in actors.pids if wanted[pid]}
     else:
         told = steps(records, actors)
-        assert all(each.leaves(r, actors) for r in records if r["kind"] != "lost")
+        assert [r for r in records if r["kind"] != "lost" and not each.leaves(r, actors)] == []
     assert tuple(bool(wanted[pid]) for pid in actors.pids) == each.whose
     assert told == wanted
 
@@ -757,4 +757,5 @@ def test_filters_of_different_options_must_all_match(actors: Actors) -> None:
 def test_of_one_options_values_any_may_match(actors: Actors) -> None:
     with Tracer("events", "--port", f"{APPLE_PORT},{PEAR_PORT}") as tracer:
         actors.play()
-    assert {r["pid"] for r in tracer.records} == set(actors.pids)
+    # nobody's are RSTs of ports at which nobody listens
+    assert {r["pid"] for r in tracer.records} - {None} == set(actors.pids)

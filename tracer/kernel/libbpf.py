@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes as C
 import errno
 import os
+import weakref
 from functools import cache
 from typing import Any
 
@@ -195,19 +196,38 @@ LONGEST_MESSAGE = 1 << 20
 
 
 class Messages:
-    """libbpf's own warnings, kept for -v and for error reports instead of printed."""
+    """libbpf's own warnings, kept for -v and for error reports instead of printed.
+
+    It has one place to tell them: whoever was made last hears them.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._libc = C.CDLL(None)
-        self._callback = PrintFn(self._keep)
-        lib().libbpf_set_print(C.cast(self._callback, C.c_void_p))
+        _hears[:] = [weakref.ref(self)]
+        _hear()
 
-    def _keep(self, level: int, text: bytes, arguments: int) -> int:
-        if level == 0:
-            # the verifier's log may be long, and its end is what matters
-            buffer = C.create_string_buffer(LONGEST_MESSAGE)
-            self._libc.vsnprintf(buffer, C.c_size_t(LONGEST_MESSAGE), text, C.c_void_p(arguments))
-            self.lines += buffer.value.decode(errors="replace").splitlines()
-            del self.lines[:-200]
-        return 0
+    def keep(self, text: str) -> None:
+        """Take what was told."""
+        self.lines += text.splitlines()
+        del self.lines[:-200]
+
+
+_hears: list[weakref.ref[Messages]] = []
+
+
+@cache
+def _hear() -> Any:
+    """Have libbpf tell us; it may at any time, so what it calls stays for as long as it does."""
+    callback = PrintFn(_take)
+    lib().libbpf_set_print(C.cast(callback, C.c_void_p))
+    return callback
+
+
+def _take(level: int, text: bytes, arguments: int) -> int:
+    messages = _hears[0]() if _hears and level == 0 else None
+    if messages is not None:
+        # the verifier's log may be long, and its end is what matters
+        buffer = C.create_string_buffer(LONGEST_MESSAGE)
+        C.CDLL(None).vsnprintf(buffer, C.c_size_t(LONGEST_MESSAGE), text, C.c_void_p(arguments))
+        messages.keep(buffer.value.decode(errors="replace"))
+    return 0

@@ -110,7 +110,7 @@ class EndedView(SummaryView):
         """In which order they come."""
         if self.look.sort:
             return f"by {self.look.sort}"
-        return "longest first" if self._slowest else "latest last"
+        return "longest first" if self._slowest else "latest first"
 
     def shown(self) -> Sequence[Column[Event]]:
         """All columns."""
@@ -123,6 +123,8 @@ class EndedView(SummaryView):
         records = found.records
         if self._slowest:
             records = records[np.argsort(records["life_ns"], kind="stable")[::-1]]
+        elif not self.look.sort:
+            records = records[::-1]
         events = [Event(KIND, row, self.facts) for row in as_tuples(records, KIND)]
         rows, more = self.chosen(events)
         folded = f"of {found.count}, the {len(found.records)} longest were kept"

@@ -120,7 +120,9 @@ def _took_ns(records: Records) -> NDArray[np.uint64]:
     """What each took, or at least: a handshake, a wait, a state, a life; 0 if not known."""
     names = records.dtype.names or ()
     none: NDArray[np.uint64] = np.zeros(len(records), np.uint64)
-    for column in ("latency_ns", "wait_ns", "dwell_ns", "life_ns"):
+    # of a RST its connection's life is told too, which is not what it took
+    lives = ("life_ns",) if "end" in names else ()
+    for column in ("latency_ns", "wait_ns", "dwell_ns", *lives):
         if column in names:
             taken: NDArray[np.uint64] = records[column]
             return taken

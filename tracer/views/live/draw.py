@@ -128,6 +128,10 @@ def counters(picture: Picture, width: int) -> list[str]:
     return [_fit(line + (f"({rest} more)" if rest else ""), width)]
 
 
+# what others stand on: named where one of them is off
+HELPERS = frozenset({"task", "synack", "request", "cookies", "io_uring"})
+
+
 def foot(picture: Picture, width: int) -> list[str]:
     """What it costs, what is lost, what is on."""
     rate = picture.rates.get("events")
@@ -140,7 +144,7 @@ def foot(picture: Picture, width: int) -> list[str]:
     history = picture.history
     if history.dropped:
         first += f"  {history.dropped} events no longer kept"
-    on = " ".join(name for name, how in picture.attached.items() if how != "off")
+    on = " ".join(n for n, how in picture.attached.items() if how != "off" and n not in HELPERS)
     off = " ".join(name for name, how in picture.attached.items() if how == "off")
     second = f"on: {on}" + (f"  off: {off}" if off else "")
     lines = [first, second, *([f"kernel: {taken(picture.taken)}"] if picture.taken else [])]
