@@ -199,7 +199,11 @@ def _has_failed(record: Record) -> bool:
 
 def _took(record: Record) -> float:
     """What is known of how long it took."""
-    names = ("latency_us", "wait_us", "dwell_us", "dwell_at_least_us", "duration_us")
+    names = [
+        f"{what}{bound}_us"
+        for what in ("latency", "wait", "dwell", "duration")
+        for bound in ("", "_at_least")
+    ]
     return max(record.get(name) or 0 for name in names)
 
 
