@@ -243,7 +243,8 @@ def fill(text: str, blocks: dict[str, str], tables: dict[str, str]) -> str:
     made = {f"output: {name}": f"```\n{block}```\n" for name, block in blocks.items()}
     made |= {name: f"{table.rstrip()}\n" for name, table in tables.items()}
     for name, content in made.items():
-        before, *rest = re.split(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", text, flags=re.S)
+        block = rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)"
+        before, *rest = re.split(block, text, maxsplit=1, flags=re.S)
         assert len(rest) == 1, f"README.md has no block {name}"
         text = before + content + rest[0]
     return text
