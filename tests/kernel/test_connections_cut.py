@@ -9,7 +9,7 @@ import errno
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -253,17 +253,15 @@ def test_an_older_attempt_that_comes_to_be_a_connection_has_its_life(ns: Namespa
         made.connect_ex((ADDRESS, PORT))
         return made
 
-    with server_in(ns) as server:
+    with server_in(ns) as server, ExitStack() as stack:
         with refusing(ns, f"tcp dport {PORT} drop"):
             made = inside(ns, attempt)
-            tracer = trace(ns)
-            tracer.__enter__()
-        with tracer:
-            server.do("accept", name="s", listener="l")
-            made.close()
-            server.do("receive", name="s")
-            server.do("close", name="s")
-            (one,) = active(stop_after(tracer, 2))
+            tracer = stack.enter_context(trace(ns))
+        server.do("accept", name="s", listener="l")
+        made.close()
+        server.do("receive", name="s")
+        server.do("close", name="s")
+        (one,) = active(stop_after(tracer, 2))
     assert one["partial"] is False
     assert one["duration_us"] >= one["states_us"]["ESTABLISHED"] > 0
     assert "SYN_SENT" not in one["states_us"]
