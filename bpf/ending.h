@@ -24,12 +24,6 @@ tt_inline bool tt_came_too_late(const struct tcp_sock *tp, const struct tt_life 
 	       RCV_SHUTDOWN;
 }
 
-/* Without an error: whether it looks like the end that both sides' FIN make. */
-tt_inline bool tt_is_fin(int old, __u8 timewait)
-{
-	return timewait || old == TT_LAST_ACK || old == TT_CLOSING;
-}
-
 /* Without an error: whether it ended with both sides' FIN, and none was cut off by a RST. */
 tt_inline bool tt_ended_by_fin(const struct tt_open_row *row, const struct tcp_sock *tp,
 			       __u8 timewait, const struct tt_life *life)
@@ -79,6 +73,7 @@ tt_inline tt_end_t tt_end_of(const struct tcp_sock *tp, const struct tt_sock *so
 		/* an ICMP message may say the same, and is no segment */
 		if (attempt && tp->segs_in)
 			return TT_END_RST_RECEIVED;
+		/* fall through */
 	default: /* what ICMP messages said, of an attempt at once, else once it has timed out */
 		return attempt ? TT_END_ABORTED : TT_END_TIMEOUT;
 	}

@@ -151,7 +151,7 @@ tt_inline void tt_live_on(tt_cookie cookie, const struct sock *sk, const struct 
 	    (new != TT_CLOSE || (old == TT_SYN_RECV && event->dwell_is == TT_DWELL_EXACT)))
 		life = tt_begin_life(cookie);
 	if (!life) {
-		if (old != TT_LISTEN && new != TT_LISTEN &&new != TT_CLOSE)
+		if (!(old == TT_LISTEN || new == TT_LISTEN || new == TT_CLOSE))
 			CONTROL_SET(map_full);
 		return;
 	}

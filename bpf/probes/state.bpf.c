@@ -95,7 +95,7 @@ tt_inline bool tt_may_end_attempt(int old)
 /* Whether this is the end of a connection, or of an attempt at one, and somebody asks for those. */
 tt_inline bool tt_ends_life(int old, int new)
 {
-	return CFG(kinds) & 1U << TT_KIND_CONNECTION && new == TT_CLOSE &&old != TT_LISTEN;
+	return CFG(kinds) & 1U << TT_KIND_CONNECTION && old != TT_LISTEN && new == TT_CLOSE;
 }
 
 /* Whether somebody asks for this transition itself. */

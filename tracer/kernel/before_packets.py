@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tracer.kernel import devices, iterators
+from tracer.kernel import counter_files, devices, iterators
 
 # of devices.STATS what tells of something lost
 OF_DEVICE = (
@@ -20,6 +20,7 @@ OF_DEVICE = (
 )
 # of what a driver counts for a queue; each has its own names
 OF_QUEUE = re.compile(r"drop|miss|discard|no_?buf|err|timeout")
+OF_CPU = ("dropped", "time_squeeze")
 SOFTNET = Path("/proc/net/softnet_stat")
 
 Devices = dict[int, dict[str, dict[str, int]]]
@@ -55,9 +56,9 @@ def _read_here(found: dict[str, dict[str, int]]) -> int:
 
 def parse_softnet(text: str) -> dict[int, dict[str, int]]:
     """Of /proc/net/softnet_stat: packets dropped, and how often a CPU ran out of time."""
-    found = {}
-    for place, line in enumerate(text.splitlines()):
-        values = [int(value, 16) for value in line.split()]
-        cpu = values[12] if len(values) > 12 else place
-        found[cpu] = {"dropped": values[1], "time_squeeze": values[2]}
+    found: dict[int, dict[str, int]] = {}
+    for (cpu, name), value in counter_files.softnet(text).items():
+        short = name.removeprefix("softnet_")
+        if short in OF_CPU:
+            found.setdefault(cpu, {})[short] = value
     return found
