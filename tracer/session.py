@@ -154,7 +154,7 @@ class Session:
         if self.settings.reconcile:
             yield from _kernel(*source.at_gate)
             if source.sees_packets:
-                yield _devices(source)
+                yield Frame("DEVS", json.dumps(source.devices_before).encode())
             streams = self.settings.stream and not self.settings.sparing
             if self.settings.snapshots and streams:
                 yield Frame("SOCK", source.sockets())  # what was counted before it began

@@ -206,6 +206,8 @@ class LiveSource:
         while self._connecting:
             self._connecting.pop().result()
         self._drains = Drains(self._buffers)
+        # before anybody hears that it is ready, as what is lost from then on is of the session
+        self.devices_before = self.devices() if self.sees_packets else {}
         self.started_ns = self._turn(live=True)
 
     def _turn(self, live: bool) -> int:
