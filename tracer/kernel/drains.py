@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from tracer.kernel.buffers import Buffers, Chunk
 
-MOST_BYTES = 48 << 20  # that may wait: nearly a second of the worst storm
+MOST_BYTES = 24 << 20  # that may wait: near half a second of the worst storm
 NICE = -10  # a few us at a time; what waits for a CPU here may be lost
 
 
