@@ -14,6 +14,7 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 CFLAGS_BPF := -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -target bpf -mcpu=v3 \
 	-D__TARGET_ARCH_$(ARCH) -I/usr/include/$(shell gcc -dumpmachine)
 
+PYTHON_SOURCES := $(shell find tracer -name '*.py')
 BPF_SOURCES := $(wildcard bpf/*.h bpf/*.c bpf/probes/*.c)
 
 .DEFAULT_GOAL := help
@@ -27,10 +28,10 @@ run: setup ## Trace; ARGS="--pid 1234" are passed on
 	@$(BIN)/tcptrace $(ARGS)
 
 .PHONY: setup
-setup: .venv/.run $(OBJECT) ## Leave a working .venv/bin/tcptrace
+setup: .venv/.compiled $(OBJECT) ## Leave a working .venv/bin/tcptrace
 
 .PHONY: test
-test: .venv/.dev .venv/.peers $(OBJECT) ## Run all tests (root: they trace this machine's kernel)
+test: .venv/.dev .venv/.compiled .venv/.peers $(OBJECT) ## Run all tests (root: they trace this machine's kernel)
 	@$(BIN)/pytest $(ARGS)
 
 .PHONY: test-kernels
@@ -51,11 +52,11 @@ format: .venv/.dev ## Bring all sources into form
 	@clang-format -i $(shell git ls-files '*.c' '*.h')
 
 .PHONY: bench
-bench: .venv/.dev $(OBJECT) ## Measure the cost beside an untraced run; a quiet machine, minutes
+bench: .venv/.dev .venv/.compiled $(OBJECT) ## Measure the cost beside an untraced run; a quiet machine, minutes
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: bench-peers
-bench-peers: .venv/.dev .venv/.peers $(OBJECT) ## Measure others' tools beside ours, in the same storm
+bench-peers: .venv/.dev .venv/.compiled .venv/.peers $(OBJECT) ## Measure others' tools beside ours, in the same storm
 	@$(BIN)/python -m tests.bench.peers $(ARGS)
 
 .PHONY: readme
@@ -90,7 +91,6 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 	libbpf1=/usr/share/doc/libbpf1 python3-venv=/usr/share/doc/python3-venv \
 	linux-libc-dev=/usr/include/linux/bpf.h
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
-	nftables=/usr/sbin/nft \
 	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3 \
 	python3-bpfcc=/usr/lib/python3/dist-packages/bcc/__init__.py nftables=/usr/sbin/nft \
 	tshark=/usr/bin/tshark
@@ -109,6 +109,11 @@ GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/dep
 
 .venv/.run: .venv/.tools pyproject.toml
 	@$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+# as pip does for what it copies; where Python may not write them, each start would take 0.1 s more
+.venv/.compiled: .venv/.run $(PYTHON_SOURCES)
+	@$(BIN)/python -m compileall -q tracer
 	@touch $@
 
 .venv/.dev: .venv/.run
