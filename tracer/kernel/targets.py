@@ -108,15 +108,15 @@ class Processes:
         row["comm"] = comm
         return row
 
-    def _kept(self, name: str) -> NDArray[np.uint64]:
+    def _kept(self, name: str) -> set[int]:
         """What a map of start times by tgid holds, as `packed` has processes."""
         fd, dtype = self._object.map_fd(name), self._value(name)
-        found = []
+        found = set()
         for pid in maps.keys(fd, np.dtype(np.uint32)):
             value = maps.get(fd, pid.reshape(1).copy(), dtype)
             if value is not None:
-                found.append(int(pid) << 32 | int(value["start"][0]))
-        return np.array(found, np.uint64)
+                found.add(int(pid) << 32 | int(value["start"][0]))
+        return found
 
     def sweep(self) -> None:
         """Walk again, and forget processes that ended without tt_free being told.
@@ -129,13 +129,13 @@ class Processes:
         for name, processes in kept.items():
             if not self._initial_pids:
                 break  # those outside this PID namespace are in no walk, and may well live
-            for gone in np.setdiff1d(processes, packed(rows)):
-                self._forget(name, int(gone))
+            for gone in processes - set(packed(rows).tolist()):
+                self._forget(name, gone)
         # as of now: who ended since it was read may have a child by then, which counts as living
         # though this walk may not have met it
-        ended = packed(rows[rows["ended"] != 0])
-        left = np.setdiff1d(self._kept("tt_targets"), ended)
-        self.all_ended = not any(self._is_wanted(int(process)) for process in left)
+        ended = set(packed(rows[rows["ended"] != 0]).tolist())
+        left = self._kept("tt_targets") - ended
+        self.all_ended = not any(self._is_wanted(process) for process in left)
 
     def _is_wanted(self, process: int) -> bool:
         key = np.array([process >> 32], np.uint32)
