@@ -33,6 +33,7 @@ from tracer.player import Player
 from tracer.views.base import View
 from tracer.views.output import PipeClosed
 from tracer.wire.cost import OVER
+from tracer.wire.distinct import distinct
 from tracer.wire.filters import Filters
 from tracer.wire.head import Head
 from tracer.wire.layout import Records
@@ -314,7 +315,7 @@ class Session:
 
     def _count_packets(self, source: LiveSource) -> Iterator[Frame]:
         pairs, rest = source.packets()
-        yield from self._code.frames(np.unique(pairs["key"]["location"]).tolist())
+        yield from self._code.frames(distinct(pairs["key"]["location"]).tolist())
         if self.settings.reconcile:
             yield _devices(source)
         yield Frame("REST", rest)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tracer.attribution.cgroups import is_below
 from tracer.attribution.processes import Key, ProcessTable
+from tracer.wire.distinct import distinct
 from tracer.wire.filters import Filters
 from tracer.wire.globs import Glob
 from tracer.wire.layout import Layout, Records
@@ -113,7 +114,7 @@ def packed(records: Records) -> NDArray[np.uint64]:
 
 def in_groups(asked: tuple[str, ...], cgroups: dict[int, str], records: Records) -> Mask:
     """Records whose owner is in one of these control groups, or below."""
-    numbers = np.unique(records["cgroup_id"]).tolist()
+    numbers = distinct(records["cgroup_id"]).tolist()
     wanted = [
         number
         for number in numbers
@@ -128,7 +129,7 @@ def called(globs: tuple[str, ...], processes: ProcessTable, records: Records) ->
     keys = packed(records)
     wanted = [
         key
-        for key in np.unique(keys).tolist()
+        for key in distinct(keys).tolist()
         if (process := processes.find(key >> 32, key & 0xFFFFFFFF))
         and _takes(globs, process.comm.encode("utf-8", "replace"))
     ]

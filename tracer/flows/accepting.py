@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.histogram import Histogram, Histograms, histogram
+from tracer.wire.distinct import distinct
 from tracer.wire.layout import Layout, Records
 
 Owner = tuple[int, int]  # tgid and start
@@ -127,7 +128,7 @@ class Waits:
     def acceptors(self) -> int:
         """How many processes accepted one."""
         well = self.keys[:, 8] == 0
-        return len(np.unique(self.keys[well, 4:6], axis=0))
+        return len(distinct(self.keys[well, 4:6], axis=0))
 
     def failed(self) -> dict[int, int]:
         """Calls that took none, by errno."""
@@ -202,7 +203,7 @@ class Queues:
             )
         waiting = sockets[(sockets["waiting_ns"] > 0) & (sockets["listener_cookie"] > 0)]
         exact = layout.enums["dwell_is"]["EXACT"]
-        for cookie in np.unique(waiting["listener_cookie"]):
+        for cookie in distinct(waiting["listener_cookie"]):
             mine = waiting[waiting["listener_cookie"] == cookie]
             oldest = mine[int(mine["waiting_ns"].argmax())]
             fresh = Queue(int(oldest["netns"]), oldest["laddr"].tobytes(), int(oldest["lport"]))

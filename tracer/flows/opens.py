@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.drops import Counters
+from tracer.wire.distinct import distinct
 from tracer.wire.layout import Layout, Records
 
 _WRAPS = 1 << 32  # as looked_us does
@@ -60,7 +61,7 @@ class Opens:
         # one that ended in the SYN queue never was a socket
         children = ~active & (records["old"] != self._states["NEW_SYN_RECV"])
         cookies = children & (records["syncookie"] == 1)
-        for netns in np.unique(records["netns"]).tolist():
+        for netns in distinct(records["netns"]).tolist():
             here = records["netns"] == netns
             told = self._ended.setdefault(netns, Counter())
             told["ActiveOpens"] += int((began & here).sum())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracer.flows.drops import Counters
 from tracer.flows.grouping import Numbers
 from tracer.flows.histogram import Histogram, Histograms
+from tracer.wire.distinct import distinct
 from tracer.wire.layout import Layout, Records
 
 # what RSTs are told apart by, beside the place that --by asks for; all are columns of a record
@@ -113,7 +114,7 @@ class ResetTable:
         if not known.any():
             return
         self.spans.add(keys[known], spans[known], np.ones(int(known.sum()), np.bool_))
-        for way in np.unique(records["way"][known]).tolist():
+        for way in distinct(records["way"][known]).tolist():
             chosen = known & (records["way"] == way)
             self.silence.setdefault(way, Silence()).add(spans[chosen])
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tracer.flows.drops import Counters
 from tracer.flows.grouping import PLACE, Grouping, Keys
 from tracer.flows.rows import sort
+from tracer.wire.distinct import distinct
 from tracer.wire.layout import Layout, Records
 
 # What a row is kept by.
@@ -130,7 +131,7 @@ class Resent:
 
     def add(self, records: Records) -> None:
         """Take a batch."""
-        for netns in np.unique(records["netns"]).tolist():
+        for netns in distinct(records["netns"]).tolist():
             here = records[records["netns"] == netns]
             told = self._told.setdefault(netns, Counter())
             segments = here["segments"].astype(np.int64)

@@ -12,6 +12,7 @@ from tracer.kernel import maps
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import await_programs
 from tracer.kernel.passes import read_all, read_sockets
+from tracer.wire.distinct import distinct
 from tracer.wire.filters import Filters
 from tracer.wire.layout import Layout, Records
 from tracer.wire.refuse import Mask, as_sockets, refuse
@@ -63,7 +64,7 @@ class Listening:
         """Give listeners that were let go of to an heir, and forget the marks of who let go."""
         rows = self.holders
         fd, dtype = self._object.map_fd("tt_listeners"), self._layout.dtypes["listener"]
-        for cookie in np.unique(rows["cookie"]):
+        for cookie in distinct(rows["cookie"]):
             key = cookie.reshape(1).copy()
             holders = rows[rows["cookie"] == cookie]
             found = maps.get(fd, key, dtype)

@@ -57,6 +57,7 @@ from tracer.probes import CONNECTIONS, COOKIES, LISTENERS, OWNERS, SOCKETS
 from tracer.wire.batch import Encoding, view
 from tracer.wire.btf import Btf
 from tracer.wire.cost import KernelCost
+from tracer.wire.distinct import distinct
 from tracer.wire.layout import Layout, Records, derive
 
 __all__ = ["LiveSource", "Settings"]
@@ -432,7 +433,7 @@ class LiveSource:
         """Addresses at which packets were let go of, of a run of large samples."""
         records = view(chunk, self.encoding["LARG"], self.layout.dtypes["drop"])
         dropped = records["kind"] == self.layout.enums["kind"]["DROP"]
-        found: list[int] = np.unique(records["location"][dropped]).tolist()
+        found: list[int] = distinct(records["location"][dropped]).tolist()
         return found
 
     def code(self, addresses: set[int]) -> dict[int, str]:

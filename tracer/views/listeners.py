@@ -16,6 +16,7 @@ from tracer.views.scope import probes
 from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part
 from tracer.views.text import address, escape
+from tracer.wire.distinct import distinct
 from tracer.wire.layout import Records
 
 ANY = (b"\0" * 16, b"\0" * 10 + b"\xff\xff" + b"\0" * 4)
@@ -186,7 +187,7 @@ class ListenersView(SummaryView):
         holders = self.facts.holders
         if holders is None:
             return 0
-        return len(np.unique(holders["pid"][holders["cookie"] == row["cookie"]]))
+        return len(distinct(holders["pid"][holders["cookie"] == row["cookie"]]))
 
     def _row(self, one: Listener, span_ns: int) -> Row:
         name, owner = self._name(one.row), self._owner(one.row)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 
-import numpy as np
-
 from tracer.flows.histogram import DECADES, Histogram
 from tracer.flows.listeners import Listener
 from tracer.views.live.panes.base import Name
@@ -14,6 +12,7 @@ from tracer.views.live.parts import ListenerDrops, Parts
 from tracer.views.live.picture import ListenerRow, Picture
 from tracer.views.spreads import quantile
 from tracer.views.text import duration
+from tracer.wire.distinct import distinct
 
 UNKNOWN = ListenerDrops()
 
@@ -42,7 +41,7 @@ def below(picture: Picture, name: Name | None, width: int, height: int) -> list[
 def _who(row: ListenerRow, parts: Parts, acceptors: int, count: int, span_ns: int) -> str:
     held = 0
     if parts.holders is not None:
-        held = len(np.unique(parts.holders["pid"][parts.holders["cookie"] == row.cookie]))
+        held = len(distinct(parts.holders["pid"][parts.holders["cookie"] == row.cookie]))
     text = f"{row.name}  {row.owner}, held by {held}"
     if acceptors:
         text += f"; {acceptors} accept, {count / acceptors / (span_ns / 1e9):.2g}/s each"
