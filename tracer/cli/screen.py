@@ -69,10 +69,8 @@ def show(given: dict[str, Any]) -> None:
 
 
 def _live(command: Command) -> Any:
-    from tracer.kernel.memory import give_back_at_once
     from tracer.views.live.gather import LiveView
 
-    give_back_at_once()
     command.limits.interval = EVERY_S
     command.take_signals()
     drawn = Drawn()

@@ -230,9 +230,12 @@ class Command:
         self.filters = replace(self.filters, pids=pids, program=program.describe())
 
     def _live(self, show: View) -> Player:
+        from tracer.kernel.memory import give_back_at_once
         from tracer.session import Session
 
         given, program = self.given, self.program
+        if not given.get("keep"):  # what records hands on what it reads, and as fast as it goes
+            give_back_at_once()
         if program:
             self._fork_program(program)
         signals = self.take_signals()
