@@ -254,9 +254,7 @@ class Session:
                 pause = min(pause, max(0.0, moment - now))
         return pause
 
-    def _drain(
-        self, source: LiveSource, groups: _Groups, final: bool = False
-    ) -> Iterator[Frame]:
+    def _drain(self, source: LiveSource, groups: _Groups, final: bool = False) -> Iterator[Frame]:
         began_ns: int | None = None
         for drained in source.drain():
             if began_ns is not None:
