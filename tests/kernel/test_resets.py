@@ -282,8 +282,11 @@ def test_data_that_comes_with_the_ack_of_our_fin_is_answered_in_whatever_state(
             client.do("close", name="c")
         counted = moved(ns)
         records = tracer.stop()
-    assert counted["OutRsts"] == 97
-    assert proof(records, ns) == {name: (n, n, 0) for name, n in counted.items()}
+    # what comes after the RST, such as an ACK that was under way, may be answered by another
+    assert counted["OutRsts"] >= 97
+    assert tracer.counts["lost"] == 0
+    told = proof(records, ns)
+    assert told == {name: (n, n, 0) for name, n in counted.items()}, records
     sent = [r for r in records if r["kind"] == "reset_summary" and r["direction"] == "sent"]
     assert {r["by"] for r in sent} <= {"data_after_close", "time_wait"}
     assert {r["pid"] for r in sent} == {server.pid}
