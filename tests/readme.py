@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import readme_troubles
 from tests.harness import ROOT, Namespace, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.losing import Losing
@@ -100,6 +101,7 @@ def outputs() -> dict[str, str]:
         + _run(["counters", "-d", "10"], 211, lambda _: True),
         "json": "$ tcptrace events --netns web --kind accept -j | jq .\n" + _pretty(records),
         "doctor": "$ tcptrace doctor\n" + doctor,
+        **readme_troubles.outputs(),
     }
 
 

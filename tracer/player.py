@@ -75,6 +75,7 @@ class Player:
             "LARG": self._samples,
             "STAT": self._stats,
             "CNTS": self._counts,
+            "SYSC": self._sysctls,
             "SOCK": self._sockets,
             "OPEN": self._connections,
             "LSTN": self._listeners,
@@ -273,8 +274,13 @@ class Player:
 
     def _sockets(self, frame: Frame) -> None:
         rows = self._rows(frame, "sock_row")
-        rows = _chosen(rows, rows["matched"] > 0)
-        self._view.sockets(_chosen(rows, self._asked(rows)))
+        chosen = (rows["matched"] > 0) & self._asked(rows)
+        self._view.all_sockets(rows, chosen)
+        self._view.sockets(_chosen(rows, chosen))
+
+    def _sysctls(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        self._view.sysctls({int(inode): settings for inode, settings in found.items()})
 
     def _connections(self, frame: Frame) -> None:
         rows = self._rows(frame, "open_row")
@@ -291,12 +297,14 @@ class Player:
         if not self._view.wants_listeners:
             rows = rows[rows["state"] != self.facts.layout.enums["tcp_state"]["LISTEN"]]
         self.tally.seen = len(rows)
+        passed = np.ones(len(rows), np.bool_)
         if self._filters is not None:
             passed, refused = refuse(
                 self._filters.of_sockets(), rows, self.facts.layout, self._owned
             )
-            rows = _chosen(rows, passed)
             self._refused = dict(refused)
+        self._view.all_sockets(rows, passed)
+        rows = _chosen(rows, passed)
         self._passed = self.tally.matched = len(rows)
         return rows
 
@@ -389,7 +397,9 @@ class Player:
             f" to {self.facts.clock.iso(self._ticks[1])}"
         )
         # the looks there may be are of the begin: what there was at the end is not known
-        self._view.sockets(np.zeros(0, self.facts.layout.dtypes["sock_row"]))
+        none = np.zeros(0, self.facts.layout.dtypes["sock_row"])
+        self._view.all_sockets(none, np.zeros(0, np.bool_))
+        self._view.sockets(none)
         self._end(max(self._ticks[1], self._started_ns), "cut")
 
     def _final(self) -> Tally:

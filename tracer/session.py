@@ -24,6 +24,7 @@ import numpy as np
 
 from tracer.attribution import cgroups, descriptors
 from tracer.errors import TracerError
+from tracer.kernel import sysctls
 from tracer.kernel.buffers import Chunk
 from tracer.kernel.followers import Followers
 from tracer.kernel.live import LiveSource, Settings
@@ -83,6 +84,9 @@ class Session:
             # what was open as it began, before anybody is told that it has
             sparing = self.settings.sparing
             self._first = source.connections() if self._wants_connections and not sparing else None
+            asks = self.settings.reconcile or self.settings.sysctls
+            compares = asks and self.settings.stream and self.settings.snapshots and not sparing
+            self._first_sockets = source.sockets() if compares else None
             self.ready()
             self._tell(source)
             if self.settings.filters.asks_cgroups and mount and not cgroups.is_whole(mount):
@@ -152,13 +156,13 @@ class Session:
         yield Frame("HEAD", _describe(source, self.settings).to_bytes())
         yield Frame("TASK", source.task_rows)
         yield Frame("HOLD", source.holder_rows)
+        yield from self._sysctls()
         if self.settings.reconcile:
             yield from _kernel(*source.at_gate)
             if source.sees_packets:
                 yield Frame("DEVS", json.dumps(source.devices_before).encode())
-            streams = self.settings.stream and not self.settings.sparing
-            if self.settings.snapshots and streams:
-                yield Frame("SOCK", source.sockets())  # what was counted before it began
+        if self._first_sockets is not None:
+            yield Frame("SOCK", self._first_sockets)  # what was counted before it began
         if source.sees_packets:
             told = {"reasons": source.reasons, "subsystems": source.subsystems}
             yield Frame("RSNS", json.dumps(told).encode())
@@ -279,6 +283,7 @@ class Session:
             yield _tick(began_ns)
 
     def _snapshot(self, source: LiveSource, final: bool = False) -> Iterator[Frame]:
+        yield from self._sysctls()
         if self.settings.count_by_owner:
             yield Frame("CNTS", source.counts())
         looks: dict[str, tuple[bool, str, Callable[[], Records]]] = {
@@ -313,6 +318,11 @@ class Session:
             read = source.netstat(count_drops)
         yield from drops
         yield from _kernel(*read)
+
+    def _sysctls(self) -> Iterator[Frame]:
+        if self.settings.sysctls:
+            found = sysctls.read(set(self.settings.filters.netns) or None)
+            yield Frame("SYSC", json.dumps(found).encode())
 
     def _count_packets(self, source: LiveSource) -> Iterator[Frame]:
         pairs, rest = source.packets()

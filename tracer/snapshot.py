@@ -19,6 +19,7 @@ import numpy as np
 
 from tracer.attribution import cgroups
 from tracer.errors import TracerError
+from tracer.kernel import sysctls
 from tracer.kernel.snapshot import Looked, SnapshotSource
 from tracer.limits import Limits
 from tracer.player import Player
@@ -112,6 +113,9 @@ class Snapshots:
         yield Frame("TASK", looked.tasks)
         yield Frame("HOLD", looked.holders)
         yield self._groups()
+        if self.show.wants_sysctls:
+            found = sysctls.read(set(self.filters.netns) or None)
+            yield Frame("SYSC", json.dumps(found).encode())
         yield Frame("OPEN", looked.sockets)
 
     def _groups(self) -> Frame:

@@ -12,6 +12,7 @@ from tracer.views import (
     ended,
     handshake_table,
     listeners,
+    port_rows,
     resets,
     retransmit_table,
     states,
@@ -32,6 +33,7 @@ TITLES = {
     | {c.title for c in ended.COLUMNS},
     "listeners": {c.title for c in listeners.COLUMNS},
     "drops": {c.title for c in drop_table.COLUMNS},
+    "ports": {c.title for c in port_rows.COLUMNS},
     "top": {c.title for c in (*top_rows.PROCESS, *top_rows.NUMBERS, top_rows.UNIT)},
     "counters": {c.title for c in counters.COLUMNS},
     "resets": {word.upper() for word in resets.DEFAULT} | {c.title for c in resets.NUMBERS},
@@ -54,7 +56,7 @@ PLAIN |= {
     "CPU",
     "OPENED",
 }
-PLAIN |= {"COMM"}
+PLAIN |= {"COMM", "REMOTE"}
 PLAIN |= {"SEGS/s"}
 
 

@@ -22,6 +22,7 @@ from tracer.cli.drops import drops
 from tracer.cli.events import events
 from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
+from tracer.cli.ports import ports
 from tracer.cli.record import record
 from tracer.cli.resets import resets
 from tracer.cli.retransmits import retransmits
@@ -243,6 +244,7 @@ def build() -> Line:
         accepts,
         handshakes,
         listeners,
+        ports,
         connections,
         drops,
         top,

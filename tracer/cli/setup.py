@@ -109,6 +109,7 @@ class Command:
     connections: bool = False
     sparing: bool = False
     listens: bool = False
+    sysctls: bool = False
     later: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
 
@@ -250,6 +251,7 @@ class Command:
             connections=self.connections,
             sparing=self.sparing,
             listens=self.listens,
+            sysctls=self.sysctls or (self.snapshots and bool(given.get("keep"))),
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
             keep_uids=bool(given.get("keep")),

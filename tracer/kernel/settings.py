@@ -30,6 +30,7 @@ class Settings:
         {"state", "accept", "handshake", "connection", "retransmit", "reset", "error"}
     )
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
+    sysctls: bool = False  # read the settings of each namespace beside looks at sockets
     listen_stats: bool = False  # count what happens in the queues of each listener
     listens: bool = False  # of `state`, where it is not wanted, begin and end of listening alone
     later: frozenset[str] = frozenset()  # kinds that may be asked for while it runs

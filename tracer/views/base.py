@@ -26,6 +26,7 @@ class View:
 
     wants_records = True
     wants_listeners = True
+    wants_sysctls = False  # of a snapshot
     gathers = True  # shows nothing for a while: on a terminal it is told how far it is
     needs: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
@@ -46,6 +47,12 @@ class View:
 
     def sockets(self, rows: Records) -> None:
         """A pass over the sockets."""
+
+    def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
+        """The same pass with what the filters leave out; which are left."""
+
+    def sysctls(self, found: dict[int, dict[str, str]]) -> None:
+        """Settings of TCP by namespace: before the passes that they are to be read with."""
 
     def connections(self, rows: Records, now_ns: int) -> None:
         """A pass over what is open, `open_row`, that began at this moment (CLOCK_MONOTONIC).

@@ -115,6 +115,18 @@ COLUMNS: dict[str, dict[str, str]] = {
         "OWNER": "the process behind its socket, else behind the listener on the local port",
         "RATE/s": "a second, over the span",
     },
+    "ports": {
+        "LOCAL": "source address; REMOTE: where connections go. Each row has all ports for itself",
+        "PROCESS": "who has the most of them, and how many others have some",
+        "IN USE": "ports of ip_local_port_range with a connection, or an attempt",
+        "TIME_WAIT": "those that a connection closed here first keeps for 60 s",
+        "FREE": "the rest of OF",
+        "OF": "ports of the range, less ip_local_reserved_ports and those somebody listens on",
+        "USED": "share of OF that is in use or in TIME_WAIT",
+        "OPEN/s": "connections begun a second",
+        "OUT IN": "when no port is free if it goes on as in the span; -: it will not come to that",
+        "FAILED": "connect() that found none: EADDRNOTAVAIL",
+    },
     "top": {
         "PROCESS": "who answers for the connections, until accept() the listener's owner",
         "UNIT": "the container or systemd unit it runs in, by its control group",

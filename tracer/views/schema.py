@@ -6,6 +6,7 @@ from tracer.views import schema_resent, schema_reset
 from tracer.views.schema_connection import CONNECTION
 from tracer.views.schema_drop import BY, DEVICE_DROP, DROP, DROP_SUMMARY
 from tracer.views.schema_groups import GROUP_KEYS, GROUPS
+from tracer.views.schema_ports import PORT_USE
 from tracer.views.schema_rates import CARRIED, COUNTER
 from tracer.views.schema_words import STATES, Schema
 from tracer.views.schema_words import at_least as _at_least
@@ -202,6 +203,7 @@ _SUMMARIES: dict[str, Schema] = {
         "opened": _moment("when it began to listen, if in the span", null=True),
         "closed": _moment("when it ceased to", null=True),
     },
+    "port_use": PORT_USE,
     "counter": COUNTER,
     **dict.fromkeys(("process", "peer", "cgroup", "netns"), CARRIED),
     **GROUPS,

@@ -1,0 +1,227 @@
+"""Ephemeral ports: which of them connections to one destination use, and which are free.
+
+A port that connect() chooses is in use for one pair of addresses and one remote port alone: so many
+connections as the range has ports can go to *each* of them (__inet_hash_connect(),
+net/ipv4/inet_hashtables.c). It passes over a port that somebody listens on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.wire.layout import Layout, Records
+
+TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN, include/net/tcp.h
+REUSE_S = 1  # a TIME_WAIT younger than that is not used again
+Mask = NDArray[np.bool_]
+_LOOPBACK = b"\0" * 10 + b"\xff\xff\x7f"
+_LOOPBACK6 = b"\0" * 15 + b"\1"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Ports that connect() may choose, by the settings of one namespace."""
+
+    low: int
+    high: int
+    reserved: frozenset[int]  # of those between
+
+    @property
+    def size(self) -> int:
+        """Without the reserved ones."""
+        return self.high - self.low + 1 - len(self.reserved)
+
+    def __str__(self) -> str:
+        return f"{self.low}-{self.high}"
+
+
+def read_range(settings: Mapping[str, str]) -> Range | None:
+    """From sysctls by name; None where they are not known."""
+    low, _, high = settings.get("ip_local_port_range", "").partition("\t")
+    if not low or not high:
+        return None
+    first, last = int(low), int(high)
+    reserved = set[int]()
+    for part in settings.get("ip_local_reserved_ports", "").split(","):
+        if part:
+            begin, _, end = part.partition("-")
+            reserved.update(range(max(first, int(begin)), min(last, int(end or begin)) + 1))
+    return Range(first, last, frozenset(reserved))
+
+
+def reuses(settings: Mapping[str, str], remote: bytes) -> bool:
+    """Whether a port in TIME_WAIT is used again for this remote address: tcp_twsk_unique()."""
+    if settings.get("tcp_timestamps") == "0":
+        return False
+    way = settings.get("tcp_tw_reuse")
+    return way == "1" or (way == "2" and (remote.startswith(_LOOPBACK) or remote == _LOOPBACK6))
+
+
+def most_per_s(ports: int, seconds: float = TIME_WAIT_S) -> float:
+    """How many connections a second can go on for ever, if each keeps its port so long."""
+    return ports / seconds
+
+
+@dataclass(frozen=True, order=True)
+class Way:
+    """What a port is in use for: addresses as the wire has them."""
+
+    netns: int
+    laddr: bytes
+    raddr: bytes
+    rport: int
+
+
+@dataclass(frozen=True)
+class Use:
+    """The ports of one way at one moment; `remains` are the cookies of those in TIME_WAIT.
+
+    `owner`: (tgid, start) of who has the most, (0, 0) where nobody is known; `others`: how many
+    processes more.
+    """
+
+    live: int
+    remains: NDArray[np.uint64]
+    owner: tuple[int, int] = (0, 0)
+    others: int = 0
+
+    @property
+    def held(self) -> int:
+        """In use, or in TIME_WAIT."""
+        return self.live + len(self.remains)
+
+
+NOTHING = Use(0, np.zeros(0, np.uint64))
+
+
+class Ports:
+    """One pass over all sockets: `uses` by way, `listened`: ports of the range by namespace."""
+
+    def __init__(
+        self, rows: Records, chosen: Mask, ranges: Mapping[int, Range], layout: Layout
+    ) -> None:
+        """`rows` of all sockets, of which the `chosen` say which ways are told of."""
+        self._states = layout.enums["tcp_state"]
+        listens = rows["state"] == self._states["LISTEN"]
+        heard = np.unique(np.stack([rows["netns"][listens], rows["lport"][listens]], 1), axis=0)
+        self.listened: dict[int, int] = dict.fromkeys(ranges, 0)
+        for netns, port in heard.tolist():
+            found = ranges.get(netns)
+            if found and found.low <= port <= found.high and port not in found.reserved:
+                self.listened[netns] += 1
+        kept = self._chose_their_port(rows, heard, ranges)
+        self.uses = _by_way(rows[kept], chosen[kept], self._states["TIME_WAIT"])
+
+    def _chose_their_port(
+        self, rows: Records, heard: NDArray[np.int64], ranges: Mapping[int, Range]
+    ) -> Mask:
+        """What connect() gave a port of the range: no listener, and no child of one."""
+        asked = np.isin(
+            rows["state"], [self._states[name] for name in ("LISTEN", "NEW_SYN_RECV")], invert=True
+        )
+        within = np.zeros(len(rows), np.bool_)
+        for netns, found in ranges.items():
+            here = rows["netns"] == netns
+            ports = rows["lport"]
+            inside = (ports >= found.low) & (ports <= found.high)
+            if found.reserved:
+                inside &= ~np.isin(ports, list(found.reserved))
+            of_listeners = heard[heard[:, 0] == netns][:, 1] if len(heard) else heard
+            within |= here & inside & ~np.isin(ports, of_listeners)
+        kept: Mask = asked & within & (rows["rport"] > 0)
+        return kept
+
+
+def _by_way(rows: Records, chosen: Mask, timewait: int) -> dict[Way, Use]:
+    return {
+        way: _use(rows[members], timewait)
+        for way, members in ways(rows).items()
+        if chosen[members].any()
+    }
+
+
+def ways(rows: Records) -> dict[Way, NDArray[np.intp]]:
+    """Which rows, or records, are of each way."""
+    if not len(rows):
+        return {}
+    parts = [
+        rows["netns"].astype(">u4").view(np.uint8).reshape(-1, 4),
+        np.ascontiguousarray(rows["laddr"]).reshape(-1, 16),
+        np.ascontiguousarray(rows["raddr"]).reshape(-1, 16),
+        rows["rport"].astype(">u2").view(np.uint8).reshape(-1, 2),
+    ]
+    keys, which = np.unique(np.concatenate(parts, axis=1), axis=0, return_inverse=True)
+    order = np.argsort(which.reshape(-1), kind="stable")
+    begins = np.searchsorted(which.reshape(-1)[order], np.arange(1, len(keys)))
+    return {
+        _unpack(key.tobytes()): members
+        for key, members in zip(keys, np.split(order, begins), strict=True)
+    }
+
+
+def _unpack(key: bytes) -> Way:
+    netns, rport = (int.from_bytes(part, "big") for part in (key[:4], key[36:]))
+    return Way(netns, key[4:20], key[20:36], rport)
+
+
+def _use(rows: Records, timewait: int) -> Use:
+    remains = rows["state"] == timewait
+    # one port may be in TIME_WAIT and used again
+    live = np.unique(rows["lport"][~remains])
+    left = remains & ~np.isin(rows["lport"], live)
+    owned = rows[rows["pid"] > 0]
+    owner, others = (0, 0), 0
+    if len(owned):
+        packed = owned["pid"].astype(np.uint64) << np.uint64(32) | owned["start"].astype(np.uint64)
+        owners, counts = np.unique(packed, return_counts=True)
+        most = int(owners[counts.argmax()])
+        owner, others = (most >> 32, most & 0xFFFFFFFF), len(owners) - 1
+    return Use(len(live), np.sort(rows["cookie"][left]), owner, others)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the ports of a way came and went, a second."""
+
+    opens: float  # taken
+    grows: float  # in use, more than before; less than 0: fewer
+    remains: float  # came into TIME_WAIT
+    expires: float  # left it
+
+
+def pace(then: Use, now: Use, opens: int, seconds: float) -> Pace:
+    """From two looks and what was opened between them."""
+    came = len(np.setdiff1d(now.remains, then.remains, assume_unique=True))
+    went = len(np.setdiff1d(then.remains, now.remains, assume_unique=True))
+    # what came and went within has been there for no longer than a TIME_WAIT lasts
+    return Pace(
+        opens / seconds,
+        (now.live - then.live) / seconds,
+        came / min(seconds, TIME_WAIT_S),
+        went / seconds,
+    )
+
+
+def exhausted_in_s(now: Use, ports: int, pace: Pace, reused: bool) -> float | None:
+    """In how long no port is free, if it goes on as in the span; None: it will not come to that.
+
+    Ports that connections keep add up without end; in TIME_WAIT there are at most as many as come
+    within 60 s, or within the second that one is not used again for.
+    """
+    free = ports - now.live - (0 if reused else len(now.remains))
+    if free <= 0:
+        return 0.0
+    standing = pace.remains * (REUSE_S if reused else TIME_WAIT_S)
+    at_last = now.live + standing
+    grows = pace.grows if reused else pace.grows + pace.remains - pace.expires
+    if at_last >= ports:
+        return free / grows if grows > 0 else None
+    if pace.grows <= 0:
+        return None
+    # within a minute, what is in TIME_WAIT now may still be
+    soon = free / grows if grows > 0 else TIME_WAIT_S
+    return soon if soon < TIME_WAIT_S else (ports - at_last) / pace.grows

@@ -1,0 +1,39 @@
+"""Settings of TCP in network namespaces: /proc/sys/net as those see it that are in them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from tracer.kernel import iterators
+
+_NET = Path("/proc/sys/net")
+WANTED = (
+    *("core/somaxconn", "ipv4/ip_local_port_range", "ipv4/ip_local_reserved_ports"),
+    *("ipv4/tcp_tw_reuse", "ipv4/tcp_timestamps", "ipv4/tcp_max_tw_buckets"),
+    *("ipv4/tcp_max_syn_backlog", "ipv4/tcp_syncookies", "ipv4/tcp_fin_timeout"),
+    *("ipv4/tcp_keepalive_time", "ipv4/tcp_keepalive_intvl", "ipv4/tcp_keepalive_probes"),
+)
+Settings = dict[str, str]  # by the file's name
+
+
+def read(wanted: set[int] | None) -> dict[int, Settings]:
+    """Those of these namespaces, by inode; None: of all that a process is in or that have a name.
+
+    One that cannot be entered is left out.
+    """
+    found: dict[int, Settings] = {}
+    for inode, path in iterators.network_namespaces().items():
+        if wanted is None or inode in wanted:
+            with suppress(OSError):
+                found[inode] = iterators.in_namespace(path, _read_here)
+    return found
+
+
+def _read_here() -> Settings:
+    """Those of the namespace that this thread is in; some are not in all of them."""
+    found = {}
+    for name in WANTED:
+        with suppress(OSError):
+            found[name.rpartition("/")[2]] = (_NET / name).read_text().strip()
+    return found
