@@ -158,9 +158,11 @@ tt_inline int tt_accept_failed(void *ctx, const struct sock *sk, int error)
 	listener = MAP_GET(tt_listeners, &head->cookie);
 	if (listener)
 		tt_describe_listener(event, listener);
-	if (tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << TT_LISTEN, marks,
-		     tt_refuses_end(true, 0)) &&
-	    CFG(stream))
+	if (!tt_admit(stats, TT_KIND_ACCEPT, head, event->uid, 1U << TT_LISTEN, marks,
+		      tt_refuses_end(true, 0)))
+		return 0;
+	stats->accepts_failed++;
+	if (CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_ACCEPT, &large, stats);
 	return 0;
 }

@@ -93,7 +93,9 @@ tt_inline bool tt_count_transition(struct tt_stats *stats, const struct tt_state
 	key.key.new = event->new;
 	key.key.timewait = event->timewait;
 	key.key.dwell_is = event->dwell_is;
-	key.key.bucket = tt_bucket(event->dwell_ns);
+	/* records have how long each took; who reads both looks here for numbers alone */
+	if (!CFG(stream))
+		key.key.bucket = tt_bucket(event->dwell_ns);
 	key.key.owner_is = event->head.owner_is;
 	key.key.slot = slot * TT_TURNS + turn;
 	tally = tt_find_tally(&key, slot, turn);

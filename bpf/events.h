@@ -719,8 +719,9 @@ struct tt_stats {
 	__u64 limited[TT_KIND_MAX];	/* counted, and not sent: too many a second */
 	/* what was matched: [old][new], and those that a mini-socket took over */
 	__u64 transitions[TT_STATES][TT_STATES];
-	__u64 timewait[2]; /* as TIME_WAIT, as FIN_WAIT2 */
-	__u64 nested;	   /* taken up by the second state program, as the first was skipped */
+	__u64 timewait[2];    /* as TIME_WAIT, as FIN_WAIT2 */
+	__u64 nested;	      /* taken up by the second state program, as the first was skipped */
+	__u64 accepts_failed; /* of matched[TT_KIND_ACCEPT], those that took nothing */
 };
 
 /* Transitions by owner, with a dwell histogram of 8 buckets per power of two. */

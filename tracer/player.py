@@ -76,6 +76,7 @@ class Player:
             "STAT": self._stats,
             "CNTS": self._counts,
             "SYSC": self._sysctls,
+            "MOVE": self._moves,
             "SOCK": self._sockets,
             "OPEN": self._connections,
             "LSTN": self._listeners,
@@ -126,7 +127,9 @@ class Player:
             if self._view.kinds and set(head.kinds) - self._view.kinds:
                 self._narrowed = replace(self._filters, kinds=self._view.kinds | self._view.also)
             asked = self._filters.describe()
-            self.head = replace(head, filters=head.filters | asked)
+            # what the kernel counted knows nothing of filters that are applied here
+            keeps = tuple(name for name in head.keeps if name != "moves" or not asked)
+            self.head = replace(head, filters=head.filters | asked, keeps=keeps)
         self._view.begin(self.facts, self.head)
 
     def _check_kept(self, filters: Filters) -> None:
@@ -251,6 +254,8 @@ class Player:
     def _stats(self, frame: Frame) -> None:
         stats = self._rows(frame, "stats")[0]
         self._pending += self.tally.read(stats, self.facts.layout)
+        if not self._is_narrowed:
+            self._view.counted(stats)
 
     def _missed(self, frame: Frame) -> None:
         self._pending += self.tally.read_missed(json.loads(bytes(frame.data)))
@@ -267,10 +272,23 @@ class Player:
                 f"this recording keeps counts only; {next(iter(narrowed.values()))} needs records",
                 "make it with: tcptrace record FILE",
             )
+        pairs = self._counted_pairs(frame)
+        self._view.counts(pairs["key"], pairs["value"])
+
+    def _moves(self, frame: Frame) -> None:
+        if not self._is_narrowed:
+            pairs = self._counted_pairs(frame)
+            self._view.moves(pairs["key"], pairs["value"])
+
+    def _counted_pairs(self, frame: Frame) -> Records:
         dtypes = self.facts.layout.dtypes
         pair = np.dtype([("key", dtypes["count_key"]), ("value", dtypes["count_value"])])
-        pairs = np.frombuffer(frame.data, pair)
-        self._view.counts(pairs["key"], pairs["value"])
+        return np.frombuffer(frame.data, pair)
+
+    @property
+    def _is_narrowed(self) -> bool:
+        """Whether filters are applied here."""
+        return self._filters is not None and bool(self._filters.describe())
 
     def _sockets(self, frame: Frame) -> None:
         rows = self._rows(frame, "sock_row")
@@ -323,9 +341,8 @@ class Player:
     def _drops(self, frame: Frame) -> None:
         dtypes = self.facts.layout.dtypes
         pair = np.dtype([("key", dtypes["drop_key"]), ("value", dtypes["drop_value"])])
-        narrowed = self._filters is not None and bool(self._filters.describe())
         self._pass_on(None)
-        self._view.drops(np.frombuffer(frame.data, pair), filtered=not narrowed)
+        self._view.drops(np.frombuffer(frame.data, pair), filtered=not self._is_narrowed)
 
     def _rest_of_packets(self, frame: Frame) -> None:
         self._rest = np.frombuffer(frame.data, np.uint64)
@@ -333,10 +350,9 @@ class Player:
     def _packets(self, frame: Frame) -> None:
         dtypes = self.facts.layout.dtypes
         pair = np.dtype([("key", dtypes["packet_key"]), ("value", dtypes["packet_value"])])
-        narrowed = self._filters is not None and bool(self._filters.describe())
         self._pass_on(None)
         pairs = np.frombuffer(frame.data, pair)
-        self._view.packets(pairs, self._rest, filtered=not narrowed)
+        self._view.packets(pairs, self._rest, filtered=not self._is_narrowed)
 
     def _devices(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))

@@ -52,6 +52,7 @@ RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
 LOOK_SHARE = 400  # of sparing sessions: 1/400 of a CPU for each kind of look,
 OPEN_SHARE = 50  # and 1/50 for listeners, while what they drop is looked at as well,
+LOST_SHARE = 15  # and 1/15 for sockets, while records of them are lost,
 LOOK_S = 10.0  # but at least this often
 DESCRIPTORS_S = 1.0  # of one process, count its descriptors again after this long
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
@@ -79,6 +80,7 @@ class Session:
         source = LiveSource(self.settings, partial(self._find_groups, mount))
         self._began = self._told = time.monotonic()
         self._next_look: dict[str, float] = {}
+        self._lost, self._unsure = 0, False
         self._told_of = 0
         try:
             # what was open as it began, before anybody is told that it has
@@ -275,6 +277,9 @@ class Session:
         stats = source.stats()
         if stats is not None:
             yield Frame("STAT", stats)
+            lost = int(stats["lost_buffer"].sum() + stats["lost_map"].sum())
+            # sockets are kept up from records
+            self._unsure, self._lost = self._unsure or lost > self._lost, lost
         # it asks for each program by itself: a third of what an idle session takes
         missed = source.missed() if stats is not None or final else {}
         if missed:
@@ -286,6 +291,8 @@ class Session:
         yield from self._sysctls()
         if self.settings.count_by_owner:
             yield Frame("CNTS", source.counts())
+        if self.settings.counts_moves:
+            yield Frame("MOVE", source.moves())
         looks: dict[str, tuple[bool, str, Callable[[], Records]]] = {
             "sockets": (self.settings.snapshots, "SOCK", source.sockets),
             "connections": (self._wants_connections, "OPEN", source.connections),
@@ -347,7 +354,8 @@ class Session:
     def _is_due(self, look: str, final: bool) -> bool:
         if not self.settings.sparing:
             return True
-        return final or time.monotonic() >= self._next_look.get(look, 0.0)
+        soon = "sockets, soon" if look == "sockets" and self._unsure else look
+        return final or time.monotonic() >= self._next_look.get(soon, 0.0)
 
     @contextmanager
     def _priced(self, look: str) -> Iterator[None]:
@@ -360,6 +368,10 @@ class Session:
         if look == "listeners" and look not in self._next_look:
             pause = 0.0  # what they accept a second is known from the second look on
         self._next_look[look] = time.monotonic() + pause
+        if look == "sockets":
+            self._unsure = False
+            spent = time.thread_time() - began
+            self._next_look["sockets, soon"] = time.monotonic() + min(spent * LOST_SHARE, LOOK_S)
 
     def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
         """Stop sending first: then what was counted and what was sent agree."""
@@ -452,6 +464,7 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
     keeps = {
         "records": settings.stream,
         "counts": settings.count_by_owner,
+        "moves": settings.counts_moves,
         "sockets": settings.snapshots,
         "connections": settings.connections,
         "listeners": settings.listen_stats,

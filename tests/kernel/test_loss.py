@@ -11,7 +11,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -114,10 +114,14 @@ def possible(whole: Steps, hidden: Hidden) -> list[Steps]:
     return hidden.views(whole, " ".join)
 
 
-@contextmanager
-def stopped(tracer: Tracer) -> Iterator[None]:
+def stopped(tracer: Tracer) -> AbstractContextManager[None]:
     """Nobody reads the buffers meanwhile."""
-    pid = tracer.process.pid
+    return stopped_pid(tracer.process.pid)
+
+
+@contextmanager
+def stopped_pid(pid: int) -> Iterator[None]:
+    """The same of a tracer known by its PID."""
     os.kill(pid, signal.SIGSTOP)
     status = Path(f"/proc/{pid}/stat")
     wait_until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", "it to stop")

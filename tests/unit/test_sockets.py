@@ -165,3 +165,26 @@ def test_rates_are_those_of_the_last_interval(wire: Layout) -> None:
     assert pulse.rate("opened_in") == 0
     assert pulse.curve("opened_in") == [3.0, 0.0]
     assert pulse.opens == {}
+
+
+def test_what_was_told_of_the_time_before_a_pass_brings_nothing_back(wire: Layout) -> None:
+    kept = Sockets(wire, 0)
+    early = steps(wire, (CLIENT, "CLOSE", "SYN_SENT", 1), (CLIENT, "CLOSE", "SYN_SENT", 2))
+    early["mono_ns"] = 100
+    late = steps(wire, (CLIENT, "SYN_SENT", "ESTABLISHED", 3))
+    late["mono_ns"] = 200
+    kept.set_right(looked(wire, (2, "ESTABLISHED")), began_ns=150)  # the end of 1 was lost
+    kept.move(np.concatenate([early, late]))
+    rows = kept.rows(300)
+    assert rows["cookie"].tolist() == [2, 3]
+    assert rows["state"].tolist() == [wire.enums["tcp_state"]["ESTABLISHED"]] * 2
+    assert rows["role"].tolist() == [1, 0]  # who opened it is told by transitions alone
+
+
+def test_open_are_those_of_the_last_fold_without_time_wait(wire: Layout) -> None:
+    kept = Sockets(wire, 0)
+    kept.set_right(looked(wire, (1, "ESTABLISHED"), (2, "TIME_WAIT"), (4, "CLOSE_WAIT")))
+    kept.rows(1)
+    assert kept.are_open(np.array([1, 2, 3, 4, 5], np.uint64)).tolist() == [
+        *(True, False, False, True, False)
+    ]

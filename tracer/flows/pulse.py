@@ -1,4 +1,7 @@
-"""What happened in each of the last seconds: rates, and the little curves beside them."""
+"""What happened in each of the last seconds: rates, and the little curves beside them.
+
+From records; and where the kernel's own counts are told, from these, as records may be lost.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.flows.exact import Moves, Totals
 from tracer.wire.layout import Layout, Records
 
 SECONDS = 60
@@ -15,9 +19,15 @@ Owner = tuple[int, int]
 
 
 class Pulse:
-    """Counts of the second that goes on; `tick` makes it the last of those that are kept."""
+    """Counts of the second that goes on; `tick` makes it the last of those that are kept.
 
-    def __init__(self, layout: Layout) -> None:
+    With `counts_moves` owners' counts are those that `moves` is told, not those of records.
+    """
+
+    def __init__(self, layout: Layout, counts_moves: bool = False) -> None:
+        self._counts_moves = counts_moves
+        self._totals: Totals | None = None
+        self._before: Totals | None = None  # as of the last tick
         self._states = layout.enums["tcp_state"]
         self._kept: dict[str, deque[float]] = {name: deque(maxlen=SECONDS) for name in NAMES}
         self._now = dict.fromkeys(NAMES, 0)
@@ -51,19 +61,44 @@ class Pulse:
         ):
             self._now[name] += int(chosen.sum())
         self._now["events"] += len(states)
-        count_owners(self._opens, states, inward | outward)
-        count_owners(self._fails, states, failed)
+        if not self._counts_moves:
+            count_owners(self._opens, states, inward | outward)
+            count_owners(self._fails, states, failed)
 
     def add_accepts(self, accepts: Records) -> None:
         """Take a batch of accepts."""
         self._now["accepted"] += int((accepts["error"] == 0).sum())
         self._now["events"] += len(accepts)
 
+    def begin_totals(self, now_ns: int) -> None:
+        """The kernel begins to count: nothing yet."""
+        self._before = Totals(now_ns, {})
+
+    def totals(self, found: Totals) -> None:
+        """Take the kernel's counts as they stand."""
+        self._totals = found
+
+    def stand(self, now_ns: int) -> None:
+        """No other counts than the last were told until now: they still stood so."""
+        if self._totals is not None and now_ns > self._totals.now_ns:
+            self._totals = Totals(now_ns, self._totals.counts)
+
+    def moves(self, found: Moves, seconds: float) -> None:
+        """Take what the kernel counted by owner in the last so many seconds."""
+        self.opens = {owner: count / seconds for owner, count in found.opened().items()}
+        self.fails = {owner: count / seconds for owner, count in found.failed().items()}
+
     def tick(self, seconds: float) -> None:
         """The time since the last tick is over: it took so many seconds."""
-        for name, count in self._now.items():
-            self._kept[name].append(count / seconds)
+        rates = {name: count / seconds for name, count in self._now.items()}
+        if self._totals is not None and self._before is not None:
+            rates |= self._totals.rates(self._before)
+        self._before = self._totals
+        for name, rate in rates.items():
+            self._kept[name].append(rate)
         self._now = dict.fromkeys(NAMES, 0)
+        if self._counts_moves:
+            return
         self.opens = {owner: count / seconds for owner, count in self._opens.items()}
         self.fails = {owner: count / seconds for owner, count in self._fails.items()}
         self._opens, self._fails = {}, {}

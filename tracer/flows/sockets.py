@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tracer.wire.layout import Layout, Records
 
 Owner = tuple[int, int]  # tgid, start time
-MANY = 30_000  # records that may wait for a fold
+MANY = 100_000  # records that may wait for a fold: it copies all the sockets there are
 MOST_REMAINS = 50_000  # TIME_WAIT sockets kept from transitions; a pass may bring more
 TIMEWAIT_NS = 60_000_000_000  # TCP_TIMEWAIT_LEN, include/net/tcp.h
 _NOT_KEPT = ("age_ns", "age_is", "matched")
@@ -32,20 +32,23 @@ class Sockets:
         # what transitions tell of a socket as well as passes do
         both = set(self._dtype.names or ()) & set(layout.dtypes["state"].names or ())
         self._told = both - {"cookie"}
-        self._table = np.zeros(0, self._dtype)
+        self._keep(np.zeros(0, self._dtype))
         self._pass: Records | None = None
-        self._pass_ns = started_ns
+        self._pass_ns = started_ns  # what happened before it is in the pass
         self._waiting: list[tuple[str, Records]] = []
         self._many = 0
         self.left_out = 0
 
     # --- what is told ---------------------------------------------------------
 
-    def set_right(self, rows: Records) -> None:
-        """Take a pass over the sockets: what was kept before is forgotten."""
+    def set_right(self, rows: Records, began_ns: int = 0) -> None:
+        """Take a pass over the sockets, that began then: what was kept before is forgotten.
+
+        So is what is told later of the time before, or one whose end was lost would be back.
+        """
         if self._waiting:  # who opened what is told by transitions alone
             self.rows(int(self._waiting[-1][1]["mono_ns"][-1]))
-        self._pass = rows
+        self._pass, self._pass_ns = rows, began_ns
 
     def move(self, states: Records) -> None:
         """Take a batch of transitions, in time order."""
@@ -82,6 +85,16 @@ class Sockets:
         self._forget_remains(now_ns)
         return self._table
 
+    def are_open(self, cookies: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of them were of sockets, TIME_WAIT ones left out, when last all was folded.
+
+        For what was told well before that: to fold costs as much as all the sockets there are.
+        """
+        at, known = self._find(cookies)
+        open_now = np.zeros(len(cookies), np.bool_)
+        open_now[known] = self._table["state"][at[known]] != self._states["TIME_WAIT"]
+        return open_now
+
     def _forget_remains(self, now_ns: int) -> None:
         """Where no pass comes for long, as in a recording: TIME_WAIT takes a minute."""
         table = self._table
@@ -89,7 +102,7 @@ class Sockets:
             table["since_ns"] < now_ns - TIMEWAIT_NS
         )
         if over.any():
-            self._table = table[~over]
+            self._keep(table[~over])
 
     def _take_pass(self, rows: Records, now_ns: int) -> None:
         table = np.zeros(len(rows), self._dtype)
@@ -101,7 +114,8 @@ class Sockets:
         table["looked"] = True
         table["role"] = self._known_roles(table["cookie"])
         _, first = np.unique(table["cookie"], return_index=True)
-        self._table, self.left_out = table[first], 0
+        self._keep(table[first])
+        self.left_out = 0
 
     def _known_roles(self, cookies: NDArray[np.uint64]) -> NDArray[np.uint8]:
         at, known = self._find(cookies)
@@ -109,12 +123,16 @@ class Sockets:
         roles[known] = self._table["role"][at[known]]
         return roles
 
+    def _keep(self, table: Records) -> None:
+        self._table = table
+        self._cookies = np.ascontiguousarray(table["cookie"])  # to be searched, again and again
+
     def _find(self, cookies: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Where they are in the table, and which of them are."""
-        at = np.searchsorted(self._table["cookie"], cookies)
+        at = np.searchsorted(self._cookies, cookies)
         known = np.zeros(len(cookies), np.bool_)
         inside = at < len(self._table)
-        known[inside] = self._table["cookie"][at[inside]] == cookies[inside]
+        known[inside] = self._cookies[at[inside]] == cookies[inside]
         return at, known
 
     def _fold_states(self, states: Records) -> None:
@@ -122,6 +140,7 @@ class Sockets:
         names = self._states
         active = states["cookie"][states["new"] == names["SYN_SENT"]]
         passive = states["cookie"][states["old"] == names["LISTEN"]]
+        states = states[states["mono_ns"] >= self._pass_ns]
         last = _last(states["cookie"])
         states = states[last]
         became = np.where(states["timewait"] > 0, names["TIME_WAIT"], states["new"])
@@ -135,7 +154,7 @@ class Sockets:
         kept = np.ones(len(table), np.bool_)
         kept[at[known & ~stays]] = False
         table = np.concatenate([table[kept], self._within_bounds(new)])
-        self._table = table[np.argsort(table["cookie"], kind="stable")]
+        self._keep(table[np.argsort(table["cookie"], kind="stable")])
         for role, cookies in ((1, active), (2, passive)):
             at, known = self._find(cookies)
             self._table["role"][at[known]] = role

@@ -67,6 +67,11 @@ class OwnerCounts:
         self._pairs = _merge(np.concatenate(parts))
         return self._pairs
 
+    def take_new(self) -> Records:
+        """Pairs of key and value since the last call of this: what was told is forgotten."""
+        found, self._pairs = self.take(), self._pairs[:0]
+        return found
+
     def _take_tallies(self, turn: int) -> Records:
         tallies = self._tallies[:, turn]
         used = np.nonzero(tallies["count"])

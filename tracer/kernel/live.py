@@ -142,7 +142,7 @@ class LiveSource:
             bpf.resize("tt_ports_held", 1)
         if not settings.listen_stats:
             bpf.resize("tt_queues", 1)
-        if settings.count_by_owner:
+        if settings.count_by_owner or settings.counts_moves:
             make_room(bpf, self.layout)
         else:
             bpf.resize("tt_counts", 1)
@@ -170,7 +170,7 @@ class LiveSource:
         write_filter_maps(bpf, self.layout, settings.filters)
         self._open_buffers()
         self._control = bpf.variable("tt_control", self.layout.dtypes["control"])
-        if settings.count_by_owner:
+        if settings.count_by_owner or settings.counts_moves:
             self._counts = OwnerCounts(bpf, self.layout, self._control)
         if self._ladder.sees_drops:
             self._drops = syn_drops.DropCounts(bpf, self.layout)
@@ -416,6 +416,10 @@ class LiveSource:
         """Transitions by owner and dwell since the session's begin: pairs of key and value."""
         return self._counts.take()
 
+    def moves(self) -> Records:
+        """The same since the last call alone, and whatever the dwell."""
+        return self._counts.take_new()
+
     def drops(self) -> Records:
         """What listeners threw away since that was attached: pairs of key and value."""
         beside = self.later.drops
@@ -496,7 +500,7 @@ class LiveSource:
         self.look_at_holders()
         if self.settings.listen_stats:
             self._listening.collect_closed()
-        if self.settings.count_by_owner:
+        if self.settings.count_by_owner or self.settings.counts_moves:
             self._counts.take()  # or the kernel's tables fill up with what has passed
         if self.sees_drops:
             self.drops()

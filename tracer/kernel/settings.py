@@ -42,6 +42,14 @@ class Settings:
         return self.snapshots or "reset" in self.wanted
 
     @property
+    def counts_moves(self) -> bool:
+        """Whether transitions are counted by owner beside their records, some of which may be lost.
+
+        What is new of that is told at each mark.
+        """
+        return self.sparing and self.stream
+
+    @property
     def wanted(self) -> frozenset[str]:
         """Kinds of records to make."""
         return (self.filters.kinds or self.kinds) - self.filters.excluded.kinds

@@ -44,7 +44,7 @@ def write_config(
     config["connect_exit"] = ladder.sees_connects
     config["states"] = sum(1 << state for state in filters.states)
     config["stream"] = settings.stream
-    config["count_by_owner"] = settings.count_by_owner
+    config["count_by_owner"] = settings.count_by_owner or settings.counts_moves
     config["tell_forks"] = settings.tell_forks
     config["last_place"] = places - 1
     config["keep_remains"] = settings.keeps_remains

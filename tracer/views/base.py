@@ -45,6 +45,15 @@ class View:
     def counts(self, keys: Records, values: Records) -> None:
         """The kernel's counts by owner, from the session's begin."""
 
+    def counted(self, stats: Records) -> None:
+        """The kernel's counters of what passed its filters, `stats`, from the session's begin.
+
+        Neither these nor `moves` are told of a recording that is shown with filters of its own.
+        """
+
+    def moves(self, keys: Records, values: Records) -> None:
+        """Transitions by owner since the last time, whether their records came or not."""
+
     def sockets(self, rows: Records) -> None:
         """A pass over the sockets."""
 

@@ -21,9 +21,9 @@ from tracer.wire.recording import Frame
 
 DAY_NS = 86400 * 10**9
 # about the session from its begin
-WHOLE = ("CNTS", "KERN", "EDGE", "LSTN", "DROP", "PKTS", "REST", "DEVS")
+WHOLE = ("CNTS", "MOVE", "KERN", "EDGE", "LSTN", "DROP", "PKTS", "REST", "DEVS")
 # what of Head.keeps these are
-SUMS = ("counts", "kernel", "listeners", "drops", "packets")
+SUMS = ("counts", "moves", "kernel", "listeners", "drops", "packets")
 LOOKS = ("SOCK", "OPEN")
 
 

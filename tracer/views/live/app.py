@@ -24,6 +24,7 @@ from tracer.views.live.dialogs import HELP, Asking, Reading
 from tracer.views.live.narrow import Narrowing
 from tracer.views.live.panes import PANES
 from tracer.views.live.picture import Picture
+from tracer.views.live.terminal import Terminal
 from tracer.wire.filters import Filters
 
 Take = Callable[[Picture], None]
@@ -123,7 +124,7 @@ class LiveApp(App[None]):
     ]
 
     def __init__(self, remote: Remote, glyphs: draw.Glyphs) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=Terminal, ansi_color=True)
         self._remote = remote
         self.picture: Picture | None = None
         self.error: BaseException | None = None

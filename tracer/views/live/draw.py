@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 from tracer.views.live.picture import Counter, Picture
+from tracer.views.text import duration
 from tracer.wire.cost import KernelCost
 
 # as the strip of sockets names them, in its order
@@ -83,20 +84,23 @@ def worst(picture: Picture, width: int) -> tuple[bool, list[str]]:
 
 def sockets(picture: Picture, width: int) -> list[str]:
     """Sockets by state now, in as many lines as it takes."""
-    return _strip(picture.sockets, width)
+    unsure = picture.unsure_ns
+    sign = f"(as of {duration(unsure)} ago: records were lost)" if unsure is not None else ""
+    return _strip(picture.sockets, width, sign)
 
 
-def _strip(found: dict[str, int], width: int) -> list[str]:
+def _strip(found: dict[str, int], width: int, sign: str = "") -> list[str]:
     cells = []
     for name, states in STRIP:
         count = sum(found.get(state, 0) for state in states)
         cells.append(f"{name} {count}")
-    return flow("NOW    ", cells, width)
+    return flow("NOW    ", [*cells, *([sign] if sign else [])], width)
 
 
 def rates(picture: Picture, width: int, glyphs: Glyphs) -> list[str]:
     """What happens in a second; with curves of the last minute where there is room."""
     cells = []
+    share = picture.parts.shares.get("state") if picture.of_records else None
     for name, key in RATES:
         rate = picture.rates.get(key)
         text = f"{name} {'-' if rate is None else f'{rate:.0f}'}"
@@ -105,7 +109,7 @@ def rates(picture: Picture, width: int, glyphs: Glyphs) -> list[str]:
         if width >= WIDE:
             text += f" {curve(picture.curves.get(key, []), 12, glyphs)}"
         cells.append(text)
-    return flow("RATE/s ", cells, width)
+    return flow("RATE/s ", [*cells, *([f"({share})"] if share else [])], width)
 
 
 def counters(picture: Picture, width: int) -> list[str]:

@@ -7,12 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracer.flows.drops import Counters
+from tracer.flows.exact import Moves, Totals, totals
 from tracer.flows.history import History
 from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.measured import Measured
@@ -25,6 +26,7 @@ from tracer.views.closing import closing
 from tracer.views.columns import Facts, rows
 from tracer.views.live import draw
 from tracer.views.live.gathered import Gathered
+from tracer.views.live.losses import Losses
 from tracer.views.live.narrow import Narrowing
 from tracer.views.live.picture import ListenerRow, Picture, ProcessRow
 from tracer.views.live.readings import Readings
@@ -39,8 +41,9 @@ from tracer.wire.layout import Records
 from tracer.wire.refuse import as_sockets
 
 TAIL = 50
-MOST_LOSSES = 1000
 SECOND_NS = 1_000_000_000
+# kinds, and programs that make them
+KEPT_UP_FROM = frozenset({"state", "accept", "tt_state"})
 
 
 class LiveView(View):
@@ -76,7 +79,8 @@ class LiveView(View):
         self._used = (time.monotonic(), time.process_time())
         self._cpu: float | None = None
         self._taken: KernelCost | None = None
-        self._lost: list[tuple[int, int]] = []
+        self._sockets_ns = 0  # when all sockets were looked at last, and
+        self._unsure_ns = 0  # when, after that, records of their states were lost
         self._ticks = self._tick_ns = 0
 
     def begin(self, facts: Facts, head: Head) -> None:
@@ -84,7 +88,10 @@ class LiveView(View):
         self._facts, self._head = facts, head
         self._sockets = Sockets(facts.layout, head.started_ns)
         self._history = History()
-        self._trends = Trends(facts.layout, head.started_ns)
+        self._counts_moves = "moves" in head.keeps
+        self._trends = Trends(facts.layout, head.started_ns, self._counts_moves)
+        self._trends.pulse.begin_totals(head.started_ns)
+        self._losses = Losses(head.started_ns)
         self._shown: Trends | None = None  # of what the screen is narrowed to
         if self._narrowing:
             self._shown = Trends(facts.layout, head.started_ns)
@@ -108,19 +115,15 @@ class LiveView(View):
             for name, fold in (("state", self._sockets.move), ("accept", self._sockets.pass_on)):
                 if name in batch.kinds:
                     fold(batch.kinds[name])
-            self._history.add(batch.kinds, self._are_open)
+            self._history.add(batch.kinds, self._sockets.are_open)
             kinds = {kind: found for kind, found in batch.kinds.items() if kind != "task"}
             self._trends.add(kinds)
+            self._losses.came(kinds)
             if self._shown is not None:
                 kinds = {kind: self._narrow(records) for kind, records in kinds.items()}
                 self._shown.add(kinds)
             self._gathered.add(kinds)
             self._keep_last(Batch(kinds))
-
-    def _are_open(self, cookies: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        rows = self._sockets.rows(self._now_ns)
-        remains = self._facts.layout.enums["tcp_state"]["TIME_WAIT"]
-        return np.isin(cookies, rows["cookie"][rows["state"] != remains])
 
     def _narrow(self, records: Records) -> Records:
         return records[self._narrowing.passes(records, self._facts)]
@@ -135,8 +138,23 @@ class LiveView(View):
     def sockets(self, found: Records) -> None:
         """A pass over the sockets sets right what was kept up from transitions."""
         with self._lock:
-            self._sockets.set_right(found)
+            self._sockets.set_right(found, self._tick_ns)
             self._gathered.sockets(found)
+            self._sockets_ns, self._unsure_ns = self._told_ns(), 0
+
+    def counted(self, stats: Records) -> None:
+        """The kernel's counts: what happens a second, records lost or not."""
+        if self._counts_moves:  # or some numbers would be of it and others of records
+            found = Totals(self._told_ns(), totals(stats, self._facts.layout))
+            self._trends.pulse.totals(found)
+
+    def moves(self, keys: Records, values: Records) -> None:
+        """The same by owner."""
+        self._trends.moves(Moves(keys, values, self._facts.layout), self._told_ns())
+
+    def _told_ns(self) -> int:
+        """When what is told now was so: in a live session it was looked at just now."""
+        return self._tick_ns if self._recorded else time.monotonic_ns()
 
     def connections(self, rows: Records, now_ns: int) -> None:
         """A closer look at them, while somebody looks at that."""
@@ -174,16 +192,13 @@ class LiveView(View):
 
     def kernel(self, counters: Counters) -> None:
         """The kernel's own counters."""
-        # of a live session the tick is before a look at all sockets, which may take long
-        now_ns = self._tick_ns if self._recorded else time.monotonic_ns()
-        self._readings.read(counters, now_ns)
+        self._readings.read(counters, self._told_ns())
 
     def lost(self, lost: list[Lost]) -> None:
         """Records that did not come: what lived then is not known to be whole."""
-        self._lost += [(one.mono_ns, one.count) for one in lost]
-        if len(self._lost) > MOST_LOSSES:  # older ones count as one, at the latest of them
-            old, self._lost = self._lost[:-MOST_LOSSES], self._lost[-MOST_LOSSES:]
-            self._lost.insert(0, (old[-1][0], sum(count for _, count in old)))
+        self._losses.lost(lost)
+        if any(one.of in KEPT_UP_FROM for one in lost):
+            self._unsure_ns = self._tick_ns
 
     def notice(self, text: str) -> None:
         """Something about the session: shown in the last lines."""
@@ -192,6 +207,7 @@ class LiveView(View):
     def tick(self, now_ns: int) -> None:
         """Time goes on; in a recording nothing else tells when a second is over."""
         self._tick_ns = now_ns
+        self._trends.pulse.stand(now_ns)
         if self._recorded and now_ns - self._mark_ns >= SECOND_NS:
             self._turn(now_ns)
 
@@ -200,6 +216,7 @@ class LiveView(View):
         seconds = max((now_ns - self._mark_ns) / 1e9, 1e-3)
         for trends in filter(None, (self._trends, self._shown)):
             trends.tick(now_ns, seconds if self._ticks or self._recorded else None)
+        self._losses.turn(now_ns)
         self._gathered.tick(now_ns)
         self._mark_ns = now_ns
         self._ticks += 1
@@ -250,6 +267,7 @@ class LiveView(View):
                 self._shown = begin if narrowing else None
                 self._tail.clear()
                 self._gathered.restart(self._now_ns)
+                self._losses.restart()
             return self._picture()
 
     def zero_peaks(self) -> None:
@@ -268,7 +286,9 @@ class LiveView(View):
         if narrowing:
             found = self._narrow(every)
             listeners = self._listener_rows(self._narrow_listeners())
-            processes = process_rows(found, self._now_ns, listeners, trends, facts)
+            # of one process, all of it, the kernel's own counts are told
+            pulse = (trends if narrowing.filters.describe() else self._trends).pulse
+            processes = process_rows(found, self._now_ns, listeners, trends, facts, pulse)
         in_all = self._by_state(every, self._sockets.left_out)
         return Picture(
             now_ns=self._now_ns,
@@ -285,7 +305,9 @@ class LiveView(View):
             facts=facts,
             history=self._history,
             looked=self._measured.snapshot(),
-            lost_at=tuple(self._lost),
+            lost_at=self._losses.at,
+            unsure_ns=self._now_ns - self._sockets_ns if self._unsure_ns else None,
+            of_records=bool(narrowing) or not self._counts_moves,
             rates={name: trends.pulse.rate(name) for name in NAMES},
             curves={name: trends.pulse.curve(name) for name in NAMES},
             counters=self._readings.moved(),
@@ -303,7 +325,11 @@ class LiveView(View):
             memory_mb=_resident_mb(),
             taken=self._taken,
             ended=self._ended,
-            parts=self._gathered.parts(self._now_ns, self._listeners, listeners, narrowing),
+            parts=replace(
+                self._gathered.parts(self._now_ns, self._listeners, listeners, narrowing),
+                shares=self._losses.of_minute(),
+                shares_of_all=self._losses.of_all(),
+            ),
             recorded=self._recorded,
             whole_ns=self._whole_ns or self._now_ns - head.started_ns,
         )
@@ -322,6 +348,8 @@ class LiveView(View):
             lost=self._tally.lost,
             minute_ns=self._now_ns - self._trends.since_ns,
             unknown=self._unknown(),
+            counts_whole=self._counts_moves,
+            tries=str(self._losses.of_minute().get("handshake", "")),
         )
 
     def _unknown(self) -> str:

@@ -15,6 +15,7 @@ from tracer.flows.handshakes import HandshakeTable
 from tracer.flows.listeners import Listener
 from tracer.flows.transitions import Spread
 from tracer.views.columns import Facts
+from tracer.views.live.losses import Share
 from tracer.wire.layout import Records
 
 Key = tuple[int, int]  # tgid, start time
@@ -124,7 +125,11 @@ class Minute:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the panes show; `change` is what was attached or detached last. None: not attached."""
+    """What the panes show; `change` is what was attached or detached last. None: not attached.
+
+    `shares` are those of the last minute's records that came, by kind, where some were lost;
+    `shares_of_all` those since the screen was narrowed last.
+    """
 
     change: str = ""
     drops: DropsPicture | None = None
@@ -132,3 +137,5 @@ class Parts:
     minute: Minute | None = None
     listeners: dict[int, Listener] = field(default_factory=dict)
     holders: Records | None = None
+    shares: dict[str, Share] = field(default_factory=dict)
+    shares_of_all: dict[str, Share] = field(default_factory=dict)

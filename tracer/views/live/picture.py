@@ -81,7 +81,9 @@ class Counter:
 class Picture:
     """One moment. Rates are None until an interval has passed.
 
-    `connections` are rows of flows/sockets.py; `lost_at` moments and counts of lost records.
+    `of_records`: they are of records, which may be lost, not what the kernel counted.
+    `connections` are rows of flows/sockets.py; `lost_at` moments and counts of lost records;
+    `unsure_ns` how long ago all sockets were looked at, where records of them were lost since.
     """
 
     now_ns: int
@@ -99,6 +101,8 @@ class Picture:
     history: History
     looked: Looked
     lost_at: tuple[tuple[int, int], ...]
+    unsure_ns: int | None
+    of_records: bool
     rates: dict[str, float | None]
     curves: dict[str, list[float]]
     counters: list[Counter]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tracer.attribution.cgroups import container_of
 from tracer.flows.listeners import Listener
+from tracer.flows.pulse import Pulse
 from tracer.flows.sockets import Owner, by_owner
 from tracer.views.columns import Facts
 from tracer.views.handshake_words import FIRST_RTO_NS
@@ -54,15 +55,23 @@ def listener_row(
 
 
 def process_rows(
-    found: Records, now_ns: int, listeners: list[ListenerRow], trends: Trends, facts: Facts
+    found: Records,
+    now_ns: int,
+    listeners: list[ListenerRow],
+    trends: Trends,
+    facts: Facts,
+    pulse: Pulse | None = None,
 ) -> list[ProcessRow]:
-    """Owners by their sockets by state, and by what failed lately; those in trouble first."""
+    """Owners by their sockets by state, and by what failed lately; those in trouble first.
+
+    What they open and fail at a second is that of `pulse`, if given, not of `trends`.
+    """
     counted, late = by_owner(found), by_owner(_late(found, now_ns, facts))
-    signs, pulse = trends.signs(), trends.pulse
+    signs, pulse = trends.signs(), pulse or trends.pulse
     deepest: dict[Owner, ListenerRow] = {}
     for one in sorted(listeners, key=lambda one: (one.is_full, one.drops or 0, one.queue)):
         deepest[one.owner_key] = one
-    rated = pulse.rate("events") is not None
+    rated = trends.pulse.rate("events") is not None
     failing = [key for key, count in signs.failed.items() if count]
     rows = []
     for key in dict.fromkeys([*counted, *failing]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from tracer.flows.exact import Moves
 from tracer.flows.pulse import Pulse, count_owners
 from tracer.flows.sockets import Owner
 from tracer.flows.window import Window
@@ -24,6 +25,11 @@ class Signs:
         self.silent: Counter[Owner] = Counter()
         self.failed: Counter[Owner] = Counter()
         self.left: Counter[Owner] = Counter()
+
+    def add_moves(self, found: Moves) -> None:
+        """Take what the kernel counted, instead of records of transitions."""
+        for owner, count in found.more_in("CLOSE_WAIT").items():
+            self.left[owner] += count
 
     def add(self, kind: str, records: Records) -> None:
         """Take a batch of one kind."""
@@ -60,18 +66,30 @@ class Signs:
 
 
 class Trends:
-    """What happens a second, and signs of trouble in the last minute or so."""
+    """What happens a second, and signs of trouble in the last minute or so.
 
-    def __init__(self, layout: Layout, now_ns: int) -> None:
-        self._layout = layout
-        self.pulse = Pulse(layout)
+    With `counts_moves` the kernel tells what it counted by owner, and records are not asked.
+    """
+
+    def __init__(self, layout: Layout, now_ns: int, counts_moves: bool = False) -> None:
+        self._layout, self._counts_moves = layout, counts_moves
+        self.pulse = Pulse(layout, counts_moves)
+        self._moved_ns = now_ns
         self._signs: Window[Signs] = Window(lambda: Signs(layout), now_ns)
 
     def add(self, kinds: dict[str, Records]) -> None:
         """Take a batch."""
         for kind, records in kinds.items():
             self.pulse.add(kind, records)
-            self._signs.now.add(kind, records)
+            if kind != "state" or not self._counts_moves:
+                self._signs.now.add(kind, records)
+
+    def moves(self, found: Moves, now_ns: int) -> None:
+        """Take what the kernel counted by owner since the last time."""
+        if now_ns > self._moved_ns:
+            self.pulse.moves(found, (now_ns - self._moved_ns) / 1e9)
+        self._moved_ns = now_ns
+        self._signs.now.add_moves(found)
 
     def tick(self, now_ns: int, seconds: float | None) -> None:
         """An interval of so many seconds is over; None: the session has only begun."""

@@ -14,7 +14,8 @@ from tracer.views.text import duration
 class Scene:
     """What is judged: all of the session, whatever is shown of it.
 
-    `minute_ns` is what the processes' attempts cover; `unknown` says what is not known so far.
+    `minute_ns` is what the processes' attempts cover, `tries` of what share of them they are;
+    `unknown` says what is not known so far; `counts_whole` that counts are whole whatever is lost.
     """
 
     processes: Sequence[ProcessRow]
@@ -23,15 +24,18 @@ class Scene:
     lost: int
     minute_ns: int
     unknown: str = ""
+    tries: str = ""
+    counts_whole: bool = False
 
 
 def verdict(scene: Scene) -> tuple[bool, str]:
     """Whether something is wrong, and what: the first of these that holds."""
     said = _queues(scene.listeners) or _drops(scene)
     for row in scene.processes:  # those in most trouble first
-        said = said or _process(row, scene.minute_ns)
+        said = said or _process(row, scene)
     if not said and scene.lost:
-        said = f"{scene.lost} events were lost: what is shown is incomplete"
+        what = "histories may be" if scene.counts_whole else "what is shown is"
+        said = f"{scene.lost} events were lost: {what} incomplete"
     if said:
         return True, said + (f"; {scene.unknown}" if scene.unknown else "")
     return False, scene.unknown or "nothing wrong seen yet"
@@ -63,21 +67,20 @@ def _drops(scene: Scene) -> str:
     return f"{found.listener} {found.owner}: {found.rate:.0f} SYN dropped/s: {found.cause}"
 
 
-def _process(row: ProcessRow, minute_ns: int) -> str:
+def _process(row: ProcessRow, scene: Scene) -> str:
     """What its trouble is, in words; nothing for what may be well."""
-    name = f"{row.name}[{row.pid}]"
+    name, span = f"{row.name}[{row.pid}]", duration(scene.minute_ns)
+    tries = f"tries ({scene.tries})" if scene.tries else "tries"
     if row.trouble == "no answer":
         late = row.late
-        told = [f"{row.silent} of {row.ended} tries in {duration(minute_ns)} got no answer"]
+        told = [f"{row.silent} of {row.ended} {tries} in {span} got no answer"]
         told = told if row.silent else []
         told += [f"{late} wait for an answer"] if late else []
         return f"{name}: {', '.join(told)}"
     if row.trouble == "connects fail":
-        return (
-            f"{name}: {row.failed} of {row.ended} tries to connect failed in {duration(minute_ns)}"
-        )
+        return f"{name}: {row.failed} of {row.ended} {tries} to connect failed in {span}"
     if row.trouble.startswith("CLOSE_WAIT"):
-        more = f", {row.left} more in {duration(minute_ns)}" if row.left > 0 else ""
+        more = f", {row.left} more in {span}" if row.left > 0 else ""
         return (
             f"{name}: {row.now['CLOSE_WAIT']} sockets in CLOSE_WAIT{more}:"
             " their peers have closed, it has not"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from tracer.flows.transitions import Spread
 from tracer.views.handshake_words import FIRST_RTO_NS
 from tracer.views.live.draw import flow
+from tracer.views.live.losses import Share
 from tracer.views.live.picture import Picture
 from tracer.views.spreads import quantile
 from tracer.views.text import duration
+
+KINDS = ("handshake", "accept")
 
 
 def lines(picture: Picture, width: int) -> list[str]:
@@ -21,7 +24,13 @@ def lines(picture: Picture, width: int) -> list[str]:
         ("accept wait", minute.waits.accepted()),
     )
     cells = [f"{name} {_spans(spread)}" for name, spread in found]
-    return flow("WAITS  ", [*cells, f"(p50 p99 max of {duration(minute.span_ns)})"], width)
+    shares = [picture.parts.shares[kind] for kind in KINDS if kind in picture.parts.shares]
+    lost = "".join(f", {share}" for share in sorted(shares, key=_part)[:1])
+    return flow("WAITS  ", [*cells, f"(p50 p99 max of {duration(minute.span_ns)}{lost})"], width)
+
+
+def _part(share: Share) -> float:
+    return share.came / (share.came + share.lost)
 
 
 def _spans(spread: Spread) -> str:

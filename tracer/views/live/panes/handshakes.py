@@ -158,6 +158,8 @@ def _below(picture: Picture, name: Name | None, width: int, height: int) -> list
         return []
     chosen = next((row for row in found if _name(row) == name), found[0])
     since = f"attempts that ended in the last {duration(minute.span_ns)}"
+    if share := picture.parts.shares.get("handshake"):
+        since += f" ({share}: {share.lost} records were lost)"
     if len(minute.pending):
         since += f"; {len(minute.pending)} go on, as of {duration(minute.pending_ns)} ago"
     peers, processes = minute.folded()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from tracer.flows.histogram import DECADES, Histogram
 from tracer.flows.listeners import Listener
+from tracer.views.live.losses import Share
 from tracer.views.live.panes.base import Name
 from tracer.views.live.parts import ListenerDrops, Parts
 from tracer.views.live.picture import ListenerRow, Picture
@@ -27,23 +28,28 @@ def below(picture: Picture, name: Name | None, width: int, height: int) -> list[
         return []
     waits = minute.waits.of_listener(chosen.cookie)
     accepted = waits.accepted()
+    lost = picture.parts.shares.get("accept")
     lines = [
-        _who(chosen, picture.parts, waits.acceptors(), accepted.count, minute.span_ns),
+        _who(chosen, picture.parts, waits.acceptors(), accepted.count, minute.span_ns, lost),
         _queues(one, picture.parts),
         _dropped(picture.parts, chosen.cookie),
-        _accepted(one, accepted, waits.failed(), minute.span_ns),
+        _accepted(one, accepted, waits.failed(), minute.span_ns, lost),
         _waited(accepted),
     ]
     room = max(0, height - len(lines))
     return [*lines, *_bars(accepted, width)[:room]][:height]
 
 
-def _who(row: ListenerRow, parts: Parts, acceptors: int, count: int, span_ns: int) -> str:
+def _who(
+    row: ListenerRow, parts: Parts, acceptors: int, count: int, span_ns: int, lost: Share | None
+) -> str:
     held = 0
     if parts.holders is not None:
         held = len(distinct(parts.holders["pid"][parts.holders["cookie"] == row.cookie]))
     text = f"{row.name}  {row.owner}, held by {held}"
-    if acceptors:
+    if acceptors and lost:
+        text += f"; {acceptors} or more accept"
+    elif acceptors:
         text += f"; {acceptors} accept, {count / acceptors / (span_ns / 1e9):.2g}/s each"
     return text
 
@@ -80,13 +86,15 @@ def _dropped(parts: Parts, cookie: int) -> str:
     return f" dropped    {told or 'none'} in {duration(parts.drops.span_ns)}"
 
 
-def _accepted(one: Listener, accepted: Histogram, failed: dict[int, int], span_ns: int) -> str:
+def _accepted(
+    one: Listener, accepted: Histogram, failed: dict[int, int], span_ns: int, lost: Share | None
+) -> str:
     row = one.row
     bound = ">=" if row["oldest_is"] else ""
     oldest = f", oldest {bound}{duration(int(row['oldest_ns']))}" if row["oldest_ns"] else ""
-    errors = _named(failed.items()) or "0"
+    errors, share = _named(failed.items()) or "0", f" ({lost})" if lost else ""
     return (
-        f" accepted   {accepted.count} in {duration(span_ns)}, failed {errors}"
+        f" accepted   {accepted.count} in {duration(span_ns)}, failed {errors}{share}"
         f"   waiting {row['accept_queue']}{oldest}   reset in queue {row['reset_in_queue']}"
     )
 

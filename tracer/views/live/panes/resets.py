@@ -42,7 +42,13 @@ def _below(picture: Picture, name: Name | None, width: int, height: int) -> list
         return []
     resets = sum(row.count for row in breaks.rows if row.what.startswith("RST"))
     errors = sum(row.count for row in breaks.rows if row.what == "error")
+    lost = [
+        f"{name} {share}"
+        for name, kind in (("RSTs", "reset"), ("errors", "error"))
+        if (share := picture.parts.shares_of_all.get(kind))
+    ]
     lines = [f"{resets} RSTs, {errors} errors in {duration(breaks.span_ns)}"]
+    lines[0] += f" ({', '.join(lost)}: records were lost)" if lost else ""
     chosen = next((row for row in breaks.rows if row.place == name), None)
     if chosen is not None:
         lines.append(f"{chosen.what}, {chosen.why}: {chosen.meaning}; last with {chosen.peer}")
