@@ -288,7 +288,8 @@ def test_data_that_comes_with_the_ack_of_our_fin_is_answered_in_whatever_state(
     told = proof(records, ns)
     assert told == {name: (n, n, 0) for name, n in counted.items()}, records
     sent = [r for r in records if r["kind"] == "reset_summary" and r["direction"] == "sent"]
-    assert {r["by"] for r in sent} <= {"data_after_close", "time_wait"}
+    # between the socket and what remains of it the packet may meet the listener
+    assert {r["by"] for r in sent} <= {"data_after_close", "time_wait", "listener"}
     assert {r["pid"] for r in sent} == {server.pid}
     late = sum(r["count"] for r in sent if r["by"] == "data_after_close")
     assert late == counted.get("TCPAbortOnData", 0)
