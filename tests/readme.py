@@ -102,7 +102,14 @@ def outputs() -> dict[str, str]:
         "json": "$ tcptrace events --netns web --kind accept -j | jq .\n" + _pretty(records),
         "doctor": "$ tcptrace doctor\n" + doctor,
         **readme_troubles.outputs(),
+        "explain": "\n".join(_explained(term) for term in ("close-wait", "11")),
     }
+
+
+def _explained(term: str) -> str:
+    command = [sys.executable, "-m", "tracer", "explain", term]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return f"$ tcptrace explain {term}\n{done.stdout}"
 
 
 def _picture() -> str:

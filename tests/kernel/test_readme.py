@@ -43,7 +43,7 @@ def test_a_tcptrace_command_of_the_readme_runs(line: str, place: Path) -> None:
     words = [OWN.get(word, word) for word in shlex.split(line)[1:]]
     ready = place / "ready"
     ready.unlink(missing_ok=True)
-    lives = "-r" not in words and words[0] not in ("doctor", "--help")
+    lives = "-r" not in words and words[0] not in ("doctor", "explain", "--help")
     waiting = ["--ready-file", str(ready)] if lives else []
     runs = words.index("--") if "--" in words else len(words)  # a program, which ends by itself
     process = subprocess.Popen(

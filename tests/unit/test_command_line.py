@@ -26,7 +26,7 @@ OPERANDS = {"record": ["a.rec"]}
 TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "connections"]
 TRACING += ["retransmits", "record", "top", "resets", "ports"]
 FILTERED = TRACING
-COMMANDS = [*FILTERED, "counters", "schema", "doctor"]
+COMMANDS = [*FILTERED, "counters", "explain", "schema", "doctor"]
 
 # every filter, with a value that differs from none given
 FILTERS: dict[str, list[str]] = {

@@ -12,11 +12,13 @@ TRACER = Path(__file__).resolve().parents[2] / "tracer"
 # room -> rooms it may use; the root modules are rooms of one file
 ALLOWED = {
     "errors": set(),
+    "words": {"words"},
     "wire": {"errors", "wire"},
     "probes": {"errors", "wire", "probes"},
     "flows": {"errors", "wire", "flows"},
     "attribution": {"errors", "wire", "attribution"},
-    "views": {"errors", "wire", "flows", "attribution", "views"},
+    "views": {"errors", "wire", "words", "flows", "attribution", "views"},
+    "explain": {"errors", "wire", "words", "views", "explain"},
     "kernel": {"errors", "wire", "probes", "kernel"},
     "player": {"errors", "wire", "flows", "attribution", "views"},
     "limits": set(),

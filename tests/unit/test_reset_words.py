@@ -16,6 +16,7 @@ from tracer.views.reset_columns import LOCAL
 from tracer.views.schema_reset import BYS
 from tracer.views.text import Clock
 from tracer.wire.layout import Layout, Records
+from tracer.words.resets import MEANINGS
 
 SECOND = 1_000_000_000
 CLOSED, OPENED = 4_882_000_000, 8_064_000_000
@@ -85,7 +86,7 @@ def test_what_was_short_has_no_bars() -> None:
 
 def test_every_cause_has_a_meaning_and_a_place_in_the_schema(wire: Layout) -> None:
     causes = {name.lower() for name in wire.enums["reset_by"]} - {"unknown"}
-    assert causes == set(reset_words.MEANINGS) == set(BYS)
+    assert causes == set(MEANINGS) == set(BYS)
     assert causes > LOCAL
 
 

@@ -20,6 +20,7 @@ from tracer.cli.counters import counters
 from tracer.cli.doctor import doctor
 from tracer.cli.drops import drops
 from tracer.cli.events import events
+from tracer.cli.explain import explain
 from tracer.cli.handshakes import handshakes
 from tracer.cli.listeners import listeners
 from tracer.cli.ports import ports
@@ -252,6 +253,7 @@ def build() -> Line:
         resets,
         retransmits,
         record,
+        explain,
         schema,
         doctor,
     ):

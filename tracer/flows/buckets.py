@@ -5,8 +5,11 @@ An age of which only a lower bound is known is in a bucket of such: `>=10s` may 
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SECOND_NS = 1_000_000_000
 # where the next bucket begins, ns
@@ -21,6 +24,8 @@ RATE_NAMES = ("0", "<1k/s", "1-10k/s", "10-100k/s", "0.1-1M/s", "1-10M/s", ">10M
 
 def bucket(values: NDArray[np.float64], steps: tuple[float, ...]) -> NDArray[np.int64]:
     """In which bucket each is; one that begins with a value has it."""
+    import numpy as np  # the names above are wanted where nothing is counted
+
     found: NDArray[np.int64] = np.searchsorted(np.array(steps, np.float64), values, "right")
     return found
 

@@ -32,7 +32,8 @@ _DRIVERS = (
 
 
 @cache
-def _meanings() -> dict[str, tuple[str, bool]]:
+def meanings() -> dict[str, tuple[str, bool]]:
+    """A sentence by name, and whether the counter is worth a look once it grows."""
     found = {}
     for line in TEXT.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -42,7 +43,7 @@ def _meanings() -> dict[str, tuple[str, bool]]:
 
 
 def _find(name: str) -> tuple[str, bool] | None:
-    known = _meanings()
+    known = meanings()
     if name in known:
         return known[name]
     for pattern, prefixes in _KIN:

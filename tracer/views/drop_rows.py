@@ -10,16 +10,7 @@ from tracer.views.columns import Facts
 from tracer.views.drop_table import DECIDES, Row
 from tracer.views.text import escape
 from tracer.wire import reasons
-
-MEANINGS = {
-    "accept_queue_full": "finished connections wait for accept() up to the listener's limit",
-    "syn_queue_full": "half-open connections up to the listener's limit, cookies off",
-    "syn_queue_reserve": "the last quarter of tcp_max_syn_backlog is kept for known peers",
-    "memory": "no memory for the request",
-    "route": "no way back to the peer",
-    "lsm": "a security module refused it",
-    "other": "no memory, or a security module; the kernel's counters do not say which",
-}
+from tracer.words.causes import MEANINGS
 
 
 def rate_of(count: int, span_ns: int) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tracer.flows.devices import Devices, Lost
 from tracer.views.columns import Facts
-from tracer.views.drop_rows import MEANINGS
 from tracer.views.drop_table import Row
 from tracer.views.summary import Document
 from tracer.views.text import escape
 from tracer.wire import reasons
+from tracer.words.causes import MEANINGS
 
 # what is not shown of a recording without the kind
 LACKS = {

@@ -8,20 +8,13 @@ from tracer.flows.handshakes import Group
 from tracer.flows.transitions import Spread
 from tracer.views.columns import Facts
 from tracer.views.text import duration, escape
+from tracer.words.outcomes import OTHERS
 
 WELL = "OK"
 NO_ANSWER = ("TIMEOUT", "GAVE_UP", "SYN_ACK_TIMEOUT")
 FIRST_RTO_NS = 1_000_000_000  # TCP_TIMEOUT_INIT, include/net/tcp.h
 MANY = 0.01  # of all tries without an answer: worth a mark
 ALIKE = 1.05  # spans that differ by less are told as one
-# how an attempt may end that has no column of its own, and what that means
-OTHERS = {
-    "UNREACHABLE": "had no way there: no route, or nobody who answers on the link",
-    "NO_PORT": "found no local port free for this destination",
-    "DENIED": "were not permitted here: a security module or a filter of the control group",
-    "ABORTED": "were closed by the application before an answer was due",
-    "QUEUE_FULL": "found the accept queue full when they were to be finished, and were let go of",
-}
 # errors without an outcome of their own that are known to come from one thing
 KNOWN_ERRORS = {"EINVAL": " (as a blackhole route answers)"}
 

@@ -7,25 +7,8 @@ from errno import errorcode
 from tracer.views.columns import Facts, Row
 from tracer.views.reset_columns import idle_ns, is_exact, reason
 from tracer.views.text import duration, quantity
+from tracer.words.resets import MEANINGS
 
-# what a RST came from
-MEANINGS = {
-    "app_close_unread": "close() with data that nobody had read",
-    "linger0": "close() with SO_LINGER 0",
-    "linger2": "close() with a negative TCP_LINGER2",
-    "disconnect": "connect() to AF_UNSPEC",
-    "listener_closed": "its listener closed before it was accepted",
-    "killed": "killed, as `ss -K` does",
-    "keepalive": "nobody answered the keepalive probes",
-    "no_fin": "closed long ago, and the peer's FIN never came",
-    "kernel": "the kernel broke it off: no memory, or it does not say why",
-    "data_after_close": "data came after close()",
-    "no_socket": "no listener, and no connection, there",
-    "listener": "a packet to a listener that is no handshake's",
-    "time_wait": "data came after close()",
-    "bad_packet": "a packet that does not fit the connection's state",
-    "peer": "the peer, or something on the way",
-}
 PACKETS = {"syn": "SYN", "syn_ack": "SYN-ACK", "other": "packet"}
 
 

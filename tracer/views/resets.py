@@ -18,13 +18,13 @@ from tracer.views.look import Look
 from tracer.views.output import Notices, Output
 from tracer.views.reconciled import Witness, proof_document
 from tracer.views.reset_columns import LOCAL, NO_REASON
-from tracer.views.reset_words import MEANINGS
 from tracer.views.scope import probes
 from tracer.views.spreads import NAMES, percentiles, quantile
 from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part
 from tracer.views.text import TICK_NS
 from tracer.wire.batch import Batch
+from tracer.words.resets import MEANINGS
 
 OWN_KEYS = ("direction", "local", "by", "reason", "answers", "state", "errno")
 DEFAULT = ("direction", "by", "reason", "pid", "comm", "peer")

@@ -8,6 +8,7 @@ from tracer.views.schema_drop import BY, DEVICE_DROP, DROP, DROP_SUMMARY
 from tracer.views.schema_groups import GROUP_KEYS, GROUPS
 from tracer.views.schema_ports import PORT_USE
 from tracer.views.schema_rates import CARRIED, COUNTER
+from tracer.views.schema_term import TERM
 from tracer.views.schema_words import STATES, Schema
 from tracer.views.schema_words import at_least as _at_least
 from tracer.views.schema_words import cookie as _cookie
@@ -243,6 +244,7 @@ _KEYS: dict[str, Schema] = {
 }
 _OTHERS: dict[str, Schema] = {
     "lost": _LOST,
+    "term": TERM,
     "device_drop": DEVICE_DROP | {"ts": _SUMMARY["ts"]},
     "reconciliation": {
         "ts": _SUMMARY["ts"],

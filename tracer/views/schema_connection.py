@@ -30,19 +30,26 @@ _KEEPALIVE: Schema = {
     "additionalProperties": False,
 }
 CONNECTION: dict[str, Schema] = {
-    "state": one_of("now", *_STATES),
+    "state": one_of("its state now", *_STATES),
     "opened": moment("when it was ESTABLISHED; null: not known, or not yet", null=True),
     "closed": moment("when it ended; null while it is open", null=True),
     "duration_us": count("its age, of an attempt since its first SYN, where known", null=True),
     "duration_at_least_us": count("a lower bound, where only that is known", null=True),
     "partial": flag("older than the tracer"),
     "role": one_of("who began", "active", "passive", None),
-    "closed_by": one_of("null while it is open", "local", "remote", "both", "abort", None),
-    "end": one_of(
-        "likewise", "fin", "rst_sent", "rst_received", "timeout", "aborted", "killed", None
+    "closed_by": one_of(
+        "whose FIN came first; null while it is open", "local", "remote", "both", "abort", None
     ),
-    "errno": of(["string", "null"], "likewise", pattern="^E[A-Z0-9]+$"),
-    "tx_bytes": count("payload sent, each byte once; here and below null: not kept", null=True),
+    "end": one_of(
+        "how it ended; null while it is open",
+        *("fin", "rst_sent", "rst_received", "timeout", "aborted", "killed", None),
+    ),
+    "errno": of(
+        ["string", "null"],
+        "what the application got; null for none, and while it is open",
+        pattern="^E[A-Z0-9]+$",
+    ),
+    "tx_bytes": count("payload sent, each byte once; null: not kept", null=True),
     "rx_bytes": count("payload received", null=True),
     "segs_out": count("segments sent", null=True),
     "segs_in": count("segments received", null=True),
@@ -76,5 +83,5 @@ CONNECTION: dict[str, Schema] = {
     "holders": count("processes that hold it; null: it has ended", null=True),
     "new": flag("not there at the pass before; null: there was none", null=True),
     "rx_per_s": number("bytes a second since the pass before", null=True),
-    "tx_per_s": number("likewise, sent", null=True),
+    "tx_per_s": number("bytes sent a second since the pass before", null=True),
 }

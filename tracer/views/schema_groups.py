@@ -29,7 +29,7 @@ GROUPS: dict[str, Schema] = {
         "rx_bytes": count("payload received"),
         "tx_bytes": count("payload sent, each byte once"),
         "rx_per_s": number("bytes a second since the pass before; null: there was none", null=True),
-        "tx_per_s": number("likewise, sent", null=True),
+        "tx_per_s": number("bytes sent a second since the pass before", null=True),
         "retransmits": count("segments sent again"),
         "oldest_us": count("age of the oldest, where all ages are known", null=True),
         "oldest_at_least_us": count("a lower bound of it, where not", null=True),

@@ -12,9 +12,9 @@ from tracer.views import lines
 from tracer.views.columns import Facts, Row, rows
 from tracer.views.live.parts import BreakRow, BreaksPicture, Key
 from tracer.views.reset_silence import lines as silence_lines
-from tracer.views.reset_words import MEANINGS
 from tracer.views.text import address, endpoint, escape
 from tracer.wire.layout import Records
+from tracer.words.resets import MEANINGS
 
 RECENT = 20
 MOST = 512  # rows; what comes beyond is counted together

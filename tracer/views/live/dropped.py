@@ -9,10 +9,10 @@ import numpy as np
 from tracer.flows.drops import DropTable, Place
 from tracer.views import lines
 from tracer.views.columns import Facts, Row, rows
-from tracer.views.drop_rows import MEANINGS
 from tracer.views.live.parts import DropRow, DropsPicture, Key, ListenerDrops
 from tracer.views.text import address, endpoint, escape
 from tracer.wire.layout import Records
+from tracer.words.causes import MEANINGS
 
 RECENT = 20
 
