@@ -124,8 +124,13 @@ typedef struct {
 	__u32 val;
 } kuid_t;
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	int sk_err;
 	int sk_err_soft;
 	kuid_t sk_uid;

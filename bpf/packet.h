@@ -7,6 +7,7 @@
 #include "sock.h"
 
 #define TCP_SYN 0x02
+#define TCP_RST 0x04
 #define TCP_ACK 0x10
 
 /* What is on the wire: no CO-RE here. */

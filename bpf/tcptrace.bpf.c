@@ -8,6 +8,7 @@
 #include "probes/retransmit.bpf.c"
 #include "probes/syn_drop.bpf.c"
 #include "probes/reset.bpf.c"
+#include "probes/answer.bpf.c"
 #include "probes/error.bpf.c"
 #include "probes/drop.bpf.c"
 #include "probes/task.bpf.c"

@@ -98,8 +98,10 @@ tt_inline bool tt_is_dead(const struct sock *sk)
 }
 
 /*
- * Who broke off one that has not come to CLOSE yet: its error is set later, or before. Older
- * kernels give no reason (before v6.12); there some are told apart by less.
+ * Who broke off one that has not come to CLOSE yet. tcp_abort() alone does so while it has the
+ * socket to itself, as a process has it; its error is set before, or later (since Linux commit
+ * 5ce4645c23cf ("tcp: fix races in tcp_abort()") (in v6.11, and in what is kept up of older ones)).
+ * Older kernels give no reason (before v6.12); there timers are told apart by less.
  */
 tt_inline tt_reset_by_t tt_broken_by(const struct sock *sk, int state, tt_rst_reason reason)
 {
@@ -112,7 +114,7 @@ tt_inline tt_reset_by_t tt_broken_by(const struct sock *sk, int state, tt_rst_re
 	if (bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY) &&
 	    reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY))
 		return TT_RESET_BY_KERNEL;
-	if (sk->sk_err == ECONNABORTED)
+	if (sk->sk_err == ECONNABORTED || sk->sk_lock.owned)
 		return TT_RESET_BY_KILLED;
 	if (state == TT_FIN_WAIT2 && tt_is_dead(sk))
 		return TT_RESET_BY_NO_FIN;
@@ -238,6 +240,21 @@ tt_inline void tt_send_told(void *ctx, struct tt_bench *bench, const struct tt_w
 	tt_send(ctx, tt_large, TT_KIND_RESET, &bench->large, stats);
 }
 
+/* Where it is, and which socket it is about. */
+tt_inline void tt_place_reset(struct tt_reset *event, const struct sock_common *skc,
+			      const struct sk_buff *skb)
+{
+	const struct net *net = NULL;
+
+	if (skc) {
+		bpf_core_read(&net, sizeof(net), &skc->skc_net.net);
+		event->head.cookie = tt_read_cookie(skc);
+	} else if (skb) {
+		net = tt_net_of(skb);
+	}
+	event->head.netns = BPF_CORE_READ(net, ns.inum);
+}
+
 /* A record with what all have; NULL if it is not to be told. */
 tt_inline struct tt_bench *tt_begin_reset(enum tt_slot slot, struct tt_stats **stats)
 {
@@ -267,7 +284,6 @@ int tt_reset_sent(__u64 *ctx)
 	const struct sk_buff *skb = (const void *)tt_as_number((const void *)ctx[1]);
 	const struct tcp_sock *tp = NULL;
 	struct tt_was was = {};
-	const struct net *net = NULL;
 	struct tt_stats *stats;
 	struct tt_bench *bench;
 	struct tt_reset *event;
@@ -282,14 +298,9 @@ int tt_reset_sent(__u64 *ctx)
 		event->reason = ctx[2];
 	if (skb)
 		event->answers = tt_answers_what(tt_read_packet(skb, &event->head));
-	if (skc) {
+	if (skc)
 		bpf_core_read(&state, 1, &skc->skc_state);
-		bpf_core_read(&net, sizeof(net), &skc->skc_net.net);
-		event->head.cookie = tt_read_cookie(skc);
-	} else if (skb) {
-		net = tt_net_of(skb);
-	}
-	event->head.netns = BPF_CORE_READ(net, ns.inum);
+	tt_place_reset(event, skc, skb);
 	/* the helper looks itself whether there is one, where the verifier leaves this out */
 	if (sk && state != TT_LISTEN)
 		tp = bpf_skc_to_tcp_sock((void *)sk);

@@ -5,13 +5,13 @@ from __future__ import annotations
 from tracer.cli import means
 from tracer.kernel.account import MAKERS
 from tracer.kernel.ladder import ATTACH
-from tracer.probes import ACCEPT, HANDSHAKE, REQUEST, SYN_DROP, URING
+from tracer.probes import ACCEPT, ANSWER, HANDSHAKE, REQUEST, SYN_DROP, URING
 
 
 def test_skipped_runs_are_counted_of_every_program_that_makes_records() -> None:
     programs = {
         program
-        for subject in (ACCEPT, HANDSHAKE, REQUEST, SYN_DROP, URING)
+        for subject in (ACCEPT, ANSWER, HANDSHAKE, REQUEST, SYN_DROP, URING)
         for rung in subject.rungs
         for program in rung.programs
     }

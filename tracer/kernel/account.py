@@ -35,6 +35,8 @@ MAKERS = {
     "tt_freed",
     "tt_reset_sent",
     "tt_reset_received",
+    "tt_answered_v4",
+    "tt_answered_v6",
     "tt_error_reported",
     "tt_drop",
 }

@@ -65,19 +65,10 @@ def refusal(how: str, target: str) -> str:
     return f"{how} is not known"
 
 
-# arguments that our programs read of a hook, where not every kernel's has so many: consume_skb
-# tells its caller since Linux commit dd1b527831a3 ("net: add location to trace_consume_skb()") (in
-# v6.3)
-_READS = {"consume_skb": 2}
-
-
 def _raw_refusal(target: str) -> str:
     """Why our program cannot be attached there: to try that would cost 8 ms to undo."""
-    told = kernel_btf.told_by(target)
-    if not told:
+    if not kernel_btf.told_by(target):
         return f"this kernel has no tracepoint {target}"
-    if told < _READS.get(target, 1):
-        return f"{target} does not tell where it was called from"
     return _explain("raw_tp", _load(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, 0))
 
 
@@ -152,7 +143,15 @@ def why_not(rung: Rung) -> str:
     """Why this kernel refuses a rung; empty if it does not."""
     reasons = (refusal(rung.how, target) for target in rung.targets)
     missing = (_missing_helper(name) for name in rung.helpers)
-    return next((reason for reason in (*reasons, *missing) if reason), "")
+    return next((reason for reason in (*reasons, _blindness(rung), *missing) if reason), "")
+
+
+def _blindness(rung: Rung) -> str:
+    """What its first target does not tell here; empty if it tells all that is read of it."""
+    target = rung.targets[0]
+    if rung.reads > 1 and kernel_btf.told_by(target) < rung.reads:
+        return f"{target} {rung.blind}"
+    return ""
 
 
 def choose(subject: Subject) -> Choice:

@@ -10,6 +10,7 @@ from tracer.kernel.features import Choice, choose
 from tracer.kernel.settings import Settings
 from tracer.probes import (
     ACCEPT,
+    ANSWER,
     COOKIES,
     DROP,
     ERROR,
@@ -148,11 +149,9 @@ def climb(settings: Settings) -> Ladder:
             ladder.takers += rung.programs
     if ladder.rungs["accept"] == "tracepoint" and uring.form():
         # what accept() grafts is passed by io_uring too; system calls are not
-        choice = _choose(URING, settings.attach)
-        ladder.rungs[URING.name] = choice.rung.how if choice.rung else "off"
-        ladder.programs += choice.rung.programs if choice.rung else ()
-        if not choice.rung:
-            ladder.notices.append(_sentence(choice))
+        _add(ladder, _choose(URING, settings.attach))
+    if ladder.rungs.get(RESET.name, "off") != "off":
+        _add(ladder, choose(ANSWER))
     if ladder.sees_packets and "tt_freed" in ladder.programs:
         ladder.one_for_both()
     if "syn_drop" in settings.later - settings.wanted:
@@ -165,6 +164,16 @@ def climb(settings: Settings) -> Ladder:
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
     return ladder
+
+
+def _add(ladder: Ladder, choice: Choice) -> None:
+    """One subject more, which another one needs here; some of it may be there already."""
+    ladder.rungs[choice.subject.name] = choice.rung.how if choice.rung else "off"
+    if choice.rung:
+        there = ladder.programs
+        ladder.programs += [name for name in choice.rung.programs if name not in there]
+    else:
+        ladder.notices.append(_sentence(choice))
 
 
 def _choose(subject: Subject, attach: str) -> Choice:

@@ -11,7 +11,7 @@ from tracer.probes.base import Rung, Subject
 from tracer.probes.drop import DROP
 from tracer.probes.error import ERROR
 from tracer.probes.handshake import COOKIES, HANDSHAKE, REQUEST, SYNACK
-from tracer.probes.reset import RESET
+from tracer.probes.reset import ANSWER, RESET
 from tracer.probes.retransmit import RETRANSMIT
 from tracer.probes.snapshot import CONNECTIONS, HOLDERS, LISTENERS, OWNERS, SOCKETS
 from tracer.probes.state import STATE
@@ -30,6 +30,7 @@ PROBES: tuple[Subject, ...] = (
     RETRANSMIT,
     SYN_DROP,
     RESET,
+    ANSWER,
     ERROR,
     DROP,
     TASK,
@@ -42,6 +43,7 @@ PROBES: tuple[Subject, ...] = (
 
 __all__ = [
     "ACCEPT",
+    "ANSWER",
     "CONNECTIONS",
     "COOKIES",
     "DROP",

@@ -13,7 +13,8 @@ class Rung:
     `how` is tp_btf, raw_tp, fexit, tracepoint or iter; `targets` are the hooks, in the kernel's
     names; `programs` those of the object, of which the last serves the targets that are left over;
     `costs` what it takes from the machine, in words;
-    `helpers` what the programs call that not every kernel has.
+    `helpers` what the programs call that not every kernel has; `reads` how many arguments of its
+    first target, where not every kernel's has so many, and `blind` what it does not tell then.
     """
 
     how: str
@@ -21,6 +22,8 @@ class Rung:
     programs: tuple[str, ...]
     costs: str = ""
     helpers: tuple[str, ...] = ()
+    reads: int = 1
+    blind: str = ""
 
     @property
     def also(self) -> tuple[tuple[str, str], ...]:

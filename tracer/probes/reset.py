@@ -1,7 +1,8 @@
-"""RSTs, sent and received (bpf/probes/reset.bpf.c)."""
+"""RSTs, sent and received (bpf/probes/reset.bpf.c, answer.bpf.c)."""
 
 from tracer.probes.base import Rung, Subject
 
+SENT = "tt_reset_sent"
 RECEIVED = "tt_reset_received"  # also tells how a connection ended that data came to after close()
 
 RESET = Subject(
@@ -12,8 +13,31 @@ RESET = Subject(
         Rung(
             how="tp_btf",
             targets=("tcp_send_reset", "tcp_receive_reset"),
-            programs=("tt_reset_sent", RECEIVED),
+            programs=(SENT, RECEIVED),
         ),
     ),
     without="RSTs are seen in the kernel's counters only",
+)
+
+ANSWER = Subject(
+    name="answer",
+    kinds=("reset",),
+    tells="RSTs that answer what there is no socket for, or none any more",
+    rungs=(
+        Rung(
+            how="tp_btf",
+            targets=("tcp_send_reset",),
+            programs=(SENT,),
+            # the third is the reason: both came in one release, the one with Linux commit
+            # 19822a980e19 ("trace: tcp: fully support trace_tcp_send_reset") (in v6.10)
+            reads=3,
+            blind="tells of RSTs of open sockets alone",
+        ),
+        Rung(
+            how="fexit",
+            targets=("tcp_v4_send_reset", "tcp_v6_send_reset"),
+            programs=("tt_answered_v4", "tt_answered_v6"),
+        ),
+    ),
+    without="RSTs to what there is no socket for are seen in the kernel's counters only",
 )

@@ -26,6 +26,9 @@ SYN_DROP = Subject(
             programs=("tt_consumed", "tt_freed"),
             costs="about 110 ns on every packet that the machine frees",
             helpers=HELPERS,
+            # since Linux commit dd1b527831a3 ("net: add location to trace_consume_skb()") (in v6.3)
+            reads=2,
+            blind="does not tell where it was called from",
         ),
     ),
     without="dropped SYNs are seen in the kernel's counters only",
