@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.vm import report
 from tests.vm.guest import VNG, try_kernel
-from tests.vm.packages import known
+from tests.vm.packages import BUILD, known
 
 
 def main(arguments: list[str]) -> int:
@@ -28,6 +28,9 @@ def main(arguments: list[str]) -> int:
         wanted = [kernels[line] for line in asked or kernels]
         outcomes = list(workers.map(lambda kernel: try_kernel(kernel, more), wanted))
     print("\n".join(report.lines(outcomes)))
+    for outcome in outcomes:
+        report.keep(outcome, whole=not more)
+    (BUILD / "table.md").write_text(report.page(report.kept()))
     return int(any(map(report.failed, outcomes)))
 
 

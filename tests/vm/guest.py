@@ -56,7 +56,7 @@ def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> 
     shutil.rmtree(shared, ignore_errors=True)
     shared.mkdir(parents=True)
     _pack(shared / "tree.tar")
-    (shared / "job.json").write_text(json.dumps(_job(arguments)))
+    (shared / "job.json").write_text(json.dumps(_job(kernel, arguments)))
     shutil.copy(Path(__file__).with_name("inside.sh"), shared)
     began = time.monotonic()
     died = _boot(vmlinuz, shared, limit)
@@ -69,13 +69,12 @@ def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> 
     return outcome
 
 
-def _job(arguments: list[str]) -> dict[str, Any]:
+def _job(kernel: Kernel, arguments: list[str]) -> dict[str, Any]:
     """What pytest is told: to read only files with marked tests, as reading is slow there."""
-    if any(Path(word.partition("::")[0]).exists() for word in arguments):
-        return {"arguments": arguments}
-    files = sorted((ROOT / "tests/kernel").glob("test_*.py"))
+    given = any(Path(word.partition("::")[0]).exists() for word in arguments)
+    files = [] if given else sorted((ROOT / "tests/kernel").glob("test_*.py"))
     marked = [f"tests/kernel/{file.name}" for file in files if "mark.guest" in file.read_text()]
-    return {"arguments": [*arguments, *marked]}
+    return {"arguments": [*arguments, *marked], "cannot": kernel.cannot}
 
 
 def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:

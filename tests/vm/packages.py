@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.harness import ROOT
@@ -27,12 +27,13 @@ PARTS = ("image", "binary", "modules", "base")
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel to boot, as kernels.toml has it."""
+    """One kernel to boot, as kernels.toml has it; `cannot`: tests that fail there, and why."""
 
     line: str
     suites: tuple[str, ...]
     package: str
     why: str
+    cannot: dict[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:

@@ -1,41 +1,98 @@
-"""What guests found, as a table of subject and rung by kernel, and every test that did not pass."""
+"""What guests found, as a table of subject and rung by kernel, and every test that did not pass.
+
+What was found is kept, so that the README's table has all kernels that were tried; a run of some
+tests takes the place of what was known of these.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from itertools import groupby
 from typing import Any
 
+from tests.bench.table import markdown
 from tests.vm.guest import Outcome
+from tests.vm.packages import BUILD, Kernel, known
 from tracer.probes import PROBES
 from tracer.views.tables import Heading, table
 
+KEPT = BUILD / "outcomes"
+Note = tuple[str, str]  # what is said, and the kernel it is said of
+
 
 def lines(outcomes: list[Outcome]) -> list[str]:
-    """The whole report."""
-    rows = [
+    """The whole report, for a terminal."""
+    titles = ("SUBJECT", "RUNG", *(o.kernel.line for o in outcomes))
+    found = table([Heading(title, words=True) for title in titles], _rows(outcomes))
+    found += [*_told(_limits(outcomes)), *map(_ran, outcomes)]
+    for outcome in outcomes:
+        line = outcome.kernel.line
+        found += [f"{line}: {outcome.died}"] if outcome.died else []
+        found += [f"{line}: failed: {t['test']}: {t['why']}" for t in _having(outcome, "failed")]
+    return found
+
+
+def page(outcomes: list[Outcome]) -> str:
+    """The README's table."""
+    titles = ("subject", "attached by", *(o.kernel.line for o in outcomes))
+    notes = [*_told(_limits(outcomes)), *map(_ran, outcomes), "again: `make test-kernels`"]
+    return f"{markdown(titles, _rows(outcomes))}\n" + "".join(f"- {note}\n" for note in notes)
+
+
+def keep(outcome: Outcome, whole: bool) -> None:
+    """`whole`: all tests were run, else what was known of the others still holds."""
+    before = None if whole else _read(outcome.kernel)
+    if before and before.release == outcome.release:
+        again = {test["test"] for test in outcome.tests}
+        others = [test for test in before.tests if test["test"] not in again]
+        seconds = before.seconds + outcome.seconds
+        outcome = replace(outcome, tests=[*others, *outcome.tests], seconds=seconds)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / f"{outcome.kernel.line}.json").write_text(json.dumps(asdict(outcome)))
+
+
+def kept() -> list[Outcome]:
+    """What is known of each kernel of kernels.toml, in its order."""
+    return [found for kernel in known() if (found := _read(kernel))]
+
+
+def _read(kernel: Kernel) -> Outcome | None:
+    path = KEPT / f"{kernel.line}.json"
+    if not path.exists():
+        return None
+    return Outcome(**{**json.loads(path.read_text()), "kernel": kernel})
+
+
+def _rows(outcomes: list[Outcome]) -> list[tuple[str, ...]]:
+    return [
         (subject.name, rung.how, *(_cell(o, subject.name, rung.how) for o in outcomes))
         for subject in PROBES
         for rung in subject.rungs
     ]
-    titles = ("SUBJECT", "RUNG", *(o.kernel.line for o in outcomes))
-    found = table([Heading(title, words=True) for title in titles], rows)
-    for outcome in outcomes:
-        found += _notes(outcome)
-    return found
 
 
 def _cell(outcome: Outcome, subject: str, rung: str) -> str:
-    """works, tested; loads: no test forces it here; degraded; impossible; FAILED."""
+    """works, tested; degraded, impossible: see the notes; untested: no test forces it."""
     offered = _offered(outcome, subject, rung)
     if offered is None:
         return "?"
     if offered["why"]:
         return "impossible"
     tests = [t for t in outcome.tests if (t.get("subject"), t.get("rung")) == (subject, rung)]
-    if any(test["outcome"] == "failed" for test in tests):
+    came = {test["outcome"] for test in tests}
+    if "failed" in came:
         return "FAILED"
-    if not any(test["outcome"] == "passed" for test in tests):
+    if "passed" not in came:
         return "untested"
-    return "degraded" if offered["costs"] else "works"
+    return "degraded" if _is_worse(offered) or "cannot" in came else "works"
+
+
+def _is_worse(offered: dict[str, Any]) -> bool:
+    """As doctor has it: what costs something that a better rung would not."""
+    best = {subject.name: subject.rungs[0].how for subject in PROBES}
+    return bool(offered["costs"] and offered["rung"] != best[offered["subject"]])
 
 
 def _offered(outcome: Outcome, subject: str, rung: str) -> dict[str, Any] | None:
@@ -43,21 +100,33 @@ def _offered(outcome: Outcome, subject: str, rung: str) -> dict[str, Any] | None
     return rows[0] if rows else None
 
 
-def _notes(outcome: Outcome) -> list[str]:
-    counts = {o: _having(outcome, o) for o in ("passed", "failed", "skipped")}
-    told = ", ".join(f"{len(tests)} {name}" for name, tests in counts.items())
-    found = [f"{outcome.kernel.line}: {outcome.release}, {told}, {outcome.seconds:.0f} s"]
-    if outcome.died:
-        found.append(f"{outcome.kernel.line}: {outcome.died}")
-    for row in outcome.rungs:
-        where = f"{outcome.kernel.line}: {row['subject']} by {row['rung']}"
-        if row["why"]:
-            found.append(f"{where} is impossible: {row['why']}")
-        elif row["costs"]:
-            found.append(f"{where} is degraded: {row['costs']}")
-    for name in ("failed", "skipped"):
-        found += [f"{outcome.kernel.line}: {name}: {t['test']}: {t['why']}" for t in counts[name]]
-    return found
+def _limits(outcomes: Sequence[Outcome]) -> Iterator[Note]:
+    """Why what is not `works` is not, kernel by kernel."""
+    for outcome in outcomes:
+        for row in outcome.rungs:
+            where = f"{row['subject']} by {row['rung']}"
+            if row["why"]:
+                yield f"{where} is impossible: {row['why']}", outcome.kernel.line
+            elif row["costs"]:
+                how = "is degraded" if _is_worse(row) else "costs"
+                yield f"{where} {how}: {row['costs']}", outcome.kernel.line
+        for test in _having(outcome, "cannot"):
+            where = f"{test['subject']} by {test['rung']} is degraded" if "rung" in test else "not"
+            yield f"{where}: {test['why']}", outcome.kernel.line
+
+
+def _told(notes: Iterator[Note]) -> list[str]:
+    """Each once, with all kernels it is said of."""
+    in_order = list(dict.fromkeys(notes))
+    first = [text for text, _ in in_order]
+    grouped = groupby(sorted(in_order, key=lambda note: first.index(note[0])), lambda n: n[0])
+    return [f"{', '.join(line for _, line in group)}: {text}" for text, group in grouped]
+
+
+def _ran(outcome: Outcome) -> str:
+    counts = [f"{len(_having(outcome, name))} {name}" for name in ("passed", "failed", "cannot")]
+    told = ", ".join(count for count in counts if not count.startswith("0 "))
+    return f"{outcome.kernel.line}: Linux {outcome.release}: {told}, {outcome.seconds:.0f} s"
 
 
 def _having(outcome: Outcome, name: str) -> list[dict[str, Any]]:

@@ -1,0 +1,90 @@
+"""What is said of kernels that were tried in guests, of runs that are made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.vm import report
+from tests.vm.guest import Outcome
+from tests.vm.packages import Kernel
+from tests.vm.report import failed, lines, page
+from tracer.probes import PROBES
+
+
+def run(line: str, *tests: dict[str, Any], **refused: str) -> Outcome:
+    """Of a kernel that takes every rung but those of a subject that is refused."""
+    rungs = [
+        {"subject": s.name, "rung": r.how, "costs": r.costs, "why": refused.get(s.name, "")}
+        for s in PROBES
+        for r in s.rungs
+    ]
+    kernel = Kernel(line, (), "", "")
+    return Outcome(kernel, f"{line}.0", 100, rungs=rungs, tests=list(tests))
+
+
+def tried(outcome: str, subject: str, rung: str, why: str = "") -> dict[str, Any]:
+    return {"test": "t", "outcome": outcome, "why": why, "subject": subject, "rung": rung}
+
+
+def cells(text: str, subject: str, rung: str) -> list[str]:
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| {subject} | {rung} |")]
+    return [cell.strip() for cell in row.split("|")[3:-1]]
+
+
+def test_a_rung_works_only_where_a_test_of_it_passed() -> None:
+    text = page([run("1", tried("passed", "reset", "tp_btf")), run("2")])
+    assert cells(text, "reset", "tp_btf") == ["works", "untested"]
+
+
+def test_one_failed_test_among_others_is_a_failure() -> None:
+    one = run("1", tried("passed", "reset", "tp_btf"), tried("failed", "reset", "tp_btf", "why"))
+    assert cells(page([one]), "reset", "tp_btf") == ["FAILED"]
+    assert failed(one)
+    assert "1: failed: t: why" in lines([one])
+
+
+def test_what_a_better_rung_would_not_cost_is_degraded() -> None:
+    one = run("1", tried("passed", "drop", "raw_tp"), tried("passed", "accept", "tracepoint"))
+    text = page([one])
+    assert cells(text, "accept", "tracepoint") == ["degraded"]
+    assert cells(text, "drop", "raw_tp") == ["works"]
+    assert "- 1: drop by raw_tp costs: " in text
+
+
+def test_what_cannot_be_is_degraded_with_its_reason() -> None:
+    one = run("1", tried("passed", "reset", "tp_btf"))
+    one.tests.append(tried("cannot", "reset", "tp_btf", "no reason is told"))
+    text = page([one])
+    assert cells(text, "reset", "tp_btf") == ["degraded"]
+    assert "- 1: reset by tp_btf is degraded: no reason is told\n" in text
+    assert not failed(one)
+
+
+def test_a_limit_of_several_kernels_is_told_once() -> None:
+    text = page([run("1", error="gone"), run("2", error="gone"), run("3", error="other")])
+    assert cells(text, "error", "tp_btf") == ["impossible"] * 3
+    assert text.count("- 1, 2: error by tp_btf is impossible: gone\n") == 1
+    assert "- 3: error by tp_btf is impossible: other\n" in text
+
+
+def test_a_run_of_some_tests_takes_the_place_of_what_was_known_of_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "KEPT", tmp_path)
+    known = run("1", tried("failed", "reset", "tp_btf"), tried("passed", "error", "tp_btf"))
+    known.tests[1]["test"] = "other"
+    monkeypatch.setattr(report, "known", lambda: [known.kernel])
+    report.keep(known, whole=True)
+    report.keep(run("1", tried("passed", "reset", "tp_btf")), whole=False)
+    (found,) = report.kept()
+    assert {t["test"]: t["outcome"] for t in found.tests} == {"t": "passed", "other": "passed"}
+    report.keep(run("1", tried("passed", "reset", "tp_btf")), whole=True)
+    (found,) = report.kept()
+    assert len(found.tests) == 1
+
+
+def test_a_run_that_tested_nothing_failed() -> None:
+    assert failed(run("1"))
