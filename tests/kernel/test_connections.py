@@ -139,6 +139,7 @@ def told(quiet: Quiet) -> list[tuple[Record, ss.Socket]]:
 Told = list[tuple[Record, ss.Socket]]
 
 
+@pytest.mark.guest("connections", "iter")
 def test_every_kind_of_connection_is_there_and_no_listener(told: Told) -> None:
     states = [record["state"] for record, _ in told]
     counts = {state: states.count(state) for state in states}
@@ -152,6 +153,7 @@ def test_every_kind_of_connection_is_there_and_no_listener(told: Told) -> None:
     }
 
 
+@pytest.mark.guest("connections", "iter")
 def test_state_ends_and_namespace_are_those_of_ss(quiet: Quiet, told: Told) -> None:
     for record, witness in told:
         assert record["state"] == witness.state
@@ -161,6 +163,7 @@ def test_state_ends_and_namespace_are_those_of_ss(quiet: Quiet, told: Told) -> N
         assert record["netns"] == quiet.ns.inode
 
 
+@pytest.mark.guest("connections", "iter")
 def test_the_queues_are_those_of_ss_without_syns_and_fins(told: Told) -> None:
     for record, witness in told:
         if record["recv_queue"] is None:
@@ -173,6 +176,7 @@ def test_the_queues_are_those_of_ss_without_syns_and_fins(told: Told) -> None:
     assert unread == [LEFT_UNREAD, UNREAD], "what the programs sent and did not read"
 
 
+@pytest.mark.guest("connections", "iter")
 @pytest.mark.parametrize(
     ("member", "word"),
     [
@@ -190,6 +194,7 @@ def test_a_count_is_that_of_ss(told: Told, member: str, word: str) -> None:
     assert all(record[member] is None for record, witness in told if "cwnd" not in witness.words)
 
 
+@pytest.mark.guest("connections", "iter")
 def test_round_trips_are_those_of_ss(told: Told) -> None:
     for record, witness in told:
         measured = record["state"] != "SYN_SENT" and record["cwnd"] is not None
@@ -200,6 +205,7 @@ def test_round_trips_are_those_of_ss(told: Told) -> None:
         assert record["congestion"] == witness.congestion
 
 
+@pytest.mark.guest("connections", "iter")
 def test_bytes_are_what_the_programs_sent_and_what_ss_counts(told: Told) -> None:
     for record, witness in told:
         if record["tx_bytes"] is None:
@@ -215,6 +221,7 @@ def test_bytes_are_what_the_programs_sent_and_what_ss_counts(told: Told) -> None
     assert moved == sorted([*sent, *((theirs, ours) for ours, theirs in sent)])
 
 
+@pytest.mark.guest("connections", "iter")
 def test_uid_inode_and_keepalive_are_those_of_ss(told: Told) -> None:
     for record, witness in told:
         if record["cwnd"] is not None:
@@ -227,6 +234,7 @@ def test_uid_inode_and_keepalive_are_those_of_ss(told: Told) -> None:
     assert sum(record["keepalive"] is not None for record, _ in told) == 1
 
 
+@pytest.mark.guest("connections", "iter")
 def test_limits_are_those_of_ss(told: Told) -> None:
     for record, witness in told:
         for name in ("busy", "rwnd_limited", "sndbuf_limited"):
@@ -235,6 +243,7 @@ def test_limits_are_those_of_ss(told: Told) -> None:
     assert any(record["busy_us"] for record, _ in told)
 
 
+@pytest.mark.guest("connections", "iter")
 def test_holders_are_those_of_ss_and_the_oldest_owns(quiet: Quiet, told: Told) -> None:
     for record, witness in told:
         users = {(pid, fd) for _, pid, fd in witness.users}
@@ -252,6 +261,7 @@ def test_holders_are_those_of_ss_and_the_oldest_owns(quiet: Quiet, told: Told) -
     assert {r["pid"] for r in shared} == {quiet.client.pid}
 
 
+@pytest.mark.guest("connections", "iter")
 def test_what_waits_for_accept_is_its_listeners_owners(quiet: Quiet, told: Told) -> None:
     waiting = [r for r, _ in told if r["owner_is"] == "listener"]
     assert sorted((r["lport"], r["pid"]) for r in waiting) == [
@@ -261,6 +271,7 @@ def test_what_waits_for_accept_is_its_listeners_owners(quiet: Quiet, told: Told)
     assert all(r["listener_cookie"] for r in waiting)
 
 
+@pytest.mark.guest("connections", "iter")
 def test_who_began_is_known_of_every_one_that_is_measured(told: Told) -> None:
     served = {PORT, MAPPED_PORT, SIX_PORT, QUEUE_PORT, HALF_PORT}
     for record, witness in told:

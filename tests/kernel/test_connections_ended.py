@@ -60,7 +60,7 @@ def open_one(server: Program, client: Program, address: str = ADDRESS) -> int:
 # --- what it carried --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("address", [ADDRESS, "::1"])
+@pytest.mark.parametrize("address", [pytest.param(ADDRESS, marks=pytest.mark.guest), "::1"])
 def test_bytes_are_those_the_applications_sent_and_received(
     ns: Namespace, client: Program, address: str
 ) -> None:
@@ -119,6 +119,7 @@ def ends(record: Record) -> tuple[object, ...]:
     return record["closed_by"], record["end"], record["errno"]
 
 
+@pytest.mark.guest
 def test_who_closed_first_is_told_by_both_ends(ns: Namespace, client: Program) -> None:
     with server_in(ns) as server, trace(ns) as tracer:
         first = open_one(server, client)
@@ -163,6 +164,7 @@ def test_one_that_was_killed_says_so(ns: Namespace, client: Program) -> None:
     assert ends(passive)[1:] == ("rst_received", "ECONNRESET")
 
 
+@pytest.mark.guest
 def test_attempts_that_came_to_nothing_are_told_with_why(ns: Namespace, client: Program) -> None:
     with trace(ns) as tracer:
         client.attempt("connect", name="a", address=ADDRESS, port=SHUT_PORT)

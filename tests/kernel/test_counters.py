@@ -61,6 +61,7 @@ def of_protocols(records: list[Record]) -> dict[str, int]:
 # --- exact counts -----------------------------------------------------------------
 
 
+@pytest.mark.guest
 def test_refused_connects_move_exactly_their_counters(ns: Namespace, client: Program) -> None:
     before = ns.counters()
     with Tracer("counters", "--netns", ns.name, "-d", "60") as tracer:

@@ -47,6 +47,7 @@ def told(records: list[Record]) -> list[tuple[object, ...]]:
     return [(r["errno"], r["state"], r["ended"], r["pid"], r["comm"]) for r in records]
 
 
+@pytest.mark.guest("error", "tp_btf")
 def test_attempts_that_fail_are_told_what_connect_returned(ns: Namespace, client: Program) -> None:
     with trace(ns) as tracer:
         refused = client.attempt("connect", name="a", address=ADDRESS, port=SHUT_PORT)["errno"]
@@ -59,6 +60,7 @@ def test_attempts_that_fail_are_told_what_connect_returned(ns: Namespace, client
     ]
 
 
+@pytest.mark.guest("error", "tp_btf")
 def test_connections_that_break_are_told_what_the_application_got(
     ns: Namespace, client: Program
 ) -> None:
@@ -94,6 +96,7 @@ def test_connections_that_break_are_told_what_the_application_got(
     )
 
 
+@pytest.mark.guest("error", "tp_btf")
 def test_nobody_is_told_of_what_nobody_holds(ns: Namespace, client: Program) -> None:
     """close() with SO_LINGER 0, and a peer's RST to one that is closed, are no application's."""
     with server_in(ns) as server, trace(ns) as tracer:

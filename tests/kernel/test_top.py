@@ -90,6 +90,7 @@ def established(ns: Namespace, port: str) -> int:
 # --- bytes ------------------------------------------------------------------------
 
 
+@pytest.mark.guest
 def test_bytes_of_short_connections_are_those_that_were_sent_and_received(
     ns: Namespace, client: Program
 ) -> None:
@@ -181,6 +182,7 @@ def test_what_is_open_is_what_ss_shows(ns: Namespace, client: Program) -> None:
     assert (one["opened"], one["ended"]) == (1, 1)
 
 
+@pytest.mark.guest
 def test_failures_are_those_that_were_made(ns: Namespace, client: Program) -> None:
     with server_in(ns) as server, top(ns) as tracer:
         for i in range(7):

@@ -96,10 +96,29 @@ def test_what_io_uring_accepts_is_counted_once_for_who_took_it(
     assert [r["rport"] for r in records] == made
     if way != "multishot_direct":  # which does not learn its peers
         assert [peer for peer, _, _ in took] == made
+    assert_taken_by(server, records)
+
+
+def assert_taken_by(server: Server, records: list[Record]) -> None:
     for r in records:
         assert (r["pid"], r["comm"], r["owner_is"]) == (server.pid, "uring", "process")
         assert (r["listener_pid"], r["listener_port"]) == (server.pid, PORT)
         assert (r["precision"], r["errno"]) == ("exact", None)
+
+
+@pytest.mark.guest("io_uring", "raw_tp")
+@pytest.mark.parametrize("way", ["single", "multishot"])
+def test_what_io_uring_accepts_is_told_beside_the_system_calls_where_those_are_watched(
+    ns: Namespace, client: Program, way: str
+) -> None:
+    asked = ("events", "--kind", "accept", "--attach", "tracepoint")
+    with trace(ns, *asked) as tracer, serving(ns, way) as server:
+        made = connect(client)
+        server.took()
+        records = tracer.stop()
+    assert tracer.counts["lost"] == 0, tracer.stderr
+    assert [r["rport"] for r in records] == made
+    assert_taken_by(server, records)
 
 
 @pytest.mark.parametrize("way", ["single", "polled", "multishot", "direct"])
