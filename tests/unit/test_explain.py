@@ -55,6 +55,11 @@ def names(text: str, topic: str | None = None) -> list[tuple[str, str]]:
             ("    17 SYNs to LISTEN sockets dropped", "SYNs to LISTEN sockets dropped"),
             ("netstat-lines", "SYNs to LISTEN sockets dropped"),
         ),
+        (
+            ("Detected reordering 5 times using SACK",),
+            ("netstat-lines", "Detected reordering times using SACK"),
+        ),
+        (("    TCPLossProbes: 3",), ("counter-names", "TcpExtTCPLossProbes")),
         (("by=linger0", "by.linger0", "linger0"), ("reset-causes", "linger0")),
         (("handshake.rtt_us", "rtt_us"), ("members", "rtt_us")),
         (("Ip6OutNoRoutes",), ("counter-names", "Ip6OutNoRoutes")),

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracer.cli import options
-
 if TYPE_CHECKING:
     from tracer.errors import UsageError
     from tracer.explain.term import Kernel, Term
@@ -18,8 +16,7 @@ WIDEST = 100  # prose is hard to read beyond
 @click.command()
 @click.argument("words", nargs=-1, metavar="[TOPIC] [TERM]")
 @click.option("-j", "--json", "as_json", is_flag=True, help="A JSON record of each, a line.")
-@options.common
-def explain(words: tuple[str, ...], as_json: bool, **given: object) -> None:
+def explain(words: tuple[str, ...], as_json: bool) -> None:
     """What a name means, what causes it, what to look at next, and the command to type.
 
     TERM is a state, errno, cause, reason, counter, setting, column or member of a record, of

@@ -84,9 +84,9 @@ def lookup(text: str, topic: str | None = None, ask: Ask = no_kernel) -> list[Te
 
 
 def _tries(text: str) -> list[str]:
-    """As it stands, without a number in front, and its last part."""
+    """As it stands, without the numbers of a line of netstat's, and its last part."""
     parts = re.split(r"[./=:\s]+", text.strip())
-    return [text, re.sub(r"^\s*\d+\s+", "", text), parts[-1]] if plain(text) else []
+    return [text, re.sub(r"\b\d+\b", "", text), parts[-1]] if plain(text) else []
 
 
 def nearest(text: str, topic: str | None = None, ask: Ask = no_kernel) -> list[str]:

@@ -34,7 +34,7 @@ KINDS: dict[str, Entry] = {
         "an application is told of an error on a socket", "tcptrace events --kind error -j"
     ),
     "retransmit": _by(
-        "a segment was sent again: why, and for the how manyth time",
+        "a segment was sent again: why, and how often by now",
         "tcptrace events --kind retransmit -j",
     ),
     "drop": _by(
@@ -101,7 +101,9 @@ LOST: dict[str, Entry] = {
     "missed": Entry(
         "events that the kernel did not show: it runs no program inside itself",
         "an interrupt came while the same program ran on that CPU",
-        "summaries, which count in the kernel, lose nothing else",
+        "the kernel's own counters under the table, which count them all the same; a better way to"
+        " attach, if doctor names one",
+        ("tcptrace doctor",),
     ),
     "map": Entry(
         "sockets that found no room where their states are kept",

@@ -6,18 +6,19 @@ import numpy as np
 
 from tracer.views.live.picture import Picture
 from tracer.views.text import duration
+from tracer.words.states import UNANSWERED, UNFINISHED
 
 GONE = "It has ended: nothing of it is left."
 SENTENCES = {
-    "SYN_SENT": "{owner} asked to connect {age} ago, and no answer has come: the peer is down, a"
-    " firewall keeps silent, or its listener drops SYNs.",
+    "SYN_SENT": "{owner} asked to connect {age} ago, and no answer has come: " + UNANSWERED + ".",
     "SYN_RECV": "The handshake's last ACK has not come for {age}.",
     "NEW_SYN_RECV": "A SYN came {age} ago and was answered; the last ACK of the handshake has not"
     " come, or the accept queue has no room.",
     "ESTABLISHED": "Open both ways for {age}; either end may send.",
     "CLOSE_WAIT": "The peer closed {age} ago; {owner} has not called close(){others}.",
-    "FIN_WAIT1": "{owner} closed {age} ago; the peer has not acknowledged that: data may still be"
-    " on its way, or the peer is gone.",
+    "FIN_WAIT1": "{owner} closed {age} ago; the peer has not acknowledged that: "
+    + UNFINISHED
+    + ".",
     "FIN_WAIT2": "{owner} closed and the peer knows; the peer has not closed its side for {age}.",
     "CLOSING": "Both ends closed at once, {age} ago; the last ACK is missing.",
     "LAST_ACK": "Both ends have closed; the peer's last ACK has been missing for {age}.",
