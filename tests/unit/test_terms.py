@@ -236,10 +236,19 @@ def test_what_is_told_is_plain_ascii_in_short_sentences() -> None:
     for term in terms(ask=_kernel):
         entry = term.entry
         assert entry.meaning, term
+        assert entry.commands, term
         for text in (entry.meaning, entry.cause, entry.look, entry.source, *entry.commands):
             assert text.isascii(), term
             assert not text.endswith("."), term
         assert len(entry.cause) < 300 > len(entry.look), term
+
+
+def test_what_tells_of_trouble_is_told_with_its_cause_but_for_mptcp() -> None:
+    """A drop in which something is lost has at least a layer to look at."""
+    told = of("counter-names")
+    trouble = [name for name, (_, wrong) in counter_words.meanings().items() if wrong]
+    assert [n for n in trouble if not told[n].entry.cause and n[:4] not in ("MPTc", "Icmp")] == []
+    assert [name for name, term in of("drop-reasons").items() if not term.entry.look] == []
 
 
 @pytest.mark.parametrize("topic", WHOLE)

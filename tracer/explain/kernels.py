@@ -23,6 +23,7 @@ DROP, SKB, RESET = "SKB_DROP_REASON_", "SKB_", "SK_RST_REASON_"
 _DROP_SOURCE = "include/net/dropreason-core.h"
 _RESET_SOURCE = "include/net/rstreason.h"
 _PROTOCOL = re.compile(r"^(MPTcpExt|TcpExt|Tcp|IpExt|Ip6|Ip|Icmp6|IcmpMsg|Icmp|UdpLite6?|Udp6?)")
+_EACH_DROP = ("tcptrace events --kind drop -d 10",)
 _EACH_RESET = ("tcptrace events --kind reset -d 10",)
 
 
@@ -56,9 +57,9 @@ def _drop(name: str) -> Entry:
         hint = hint or counters.Hint("", drops.HARMLESS, ("tcptrace drops --all -d 10",))
     elif layer and not hint:
         hint = counters.Hint("", layer.look, layer.commands)
+    hint = hint or counters.Hint("", "the function that let go of it: AT", _EACH_DROP)
     where = f" (layer: {known.layer})" if known.layer else ""
-    cause, look, commands = hint or counters.Hint("", "", ("tcptrace drops -d 10",))
-    return Entry(known.meaning + where, cause, look, commands, _DROP_SOURCE)
+    return Entry(known.meaning + where, *hint, _DROP_SOURCE)
 
 
 def reset_reasons(kernel: Kernel) -> Iterator[Term]:
@@ -71,7 +72,8 @@ def reset_reasons(kernel: Kernel) -> Iterator[Term]:
             drop, hint = REASONS.get(name), drops.HINTS.get(name)
             cause, look = (hint.cause, hint.look) if hint else ("", "")
             entry = Entry(drop.meaning if drop else NO_SENTENCE, cause, look, _EACH_RESET)
-        entry = entry._replace(source=entry.source or _RESET_SOURCE)
+        commands, source = entry.commands or _EACH_RESET, entry.source or _RESET_SOURCE
+        entry = entry._replace(commands=commands, source=source)
         yield Term("reset-reasons", name, entry, keys=(RESET + name,))
 
 

@@ -35,7 +35,12 @@ def words() -> Iterator[Term]:
     """Words with sentences of their own."""
     for topic, member, entries in _WORDS:
         where = (member,) if member else ()
+        kinds = tuple(
+            kind for kind in schemas.KINDS if member in schemas.schema(kind)["properties"]
+        )
         for name, entry in entries.items():
+            if not entry.commands:
+                entry = entry._replace(commands=_reading(kinds, member))
             yield Term(topic, name, entry, where=where, keys=(f"{member}.{name}",))
 
 

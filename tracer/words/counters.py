@@ -20,6 +20,8 @@ _RESENT = ("tcptrace retransmits -d 10",)
 _UNREAD = ("tcptrace connections --open --sort recv-q",)
 _MEMORY = ("cat /proc/net/sockstat", "sysctl net.ipv4.tcp_mem")
 _ATTEMPTS = ("tcptrace handshakes --failed -d 10",)
+_DROPS = ("tcptrace drops -d 10",)
+_BY_PEER = ("tcptrace drops --packets --by reason,peer -d 10",)
 _LINK = ("ip -s link", "tcptrace counters -d 10")
 _CPUS = ("cat /proc/net/softnet_stat", "mpstat -P ALL 1 5")
 
@@ -126,7 +128,7 @@ HINTS: dict[str, Hint] = {
         ("tcptrace drops -d 10", *_UNREAD),
     ),
     "TcpExtBeyondWindow": Hint(
-        "a peer that sends more than was offered; strangers' packets", "whose", _LISTENERS[1:]
+        "a peer that sends more than was offered; strangers' packets", "whose", _BY_PEER
     ),
     "TcpExtTCPTimeWaitOverflow": Hint(
         "more closed connections a minute than net.ipv4.tcp_max_tw_buckets",
@@ -155,6 +157,75 @@ HINTS: dict[str, Hint] = {
     "TcpExtPFMemallocDrop": Hint("the machine is out of memory", "memory", ("dmesg | tail",)),
     "TcpExtTCPSACKReneging": Hint("a peer out of memory, or a broken one", "which peer", _RESENT),
     "IpOutNoRoutes": Hint("no default route", "the routes", ("ip route", *_ATTEMPTS)),
+    **dict.fromkeys(
+        (
+            *("rx_errors", "tx_errors", "rx_length_errors", "rx_crc_errors", "rx_frame_errors"),
+            *("tx_aborted_errors", "tx_carrier_errors", "tx_heartbeat_errors", "tx_window_errors"),
+            *("IpExtInCsumErrors", "IpExtInTruncatedPkts", "UdpInCsumErrors"),
+        ),
+        Hint(
+            "cable, connector, optics or card; duplex that differs at the two ends",
+            "what the driver counts",
+            ("ethtool -S DEV", "ip -s -s link"),
+        ),
+    ),
+    **dict.fromkeys(
+        ("rx_over_errors", "rx_fifo_errors", "tx_fifo_errors"),
+        Hint(
+            "bursts that the card's memory or ring cannot hold",
+            "the ring, and how interrupts are spread",
+            ("ethtool -g DEV", *_CPUS),
+        ),
+    ),
+    "IpInHdrErrors": Hint(
+        "a loop of routes, which uses up hops; crafted packets", "the way", ("ip route",)
+    ),
+    **dict.fromkeys(
+        ("IpInDiscards", "IpOutDiscards"),
+        Hint("memory, a full queue, a rule of the firewall's", "the reasons", _DROPS),
+    ),
+    **dict.fromkeys(
+        ("IpReasmTimeout", "IpReasmFails", "IpExtReasmOverlaps"),
+        Hint("loss of fragments, or an attack with them", "who sends fragments", _DROPS),
+    ),
+    **dict.fromkeys(
+        ("IpFragFails", "Ip6InTooBigErrors"),
+        Hint(
+            "a link or tunnel with a smaller MTU",
+            "the MTU of the way; net.ipv4.tcp_mtu_probing",
+            ("ip route get ADDRESS",),
+        ),
+    ),
+    "IpExtInNoRoutes": Hint("a host that forwards, and lacks a route", "the routes", ("ip route",)),
+    **dict.fromkeys(
+        ("UdpInErrors", "UdpRcvbufErrors"),
+        Hint("a process that reads its datagrams too slowly", "which", ("ss -uanmp",)),
+    ),
+    **dict.fromkeys(
+        ("UdpSndbufErrors", "UdpMemErrors"),
+        Hint("more datagrams than memory or the device takes", "which process", ("ss -uanmp",)),
+    ),
+    **dict.fromkeys(
+        (
+            *("TcpExtTCPMD5NotFound", "TcpExtTCPMD5Unexpected", "TcpExtTCPMD5Failure"),
+            *("TcpExtTCPAORequired", "TcpExtTCPAOBad", "TcpExtTCPAOKeyNotFound"),
+        ),
+        Hint("keys that differ at the two ends, as of BGP sessions", "whose session", _BY_PEER),
+    ),
+    "TcpExtTSEcrRejected": Hint("forged packets, a middlebox", "from whom", _BY_PEER),
+    "TcpExtTCPMinTTLDrop": Hint("a peer further off than IP_MINTTL allows", "from whom", _BY_PEER),
+    "softnet_flow_limit_count": Hint("one flow that takes up a CPU", "which flow", _CPUS),
+    **dict.fromkeys(
+        ("nf_conntrack_early_drop", "nf_conntrack_chainlength"),
+        Hint(
+            "more connections than net.netfilter.nf_conntrack_max, or an attack",
+            "nf_conntrack_count",
+            ("conntrack -S",),
+        ),
+    ),
+    "nf_conntrack_icmp_error": Hint(
+        "late answers about connections that are over", "ICMP that came in", ("conntrack -S",)
+    ),
     "rx_dropped": Hint(
         "protocols that nobody takes (often harmless), or no memory", "the driver's own", _LINK
     ),

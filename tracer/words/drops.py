@@ -11,6 +11,7 @@ from tracer.words.counters import Hint
 _DROPS = ("tcptrace drops -d 10",)
 _UNREAD = ("tcptrace connections --open --sort recv-q",)
 _MEMORY = ("cat /proc/net/sockstat", "sysctl net.ipv4.tcp_mem net.ipv4.tcp_rmem")
+_BY_PEER = ("tcptrace drops --packets --by reason,peer -d 10",)
 _WAY = ("ip route get ADDRESS", "ip neigh")
 
 HINTS: dict[str, Hint] = {
@@ -43,28 +44,122 @@ HINTS: dict[str, Hint] = {
     "TCP_OVERWINDOW": Hint(
         "a peer that sends beyond what was offered, or a stranger's packet",
         "TcpExtBeyondWindow; from whom",
-        ("tcptrace drops --packets --by reason,peer -d 10",),
+        _BY_PEER,
     ),
     "TCP_ZEROWINDOW": Hint("a process that does not read", "RECV-Q by process", _UNREAD),
     "TCP_OFO_DROP": Hint("loss on the way, a small receive buffer", "net.ipv4.tcp_rmem", _MEMORY),
     "TCP_OFO_QUEUE_PRUNE": Hint(
         "loss on the way, and a process that reads too slowly", "RECV-Q by process", _UNREAD
     ),
-    "TCP_RFC7323_PAWS": Hint(
-        "packets that came very late, or several hosts behind one address whose clocks differ",
-        "whether the peers are behind NAT",
-        ("tcptrace drops --packets --by reason,peer -d 10",),
+    **dict.fromkeys(
+        ("TCP_RFC7323_PAWS", "TCP_RFC7323_TW_PAWS"),
+        Hint(
+            "packets that came very late, or several hosts behind one address whose clocks differ",
+            "whether the peers are behind NAT",
+            _BY_PEER,
+        ),
     ),
-    "TCP_INVALID_SEQUENCE": Hint(
-        "old or forged packets, or a middlebox that rewrites numbers",
-        "from whom",
-        ("tcptrace drops --packets --by reason,peer -d 10",),
+    **dict.fromkeys(
+        (
+            *("TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE", "TCP_INVALID_ACK_SEQUENCE"),
+            *("TCP_INVALID_SYN", "TCP_TOO_OLD_ACK", "TCP_ACK_UNSENT_DATA", "TCP_RFC7323_TSECR"),
+        ),
+        Hint(
+            "old or forged packets, a peer that restarted, or a middlebox that rewrites numbers",
+            "from whom",
+            _BY_PEER,
+        ),
+    ),
+    **dict.fromkeys(
+        (
+            *("TCP_AUTH_HDR", "TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE"),
+            *("TCP_AONOTFOUND", "TCP_AOUNEXPECTED", "TCP_AOKEYNOTFOUND", "TCP_AOFAILURE"),
+        ),
+        Hint("keys that differ at the two ends, as of BGP sessions", "whose session", _BY_PEER),
+    ),
+    "TCP_FASTOPEN": Hint(
+        "a SYN with data that came twice", "nothing, while they are few", _BY_PEER
+    ),
+    "SOCKET_CLOSE": Hint(
+        "a process that closed, or ended, with packets on their way",
+        "who closed first",
+        ("tcptrace connections -d 10",),
+    ),
+    **dict.fromkeys(
+        ("SOCKET_FILTER", "BPF_CGROUP_EGRESS"),
+        Hint(
+            "a filter of the process's own; a unit's IPAddressDeny=, a container's network policy",
+            "the programs of its control group",
+            ("bpftool cgroup tree",),
+        ),
+    ),
+    "PFMEMALLOC": Hint("the machine is out of memory", "memory", ("dmesg | tail", *_MEMORY)),
+    "SECURITY_HOOK": Hint(
+        "SELinux, Smack or a BPF LSM", "the audit log", ("journalctl -k | grep -i denied",)
+    ),
+    "XFRM_POLICY": Hint(
+        "a packet in clear where IPsec is asked for, or the reverse",
+        "the policies",
+        ("ip xfrm policy", "cat /proc/net/xfrm_stat"),
+    ),
+    **dict.fromkeys(
+        ("IP_CSUM", "ICMP_CSUM", "UDP_CSUM", "TCP_CSUM", "IP_INHDR"),
+        Hint(
+            "a broken link, card or memory, a middlebox, or crafted packets",
+            "the device's errors",
+            ("ip -s -s link", "ethtool -S DEV"),
+        ),
+    ),
+    **dict.fromkeys(
+        ("IP_INADDRERRORS", "IP_LOCAL_SOURCE", "IP_INVALID_SOURCE", "IP_INVALID_DEST"),
+        Hint(
+            "forged addresses, a wrong setting of the sender's, or a loop of bridges",
+            "from which device",
+            ("tcptrace drops --packets --by reason,dev,peer -d 10",),
+        ),
+    ),
+    "IP_LOCALNET": Hint(
+        "forged addresses, or a rule that turns a destination into 127.0.0.1",
+        "net.ipv4.conf.all.route_localnet",
+        ("nft list ruleset",),
+    ),
+    **dict.fromkeys(
+        ("FRAG_REASM_TIMEOUT", "FRAG_TOO_FAR"),
+        Hint(
+            "loss, or a firewall that drops fragments without ports",
+            "who sends fragments at all; TCP has no need of them",
+            ("tcptrace counters -d 10",),
+        ),
+    ),
+    "IPV6DISABLED": Hint(
+        "IPv6 switched off on one device alone",
+        "net.ipv6.conf.all.disable_ipv6 and that of the device",
+        ("sysctl -a --pattern disable_ipv6",),
+    ),
+    **dict.fromkeys(
+        ("TC_INGRESS", "TC_EGRESS"),
+        Hint(
+            "a filter of tc's, often a container network's BPF program",
+            "what is attached",
+            ("tc filter show dev DEV ingress", "bpftool net"),
+        ),
+    ),
+    "QDISC_CONGESTED": Hint(
+        "a qdisc that keeps its queue short (codel, red, pie): the sender is to slow down",
+        "its backlog",
+        ("tc -s qdisc show",),
+    ),
+    "FQ_HORIZON_LIMIT": Hint(
+        "a pacing rate, or SO_TXTIME, out of all reason", "fq's horizon", ("tc -s qdisc show",)
+    ),
+    "DEV_READY": Hint("a device that was just taken down", "the link", ("ip -s link",)),
+    "UNHANDLED_PROTO": Hint(
+        "LLDP, spanning tree and the like, for which this host has no taker: mostly harmless",
+        "which protocol",
+        ("tcpdump -c 10 -e not ip and not ip6 and not arp",),
     ),
     "TCP_ABORT_ON_DATA": Hint(
         "the peer sends on to what was closed here", "data_after_close", ("tcptrace resets -d 10",)
-    ),
-    "TCP_CSUM": Hint(
-        "a broken link, card or memory, or a middlebox", "the device's errors", ("ip -s -s link",)
     ),
     "TCP_FLAGS": Hint(
         "a scan, or a packet for a connection that was forgotten",
@@ -105,11 +200,6 @@ HINTS: dict[str, Hint] = {
     ),
     "FQ_FLOW_LIMIT": Hint(
         "one connection with a very large window", "fq's flow_limit", ("tc -s qdisc show",)
-    ),
-    "BPF_CGROUP_EGRESS": Hint(
-        "a unit's IPAddressDeny=, a container's network policy",
-        "the programs of its control group",
-        ("bpftool cgroup tree",),
     ),
     "XDP": Hint("a load balancer's or firewall's XDP program", "it", ("ip link", "bpftool net")),
     "OTHERHOST": Hint(

@@ -172,5 +172,5 @@ REASONS: dict[str, Entry] = {
     "MPTCP_RST_EWQ2BIG": Entry("MPTCP: too much is waiting on the path"),
     "MPTCP_RST_EBADPERF": Entry("MPTCP: the path is too slow or loses too much"),
     "MPTCP_RST_EMIDDLEBOX": Entry("MPTCP: something on the way alters the data"),
-    "ERROR": Entry("an error inside the kernel that has no name of its own"),
+    "ERROR": Entry("an error inside the kernel that has no name of its own", commands=_EACH),
 }

@@ -50,6 +50,7 @@ OTHERS: dict[str, Entry] = {
         "the qdisc of new devices: fq_codel, fq", "", "what it dropped", "tc -s qdisc show"
     ),
     "net.core.rps_sock_flow_entries": _core("flows that are steered to the CPU of their process"),
+    "net.ipv6.conf.all.disable_ipv6": Entry("1: no IPv6, on no device", source=SOURCE),
     "net.netfilter.nf_conntrack_max": Entry(
         "how many connections may be tracked; beyond it new ones are dropped",
         "raised on gateways and container hosts",

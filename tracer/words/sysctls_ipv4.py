@@ -200,6 +200,9 @@ IPV4: dict[str, Entry] = {
         "IP_RPFILTER among drops, TcpExtIPReversePathFilter",
         "tcptrace drops -d 10",
     ),
+    "conf.all.route_localnet": _ip(
+        "1: addresses of 127.0.0.0/8 may come and go by other devices than the loopback"
+    ),
     "conf.all.arp_filter": _ip("1: ARP is answered by the device that a packet would leave by"),
     "neigh.default.gc_thresh1": _ip("up to so many neighbours none is forgotten"),
     "neigh.default.gc_thresh2": _ip("above it neighbours are forgotten after 5 s"),
