@@ -12,20 +12,33 @@
 #include "ports_held.h"
 #endif
 
+tt_inline void tt_limit_queue(struct tt_queue *queue, const struct sock *sk)
+{
+	struct net *net = NULL;
+
+	queue->accept_queue_max = sk->sk_max_ack_backlog;
+	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+	bpf_core_read(&queue->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
+}
+
 tt_inline void tt_open_queue(const struct sock *sk, tt_cookie cookie, tt_mono_ns now)
 {
 	__u32 zero = 0;
-	struct tt_queue *queue = MAP_GET(tt_new_queue, &zero);
-	struct net *net = NULL;
+	struct tt_queue *queue = tt_find_queue(cookie);
 
+	/* shutdown() and listen() again: user space has not taken yet what it counted */
+	if (queue) {
+		tt_limit_queue(queue, sk);
+		queue->closed_ns = 0;
+		return;
+	}
+	queue = MAP_GET(tt_new_queue, &zero);
 	if (!queue)
 		return;
 	__builtin_memset(queue, 0, sizeof(*queue));
 	queue->sk = (__u64)sk;
 	queue->opened_ns = now;
-	queue->accept_queue_max = sk->sk_max_ack_backlog;
-	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
-	bpf_core_read(&queue->somaxconn, sizeof(__u32), &net->core.sysctl_somaxconn);
+	tt_limit_queue(queue, sk);
 	MAP_PUT(tt_queues, &cookie, queue, BPF_ANY);
 }
 

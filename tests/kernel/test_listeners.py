@@ -176,6 +176,44 @@ def test_a_listener_that_came_and_went_stays_listed_with_its_times(ns: Namespace
     assert record["accepts"] == 1
 
 
+def listen_again(server: socket.socket) -> None:
+    server.shutdown(socket.SHUT_RDWR)
+    server.listen(BACKLOG)
+
+
+def take(ns: Namespace, server: socket.socket, count: int) -> None:
+    clients = connect(ns, count)
+    taken = [server.accept()[0] for _ in clients]
+    for one in (*taken, *clients):
+        one.close()
+
+
+def test_a_socket_that_listens_again_is_one_listener_and_counts_on(ns: Namespace) -> None:
+    with listen(ns) as server, traced(ns) as tracer:
+        for count in (3, 2, 5):
+            take(ns, server, count)
+            listen_again(server)
+        records = tracer.stop()
+    (record,) = [r for r in records if r["listener_port"] == PORT]
+    assert record["accepts"] == ns.counters()["TcpPassiveOpens"] == 10
+    assert record["accept_queue_peak"] >= 1
+    assert (record["opened"], record["closed"]) == (None, None)
+
+
+def test_one_that_listens_again_after_it_was_told_to_have_closed_counts_on(ns: Namespace) -> None:
+    with listen(ns) as server, traced(ns, "-i", "1s") as tracer:
+        take(ns, server, 3)
+        server.shutdown(socket.SHUT_RDWR)
+        wait_until(lambda: any(r["closed"] for r in tracer.so_far()), "its end to be told")
+        server.listen(BACKLOG)
+        take(ns, server, 2)
+        records = tracer.stop()
+    assert of(records)["accepts"] == ns.counters()["TcpPassiveOpens"] == 5
+    assert of(records)["closed"] is None
+    assert sum(r["accepts"] for r in records if not r["total"]) == 5
+    assert all(r["accepts"] >= 0 for r in records)
+
+
 def test_connections_reset_in_the_queue_and_never_accepted_are_told_apart(ns: Namespace) -> None:
     with traced(ns) as tracer:
         server = listen(ns)

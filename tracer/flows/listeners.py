@@ -35,11 +35,15 @@ class Listener:
 
 @dataclass
 class ListenerTable:
-    """Looks at all listeners, each against the one before (`since_last`) or the first."""
+    """Looks at all listeners, each against the one before (`since_last`) or the first.
+
+    A socket that listens again after shutdown() is the same listener: what it counted goes on.
+    """
 
     layout: Layout
     _now: dict[int, np.void] = field(default_factory=dict)
     _gone: dict[int, np.void] = field(default_factory=dict)
+    _past: dict[int, np.void] = field(default_factory=dict)  # of those that listen again
     _before: dict[int, np.void] = field(default_factory=dict)
     _peaks: dict[int, tuple[int, int]] = field(default_factory=dict)
     _highest: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -47,8 +51,10 @@ class ListenerTable:
     def look(self, rows: Records) -> None:
         """Take all listeners as they stand, and those that closed since the last look."""
         earlier, self._now = self._now, {}
-        for row in rows:
+        # how it ended is told before how it began again
+        for row in rows[np.argsort(rows["closed_ns"] == 0, kind="stable")]:
             cookie = int(row["cookie"])
+            row = self._with_past(row, cookie)
             peaks = self._peak(row, cookie)
             self._peaks[cookie] = _higher(self._peaks.get(cookie, (0, 0)), peaks)
             self._highest[cookie] = _higher(self._highest.get(cookie, (0, 0)), peaks)
@@ -56,6 +62,13 @@ class ListenerTable:
                 self._gone[cookie] = _with_limits(row, earlier.get(cookie))
             else:
                 self._now[cookie] = row
+
+    def _with_past(self, row: np.void, cookie: int) -> np.void:
+        gone = self._gone.get(cookie)
+        if gone is not None and row["opened_ns"] > gone["closed_ns"]:
+            self._past[cookie] = self._gone.pop(cookie)
+        past = self._past.get(cookie)
+        return row if past is None else _added(row, past)
 
     def _peak(self, row: np.void, cookie: int) -> tuple[int, int]:
         """The deepest that is known: between the looks, or as it was found by one of them."""
@@ -87,7 +100,7 @@ class ListenerTable:
         rows = self._now | {
             cookie: row
             for cookie, row in self._gone.items()
-            if cookie not in before or not before[cookie]["closed_ns"]
+            if cookie not in before or before[cookie]["closed_ns"] != row["closed_ns"]
         }
         found = [
             self._subtract(row, before.get(cookie), peaks.get(cookie, (0, 0)))
@@ -108,6 +121,15 @@ class ListenerTable:
         }
         counted = {name: grown(name) for name in COUNTERS}
         return Listener(row, counted, drops, *peaks)
+
+
+def _added(row: np.void, past: np.void) -> np.void:
+    """The row of one that listens again, with what it had counted before."""
+    row = row.copy()
+    row["opened_ns"] = past["opened_ns"]
+    for name in (*COUNTERS, "drops"):
+        row[name] = row[name] + past[name]
+    return row
 
 
 def _with_limits(closed: np.void, before: np.void | None) -> np.void:
