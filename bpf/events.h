@@ -32,10 +32,11 @@ typedef __s32 tt_errno;		/* positive, 0: none */
 typedef __u32 tt_count;
 typedef __u32 tt_uid; /* of the socket, as `ss -e` shows it */
 
-typedef __u32 tt_rst_reason; /* enum sk_rst_reason of the running kernel */
-typedef __u32 tt_reason;     /* enum skb_drop_reason of the running kernel */
-typedef __u64 tt_code;	     /* an address of the kernel's code */
-typedef char tt_dev[16];     /* name of a network device, zero-terminated */
+typedef __u32 tt_rst_reason;	  /* enum sk_rst_reason of the running kernel */
+typedef __u32 tt_reason;	  /* enum skb_drop_reason of the running kernel */
+typedef __u64 tt_code;		  /* an address of the kernel's code */
+typedef char tt_cgroup_name[256]; /* of its directory, zero-terminated */
+typedef char tt_dev[16];	  /* name of a network device, zero-terminated */
 
 typedef __u8 tt_marks; /* enum tt_mark */
 

@@ -301,6 +301,7 @@ struct bpf_array {
 
 struct kernfs_node {
 	__u64 id;
+	const char *name;
 };
 
 struct cgroup_root {

@@ -108,8 +108,9 @@ struct tt_control {
 	__u64 second_pass;	/* whether that is being done once more, */
 	__u64 hearers_changes;	/* one more than how often somebody began or ceased to listen */
 	__u64 passed_on;	/* and of how many connections the owner was not met at first */
-	__u64 names_full;  /* a process is called as was asked for, and there was no room to say so
-			    */
+	__u64 names_full; /* a process is called as was asked for, and there was no room to say so
+			   */
+	__u64 cgroups_made;
 	__u32 pidns;	   /* inode of the tracer's PID namespace, */
 	__u32 pidns_level; /* and its depth: the task iterator, run by it, finds both */
 };
@@ -347,14 +348,42 @@ MAP_OF(HASH, tt_targets, tt_pid, struct tt_target, 32768);
 /* Control groups of --cgroup and all below them, by id: enum tt_mark. */
 MAP_WITH(HASH, tt_cgroups, tt_cgroup, tt_marks, 16384, BPF_F_NO_PREALLOC);
 
-struct tt_cgroup_path {
-	char text[256]; /* zero from its end on */
+/*
+ * Places in the tree of control groups: those that were asked for, and what they lie
+ * in. What is made there once more is asked for too. By place and name, not by path:
+ * a namespace of control groups shows paths of its own.
+ */
+struct tt_cgroup_step {
+	tt_cgroup above; /* the place, known by who was there first */
+	char name[248];	 /* zero from its end on */
 };
 
-/* Paths that were asked for: what is made there once more is asked for too. */
-MAP_WITH(HASH, tt_cgroup_paths, struct tt_cgroup_path, tt_marks, 1024, BPF_F_NO_PREALLOC);
+struct tt_cgroup_place {
+	tt_cgroup place;
+	__u64 marks;
+};
 
-MAP_OF(PERCPU_ARRAY, tt_new_cgroup, __u32, struct tt_cgroup_path, 1);
+MAP_WITH(HASH, tt_cgroup_steps, struct tt_cgroup_step, struct tt_cgroup_place, 16384,
+	 BPF_F_NO_PREALLOC);
+
+/* Where a control group is, by id; those alone that are at such a place. */
+MAP_WITH(HASH, tt_cgroup_places, tt_cgroup, tt_cgroup, 16384, BPF_F_NO_PREALLOC);
+
+MAP_OF(PERCPU_ARRAY, tt_new_step, __u32, struct tt_cgroup_step, 1);
+
+/*
+ * Control groups made since tracing began, the latest of them: one may be gone before
+ * user space can look up what it was called.
+ */
+#define TT_MADE_CGROUPS 2048
+
+struct tt_made_cgroup {
+	tt_cgroup id;
+	tt_cgroup above;
+	tt_cgroup_name name;
+};
+
+MAP_WITH(ARRAY, tt_made_cgroups, __u32, struct tt_made_cgroup, TT_MADE_CGROUPS, BPF_F_MMAPABLE);
 
 /* Those with a name that is asked for, or that had one, by tgid. */
 MAP_OF(HASH, tt_named, tt_pid, struct tt_target, 32768);

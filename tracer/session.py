@@ -22,15 +22,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tracer.attribution import cgroups, descriptors
+from tracer.attribution import cgroups
 from tracer.errors import TracerError
 from tracer.kernel import sysctls
-from tracer.kernel.buffers import Chunk
 from tracer.kernel.followers import Followers
 from tracer.kernel.live import LiveSource, Settings
 from tracer.kernel.netstat import Counters
 from tracer.limits import Limits
 from tracer.player import Player
+from tracer.told import Code, Descriptors, Groups
 from tracer.views.base import View
 from tracer.views.output import PipeClosed
 from tracer.wire.cost import OVER
@@ -54,7 +54,6 @@ LOOK_SHARE = 400  # of sparing sessions: 1/400 of a CPU for each kind of look,
 OPEN_SHARE = 50  # and 1/50 for listeners, while what they drop is looked at as well,
 LOST_SHARE = 15  # and 1/15 for sockets, while records of them are lost,
 LOOK_S = 10.0  # but at least this often
-DESCRIPTORS_S = 1.0  # of one process, count its descriptors again after this long
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
 
 
@@ -91,11 +90,6 @@ class Session:
             self._first_sockets = source.sockets() if compares else None
             self.ready()
             self._tell(source)
-            if self.settings.filters.asks_cgroups and mount and not cgroups.is_whole(mount):
-                self.notice(
-                    "--cgroup, in a control group namespace: one that is taken away and made"
-                    " again, as a unit that is restarted, is not followed"
-                )
             for frame in self._frames(source):
                 if self.record:
                     self._keep(self.record, frame)
@@ -168,8 +162,8 @@ class Session:
         if source.sees_packets:
             told = {"reasons": source.reasons, "subsystems": source.subsystems}
             yield Frame("RSNS", json.dumps(told).encode())
-        groups, self._code = _Groups(source), _Code(source)
-        self._descriptors = _Descriptors()
+        groups, self._code = Groups(source), Code(source)
+        self._descriptors = Descriptors()
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         if self._first is not None:
             yield Frame("OPEN", self._first)
@@ -260,7 +254,7 @@ class Session:
                 pause = min(pause, max(0.0, moment - now))
         return pause
 
-    def _drain(self, source: LiveSource, groups: _Groups, final: bool = False) -> Iterator[Frame]:
+    def _drain(self, source: LiveSource, groups: Groups, final: bool = False) -> Iterator[Frame]:
         began_ns: int | None = None
         for drained in source.drain():
             if began_ns is not None:
@@ -373,7 +367,7 @@ class Session:
             spent = time.thread_time() - began
             self._next_look["sockets, soon"] = time.monotonic() + min(spent * LOST_SHARE, LOOK_S)
 
-    def _finish(self, source: LiveSource, groups: _Groups) -> Iterator[Frame]:
+    def _finish(self, source: LiveSource, groups: Groups) -> Iterator[Frame]:
         """Stop sending first: then what was counted and what was sent agree."""
         ended = source.stop()
         yield from self._drain(source, groups, final=True)
@@ -401,63 +395,6 @@ def _kernel(counters: Counters, moved: Counters) -> Iterator[Frame]:
 
 def _devices(source: LiveSource) -> Frame:
     return Frame("DEVS", json.dumps(source.devices()).encode())
-
-
-class _Descriptors:
-    """How many descriptors those have who could not accept for want of one, as they stand then."""
-
-    def __init__(self) -> None:
-        self._told: dict[tuple[int, int], float] = {}
-
-    def frames(self, source: LiveSource, chunk: Chunk) -> Iterator[Frame]:
-        """A frame with the numbers of those not looked at within the last second."""
-        if not source.initial_pids:
-            return
-        now, found = time.monotonic(), []
-        for pid, start in source.out_of_descriptors(chunk):
-            if now - self._told.get((pid, start), 0) < DESCRIPTORS_S:
-                continue
-            self._told[pid, start] = now
-            numbers = descriptors.in_use(pid)
-            if numbers:
-                found.append((pid, start, *numbers))
-        if found:
-            yield Frame("DESC", json.dumps(found).encode())
-
-
-class _Code:
-    """Where in the kernel's code packets were let go of, told once each."""
-
-    def __init__(self, source: LiveSource) -> None:
-        self._source = source
-        self._told: set[int] = set()
-
-    def frames(self, addresses: list[int]) -> Iterator[Frame]:
-        """A frame with the names of those not told of yet, if there are any."""
-        new = set(addresses) - self._told
-        if not new:
-            return
-        self._told |= new
-        found = self._source.code(new)
-        yield Frame("CODE", json.dumps({str(key): name for key, name in found.items()}).encode())
-
-
-class _Groups:
-    """Paths of control groups, told once each, looked up when a new id is met."""
-
-    def __init__(self, source: LiveSource) -> None:
-        self._mount = cgroups.find_mount()
-        self._told: set[int] = set()
-
-    def frames(self, ids: list[int]) -> Iterator[Frame]:
-        """A frame with the paths of those not told of yet, if there are any."""
-        new = set(ids) - self._told
-        if not new or self._mount is None:
-            return
-        self._told |= new
-        found = cgroups.walk(self._mount)
-        self._told |= set(found)
-        yield Frame("CGRP", json.dumps({str(key): path for key, path in found.items()}).encode())
 
 
 def _describe(source: LiveSource, settings: Settings) -> Head:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace
+from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.kernel.test_filter_matrix import read
 from tests.programs.driver import Program
 from tests.programs.groups import control_group, enter, remove
@@ -152,15 +153,34 @@ def test_a_group_that_is_not_there_ends_with_1_a_cause_and_a_hint() -> None:
     assert "systemd-cgls" in second
 
 
-def test_in_a_namespace_of_control_groups_it_is_said_what_is_not_followed(group: Path) -> None:
-    inside = group / "inside"
-    inside.mkdir()
+def test_in_a_namespace_of_control_groups_one_that_is_made_again_is_matched_again(
+    ns: Namespace, group: Path, server: Program, tmp_path: Path
+) -> None:
+    unit, other = group / "slice" / "tt-test.service", group / "slice" / "tt-other.service"
+    for made in (unit, other):
+        made.mkdir(parents=True)
     mount = f'umount {group.parent}; mount -t cgroup2 none {group.parent}; exec "$@"'
     enter = f'echo $$ > {group}/cgroup.procs; exec unshare --cgroup --mount sh -ec "$0" sh "$@"'
-    command = [*COMMAND, "events", "-d", "0.2", "--cgroup", "inside"]
-    said = {}
-    for name, prefix in (("namespace", ["bash", "-ec", enter, mount]), ("machine", [])):
-        done = subprocess.run([*prefix, *command], capture_output=True, text=True, cwd=ROOT)
-        assert done.returncode == 0, done.stderr
-        said[name] = "is not followed" in done.stderr
-    assert said == {"namespace": True, "machine": False}
+    ready, out = tmp_path / "ready", tmp_path / "out"
+    given = ["events", "-j", "--kind", "handshake", "--netns", str(ns.inode)]
+    given += ["--cgroup", "tt-test.service", "--ready-file", str(ready), "-o", str(out)]
+    process = subprocess.Popen(["bash", "-ec", enter, mount, *COMMAND, *given], cwd=ROOT)
+    try:
+        wait_until(ready.exists, "it to be attached")
+        call(ns, unit)
+        remove(unit)
+        unit.mkdir()
+        call(ns, unit)
+        call(ns, other)
+        for made in (unit, other, unit.parent):  # and now what it lies in as well
+            remove(made)
+        for made in (unit, other):
+            made.mkdir(parents=True)
+        call(ns, unit)
+        call(ns, other)
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [r["cgroup"] for r in records] == ["/slice/tt-test.service"] * 3
+    assert len({r["cgroup_id"] for r in records}) == 3

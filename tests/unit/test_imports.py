@@ -22,7 +22,11 @@ ALLOWED = {
     "kernel": {"errors", "wire", "probes", "kernel"},
     "player": {"errors", "wire", "flows", "attribution", "views"},
     "limits": set(),
-    "session": {"errors", "wire", "flows", "attribution", "views", "kernel", "player", "limits"},
+    "told": {"wire", "attribution", "kernel"},
+    "session": {
+        *("errors", "wire", "flows", "attribution", "views", "kernel", "player", "limits"),
+        "told",
+    },
     "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "limits"},
     "counting": {"errors", "wire", "attribution", "views", "kernel", "limits"},
     "selftest": {"errors", "wire", "probes", "flows", "views", "kernel", "session", "selftest"},

@@ -61,14 +61,6 @@ def find_mount(proc: Path = Path("/proc")) -> Path | None:
     return None
 
 
-def is_whole(mount: Path) -> bool:
-    """Whether that is all of it; in a namespace of control groups it is what lies below one.
-
-    The root of the hierarchy is the first of its inodes (fs/kernfs/dir.c, kernfs_create_root).
-    """
-    return os.stat(mount).st_ino == 1
-
-
 def walk(mount: Path) -> dict[int, str]:
     """Path of every control group, as /proc/PID/cgroup writes it, by id (its inode)."""
     found = {}
@@ -81,6 +73,20 @@ def walk(mount: Path) -> dict[int, str]:
         path = os.path.relpath(directory, mount)
         found[inode] = "/" if path == "." else f"/{path}"
     return found
+
+
+def path_of(number: int, known: dict[int, str], made: dict[int, tuple[int, str]]) -> str | None:
+    """Path of one that may be gone already, by those that are known.
+
+    `made` says of others in which each lay, and its name there.
+    """
+    names: list[str] = []
+    while number not in known:
+        if number not in made:
+            return None
+        number, name = made[number]
+        names.append(name)
+    return "/".join([known[number].rstrip("/"), *reversed(names)])
 
 
 def _container(path: str) -> tuple[str, str] | None:
@@ -155,12 +161,14 @@ def is_below(path: str, asked: str) -> bool:
 
 
 Group = tuple[str, bool, bool, bool, bool]
+NEITHER = (False,) * 4
 
 
 def find_asked(filters: Filters, mount: Path | None) -> dict[int, Group]:
     """Control groups that --cgroup or --exclude asks for, by id.
 
-    Path; whether it is named itself by each of the two; whether it is below one named so.
+    Path; whether it is named itself by each of the two; whether it is below one named so. None of
+    that is so of those in which such a one lies.
     Errors: TracerError for what is not there.
     """
     if mount is None:
@@ -184,6 +192,10 @@ def find_asked(filters: Filters, mount: Path | None) -> dict[int, Group]:
                 any(is_called(path, text) for text in part) for part in (wanted, unwanted)
             )
             found[number] = path, itself, itself_not, below, below_not
+    numbers = {path: number for number, path in paths.items()}
+    for path in [one[0] for one in found.values() if one[1] or one[2]]:
+        for above in (*_upwards(path.rpartition("/")[0]), "/"):
+            found.setdefault(numbers[above], (above, *NEITHER))
     return found
 
 

@@ -31,6 +31,7 @@ from tracer.probes.reset import RECEIVED
 # what --attach can force -> Rung.how
 ATTACH = {"fexit": "fexit", "raw": "raw_tp", "tracepoint": "tracepoint"}
 
+NAMED_PROGRAMS = ("tt_cgroup_named",)
 CGROUP_PROGRAMS = ("tt_cgroup_made", "tt_cgroup_gone")  # with --cgroup alone
 
 
@@ -102,6 +103,7 @@ def climb(settings: Settings) -> Ladder:
     Errors: UnsupportedError where the rung or the transport asked for is refused.
     """
     ladder = Ladder(_transport(settings.transport))
+    ladder.programs += NAMED_PROGRAMS
     if settings.filters.asks_cgroups:
         ladder.programs += CGROUP_PROGRAMS
     subjects = [STATE, TASK, ACCEPT]

@@ -85,6 +85,7 @@ class LiveSource:
         self._drains: Drains | None = None
         self._poll = select.epoll()
         self._polled: set[int] = set()
+        self._made_groups: Records | None = None
         self._pricing = Pricing(self._accounts)
         self.notices: list[str] = []
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
@@ -360,6 +361,17 @@ class LiveSource:
             self._watch_ends(chunk)
         found: list[int] = records["cgroup_id"][tasks].tolist()
         return found
+
+    def made_groups(self) -> dict[int, tuple[int, str]]:
+        """The latest control groups made since tracing began: what each lies in, and its name."""
+        if self._made_groups is None:
+            dtype = self.layout.dtypes["made_cgroup"]
+            self._made_groups = self._object.array("tt_made_cgroups", dtype)
+        made = self._made_groups[self._made_groups["id"] > 0]
+        return {
+            number: (above, os.fsdecode(name))
+            for number, above, name in made[["id", "above", "name"]].tolist()
+        }
 
     def _watch_ends(self, chunk: Chunk) -> None:
         records = view(chunk, self.encoding["LARG"], self.layout.dtypes["task"])

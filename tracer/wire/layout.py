@@ -62,6 +62,7 @@ OTHERS = {
     "queue": "tt_queue",
     "addr_key": "tt_addr_key",
     "target": "tt_target",
+    "made_cgroup": "tt_made_cgroup",
 }
 ENUMS = {
     "kind": ("tt_kind", "TT_KIND_"),
