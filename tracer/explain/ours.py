@@ -63,7 +63,7 @@ def members() -> Iterator[Term]:
         _members(kind, schemas.schema(kind), told)
     for name, places in told.items():
         where = tuple(dict.fromkeys(place.partition(".")[0] for place, _ in places))
-        meaning = gathered((place.replace("_", " "), text) for place, text in places)
+        meaning = gathered(places)
         keys = tuple(f"{place.partition('.')[0]}.{name}" for place, _ in places)
         entry = Entry(meaning, commands=_reading(where, name))
         yield Term("members", name, entry, where=where, keys=keys)

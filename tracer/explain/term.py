@@ -27,6 +27,7 @@ class Kernel(NamedTuple):
 
 
 Ask = Callable[[], Kernel]  # asked only if it matters
+MOST_PLACES = 3
 NO_SENTENCE = "the kernel has this name; this version of tcptrace knows no sentence for it"
 
 
@@ -56,4 +57,11 @@ def gathered(told: Iterable[tuple[str, str]]) -> str:
         places.setdefault(text, []).append(place)
     if len(places) == 1:
         return next(iter(places))
-    return "\n".join(f"{', '.join(dict.fromkeys(of))}: {text}" for text, of in places.items())
+    return "\n".join(f"{_named(list(dict.fromkeys(of)))}: {text}" for text, of in places.items())
+
+
+def _named(places: list[str]) -> str:
+    """All of a few; of many the first ones, and how many more."""
+    if len(places) <= MOST_PLACES + 1:
+        return ", ".join(places)
+    return f"{', '.join(places[:MOST_PLACES])} and {len(places) - MOST_PLACES} more"

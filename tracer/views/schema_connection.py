@@ -22,9 +22,9 @@ _KEEPALIVE: Schema = {
     "type": ["object", "null"],
     "description": "null: off",
     "properties": {
-        "idle_s": number("silence before the first probe"),
-        "interval_s": number("between probes"),
-        "probes": count("unanswered ones that end it"),
+        "idle_s": number("silence before the first keepalive probe"),
+        "interval_s": number("between keepalive probes"),
+        "probes": count("unanswered keepalive probes that end it"),
     },
     "required": ["idle_s", "interval_s", "probes"],
     "additionalProperties": False,
@@ -33,10 +33,12 @@ CONNECTION: dict[str, Schema] = {
     "state": one_of("its state now", *_STATES),
     "opened": moment("when it was ESTABLISHED; null: not known, or not yet", null=True),
     "closed": moment("when it ended; null while it is open", null=True),
-    "duration_us": count("its age, of an attempt since its first SYN, where known", null=True),
-    "duration_at_least_us": count("a lower bound, where only that is known", null=True),
-    "partial": flag("older than the tracer"),
-    "role": one_of("who began", "active", "passive", None),
+    "duration_us": count(
+        "age of the connection, of an attempt since its first SYN, where known", null=True
+    ),
+    "duration_at_least_us": count("a lower bound of its age, where only that is known", null=True),
+    "partial": flag("whether it is older than the tracer"),
+    "role": one_of("who began it: this side, or the peer", "active", "passive", None),
     "closed_by": one_of(
         "whose FIN came first; null while it is open", "local", "remote", "both", "abort", None
     ),
@@ -59,7 +61,7 @@ CONNECTION: dict[str, Schema] = {
     "min_rtt_us": count("the shortest of late; null: not measured", null=True),
     "cwnd": count("segments that may be under way", null=True),
     "mss": count("payload of a full segment", null=True),
-    "congestion": text("congestion control", null=True),
+    "congestion": text("name of its congestion control", null=True),
     "handshake_us": count("how long its handshake took; null: not traced", null=True),
     "accept_wait_us": count("how long it waited for accept(); null: not traced", null=True),
     "states_us": {
@@ -68,8 +70,8 @@ CONNECTION: dict[str, Schema] = {
         "additionalProperties": {"type": "integer", "minimum": 0},
     },
     "busy_us": count("time with data to send", null=True),
-    "rwnd_limited_us": count("of that, held up by the receiver's window", null=True),
-    "sndbuf_limited_us": count("of that, held up by its own send buffer", null=True),
+    "rwnd_limited_us": count("of `busy_us`, held up by the receiver's window", null=True),
+    "sndbuf_limited_us": count("of `busy_us`, held up by its own send buffer", null=True),
     "keepalive": _KEEPALIVE,
     "listener_cookie": cookie("the listener it waits at, if it does"),
     "recv_queue": count("bytes that came and were not read", null=True),
@@ -77,7 +79,7 @@ CONNECTION: dict[str, Schema] = {
     "last_sent_us": count("since data was sent; null: none was", null=True),
     "last_received_us": count("since data came; null: none did", null=True),
     "last_ack_us": count("since an ACK came", null=True),
-    "uid": count("of the socket", null=True),
+    "uid": count("user of the socket", null=True),
     "inode": count("of the socket; null: it has no descriptor", null=True),
     "fd": count("its descriptor in the process named", null=True),
     "holders": count("processes that hold it; null: it has ended", null=True),

@@ -38,8 +38,8 @@ DROP_SUMMARY: Schema = {
     "netns": count("inode of the network namespace; null: not known", null=True),
     "lport": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535},
     "listener_cookie": cookie("the listener, as `ss -e` prints it after sk:"),
-    "count": count("packets"),
-    "rate": number("a second"),
+    "count": count("packets thrown away"),
+    "rate": number("how many a second"),
     "expected": flag("nothing is lost with it"),
     "meaning": text("the reason in a sentence"),
 }

@@ -15,14 +15,14 @@ GROUPS: dict[str, Schema] = {
         "syn_queue_peak": count("the most of any one; null: not known which twin's", null=True),
         "finished": count("handshakes finished"),
         "accepts": count("connections taken"),
-        "reset_in_queue": count("reset before they were accepted"),
-        "never_accepted": count("ended with their listener"),
+        "reset_in_queue": count("connections reset before they were accepted"),
+        "never_accepted": count("connections that ended unaccepted, with their listener"),
         "overflows": count("times an accept queue was found full"),
         "syn_drops": counts("SYNs and final ACKs dropped, by cause"),
         "cookies_sent": count("SYNs answered with a cookie"),
     },
     "connection_summary": {
-        "connections": count("how many there are"),
+        "connections": count("how many connections there are"),
         "new": count("not there at the pass before; null: there was none", null=True),
         "recv_queue": count("bytes that came and were not read, of all"),
         "send_queue": count("bytes written and not acknowledged, of all"),
@@ -38,8 +38,8 @@ GROUPS: dict[str, Schema] = {
 # keys of open connections that no other table has
 GROUP_KEYS: Schema = {
     "state": text("as `ss` has it: ESTAB, SYN_RECV for half-open"),
-    "role": one_of("who began", "active", "passive", None),
-    "uid": count("of the socket", null=True),
+    "role": one_of("who began it: this side, or the peer", "active", "passive", None),
+    "uid": count("user of the socket", null=True),
     "age": one_of("how old; with >= a lower bound is all that is known", *AGE_NAMES, None),
     "rate": one_of("bytes a second, both ways", *RATE_NAMES, None),
 }

@@ -18,7 +18,7 @@ PORT_USE: Schema = {
     "ports": count("of that, without reserved ones and those listened on", null=True),
     "time_wait_reused": flag("whether connect() takes one in TIME_WAIT for more than 1 s"),
     "opens": count("ports taken in the span; null: not traced", null=True),
-    "opens_per_s": number("a second", null=True),
+    "opens_per_s": number("ports taken a second", null=True),
     "most_per_s": number("so many can go on where each leaves a TIME_WAIT", null=True),
     "exhausted_in_s": number(
         "until none is free if it goes on as in the span; null: it will not come to that, or it"

@@ -27,10 +27,10 @@ RETRANSMIT: Schema = {
 }
 SUMMARY: Schema = {
     "count": count("segments sent again, as RetransSegs counts them"),
-    "rate": number("a second"),
+    "rate": number("how many a second"),
     "share": number("of the segments its namespace sent; null: rows are of less", null=True),
-    "times": count("in how many goes"),
-    "bytes": count("of data"),
+    "times": count("in how many goes they were sent again"),
+    "bytes": count("bytes of data sent again"),
     "lost_again": count("segments of these that had been sent again before, and were lost"),
     "queue_full": count("SYN-ACKs whose ACK had come while the accept queue was full"),
     "last_rto_us": count("the timeout at the latest; null: not known", null=True),

@@ -57,7 +57,7 @@ ERROR: dict[str, Schema] = {
 }
 SUMMARY: dict[str, Schema] = {
     "count": count("RSTs"),
-    "rate": number("a second"),
+    "rate": number("how many a second"),
     "idle_us": spread("since data or an ACK, either way, of those with a connection"),
 }
 KEYS: dict[str, Schema] = {
@@ -73,11 +73,11 @@ GAP: dict[str, Schema] = {
     "netns": count("inode of the network namespace"),
     "lport": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "the port"},
     "closed": moment("when its last listener closed"),
-    "closed_by_pid": count("who closed it", null=True),
-    "closed_by_comm": text("its name", null=True),
+    "closed_by_pid": count("who closed the listener", null=True),
+    "closed_by_comm": text("name of who closed the listener", null=True),
     "opened": moment("when the next began to listen; null: none has", null=True),
-    "opened_by_pid": count("who opened that", null=True),
-    "opened_by_comm": text("its name", null=True),
+    "opened_by_pid": count("who opened the next listener", null=True),
+    "opened_by_comm": text("name of who opened the next listener", null=True),
     "gap_us": count("from the one to the other, or to the block's end"),
     "refused": count("SYNs that were refused meanwhile"),
     "reset_in_queue": count("connections that the one that closed had not accepted, reset"),
