@@ -120,8 +120,8 @@ BYS: dict[str, Entry] = {
 }
 MEANINGS = {name: entry.meaning for name, entry in BYS.items()}
 
-# enum sk_rst_reason, include/net/rstreason.h, since Linux 6.10. Where a packet is answered the
-# names are those of drop reasons, and so are the sentences
+# enum sk_rst_reason, include/net/rstreason.h, since Linux 6.10; those that answer no packet since
+# 6.12. Where a packet is answered the names are those of drop reasons, and so are the sentences
 SHARED = (
     *("NO_SOCKET", "TCP_INVALID_ACK_SEQUENCE", "TCP_RFC7323_PAWS", "TCP_TOO_OLD_ACK"),
     *("TCP_ACK_UNSENT_DATA", "TCP_FLAGS", "TCP_OLD_ACK", "TCP_ABORT_ON_DATA"),
@@ -145,16 +145,14 @@ REASONS: dict[str, Entry] = {
         BYS["app_close_unread"].meaning, commands=_EACH, look="see app_close_unread"
     ),
     "TCP_ABORT_ON_LINGER": Entry(
-        "given up in FIN_WAIT2, or closed with a negative TCP_LINGER2",
-        commands=_EACH,
-        look="see no_fin and linger2",
+        BYS["linger2"].meaning, commands=_EACH, look="see linger2", source="net/ipv4/tcp.c"
     ),
     "TCP_ABORT_ON_MEMORY": Entry(
         "no memory, or too many orphans", commands=_EACH, look="net.ipv4.tcp_max_orphans"
     ),
     "TCP_STATE": Entry(
         "broken off from a state in which data, or the peer's close, was still due",
-        "SO_LINGER 0, a disconnect, `ss -K`, a listener that closed",
+        "SO_LINGER 0, a disconnect, `ss -K`, a listener that closed, FIN_WAIT2 for too long",
         "`by`, which says more",
         _RESETS,
         "net/ipv4/tcp.c: tcp_disconnect",
