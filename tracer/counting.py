@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from tracer.errors import TracerError
 from tracer.kernel import preflight
 from tracer.kernel.counters import Counters
 from tracer.limits import Limits
+from tracer.rounds import Rounds
 from tracer.views.columns import Facts
 from tracer.views.counters import CountersView
 from tracer.views.text import Clock
@@ -41,7 +41,7 @@ class Counting:
 
     def run(self) -> None:
         """Read and show, until a limit is reached. Errors: TracerError."""
-        limits, show = self.limits, self.show
+        show = self.show
         counters = Counters(self.netns)
         reading = counters.read()
         began = now = reading.began_ns
@@ -61,35 +61,13 @@ class Counting:
         facts = Facts(layout, ProcessTable(0, 0), Clock(offset, self.utc))
         show.begin(facts, self._head(layout, began, offset))
         show.reading(reading)
-        going = bool(limits.interval or limits.seconds)
-        while going:
-            self._wait(self._next(began, now))
+        rounds = Rounds(self.limits, began, self.wake_fd)
+        for _ in rounds:
             show.reading(reading := counters.read())
             now = reading.began_ns
-            if limits.seconds and now >= began + round(limits.seconds * 1e9):
-                limits.stop = limits.stop or "duration"
-            if limits.interval or limits.interim:
-                limits.interim = False
+            if rounds.close_block():
                 show.show(now, total=False)
-            going = not limits.stop
         show.show(now, total=True)
-
-    def _next(self, began: int, now: int) -> int:
-        """When to read again; an interval that was missed is not made up for."""
-        moments = []
-        if self.limits.interval:
-            every = round(self.limits.interval * 1e9)
-            moments.append(now + every - (now - began) % every)
-        if self.limits.seconds:
-            moments.append(began + round(self.limits.seconds * 1e9))
-        return min(moments)
-
-    def _wait(self, due_ns: int) -> None:
-        """Sleep until then, or until a signal comes."""
-        left = max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
-        fds = [self.wake_fd] if self.wake_fd is not None else []
-        if select.select(fds, [], [], left)[0] and fds:
-            os.read(fds[0], 4096)
 
     def _head(self, layout: Layout, began: int, offset: int) -> Head:
         return Head(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import select
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from tracer.kernel import sysctls
 from tracer.kernel.snapshot import Looked, SnapshotSource
 from tracer.limits import Limits
 from tracer.player import Player
+from tracer.rounds import Rounds
 from tracer.views.base import View
 from tracer.wire.filters import Filters
 from tracer.wire.head import Head
@@ -62,41 +62,20 @@ class Snapshots:
         self.ready()
         yield Frame("HEAD", self._describe(source, began).to_bytes())
         yield from self._pass(looked, now)
-        while (limits.interval or limits.seconds) and not limits.stop:
-            self._wait(self._next(began, now))
-            now = time.monotonic_ns()
+        rounds = Rounds(limits, began, self.wake_fd)
+        for now in rounds:
             looked = source.look(self.filters.netns)
             yield from self._pass(looked, now)
-            if limits.interval or limits.interim:
-                limits.interim = False
+            if rounds.close_block():
                 yield Frame("MARK", np.array([now], np.int64))
-            self._look_for_an_end(began, now, looked)
+            self._look_for_an_end(looked)
         for text in source.notices:
             self.notice(text)
         last = {"mono_ns": now if now > began else looked.mono_ns, "ended_by": limits.stop}
         yield Frame("LAST", json.dumps(last).encode())
 
-    def _next(self, began: int, now: int) -> int:
-        """When to look again; an interval that was missed is not made up for."""
-        moments = []
-        if self.limits.interval:
-            every = round(self.limits.interval * 1e9)
-            moments.append(now + every - (now - began) % every)
-        if self.limits.seconds:
-            moments.append(began + round(self.limits.seconds * 1e9))
-        return min(moments)
-
-    def _wait(self, due_ns: int) -> None:
-        """Sleep until then, or until a signal comes."""
-        left = max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
-        fds = [self.wake_fd] if self.wake_fd is not None else []
-        if select.select(fds, [], [], left)[0] and fds:
-            os.read(fds[0], 4096)
-
-    def _look_for_an_end(self, began: int, now: int, looked: Looked) -> None:
+    def _look_for_an_end(self, looked: Looked) -> None:
         limits = self.limits
-        if limits.seconds and now >= began + round(limits.seconds * 1e9):
-            limits.stop = limits.stop or "duration"
         living = set(looked.tasks["local_pid"][looked.tasks["ended"] == 0].tolist())
         if self.filters.pids and not limits.stop and not self._alive(living):
             limits.stop = "gone"

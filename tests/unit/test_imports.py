@@ -22,13 +22,14 @@ ALLOWED = {
     "kernel": {"errors", "wire", "probes", "kernel"},
     "player": {"errors", "wire", "flows", "attribution", "views"},
     "limits": set(),
+    "rounds": {"limits"},
     "told": {"wire", "attribution", "kernel"},
     "session": {
         *("errors", "wire", "flows", "attribution", "views", "kernel", "player", "limits"),
         "told",
     },
-    "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "limits"},
-    "counting": {"errors", "wire", "attribution", "views", "kernel", "limits"},
+    "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "limits", "rounds"},
+    "counting": {"errors", "wire", "attribution", "views", "kernel", "limits", "rounds"},
     "selftest": {"errors", "wire", "probes", "flows", "views", "kernel", "session", "selftest"},
     "diagnosis": {"errors", "kernel", "probes", "views"},
 }
