@@ -54,7 +54,12 @@ SS: dict[str, Entry] = {
     "uid": _plain("the user who made the socket", "ss -tane"),
     "ino": _plain("the socket's inode, as /proc/PID/fd has it", "ss -tane"),
     "sk": _plain("the socket's cookie in hex: `cookie` of tcptrace's records", "ss -tane"),
-    "skmem": _plain("memory of the socket: r, rb, t, tb, f, w, o, bl, d", "ss -tm"),
+    "skmem": _plain(
+        "memory of the socket, bytes: r came and was not read, of at most rb; t given to the"
+        " device, w queued to be sent, of at most tb; f kept in hand, o options and filters, bl"
+        " backlog; d packets thrown away",
+        "ss -tm",
+    ),
     "rb": _memory("the receive buffer, at most"),
     "tb": _memory("the send buffer, at most"),
     "bl": _memory("bytes that came while the process held the socket: its backlog"),
