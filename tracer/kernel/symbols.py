@@ -76,6 +76,20 @@ def _range(text: bytes, at: int) -> Range:
 
 def names(addresses: Iterable[int], path: Path = KALLSYMS) -> dict[int, str]:
     """`function+0x1f` of each address that lies in one; none where addresses are hidden."""
+    found = _places(addresses, path)
+    return {address: f"{name}+{offset:#x}" for address, (name, offset) in found.items()}
+
+
+def callers(addresses: Iterable[int], path: Path = KALLSYMS) -> dict[int, str]:
+    """The same of addresses that a call returns to: if it is the last of its function, those lie
+    behind it.
+    """
+    found = _places([address - 1 for address in addresses], path)
+    return {address + 1: f"{name}+{offset + 1:#x}" for address, (name, offset) in found.items()}
+
+
+def _places(addresses: Iterable[int], path: Path) -> dict[int, tuple[str, int]]:
+    """Function of each address, and how far behind its begin."""
     text = _read(path)
     built_in = text.find(b"\t[")
     end = len(text) if built_in < 0 else text.rfind(b"\n", 0, built_in) + 1
@@ -88,7 +102,7 @@ def names(addresses: Iterable[int], path: Path = KALLSYMS) -> dict[int, str]:
             default=(0, ""),
         )
         if start:
-            found[address] = f"{name}+{address - start:#x}"
+            found[address] = name, address - start
     return found
 
 
