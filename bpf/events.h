@@ -37,6 +37,7 @@ typedef __u32 tt_reason;	  /* enum skb_drop_reason of the running kernel */
 typedef __u64 tt_code;		  /* an address of the kernel's code */
 typedef char tt_cgroup_name[256]; /* of its directory, zero-terminated */
 typedef char tt_dev[16];	  /* name of a network device, zero-terminated */
+typedef __u32 tt_stack_id;	  /* one more than where the kernel keeps it; enum tt_stack_is */
 
 typedef __u8 tt_marks; /* enum tt_mark */
 
@@ -231,6 +232,12 @@ enum tt_owner_from {
 	TT_OWNER_FROM_NONE = 0,
 	TT_OWNER_FROM_SOCKET = 1,
 	TT_OWNER_FROM_LISTENER_PORT = 2,
+};
+
+/* Instead of a stack's number. */
+enum tt_stack_is {
+	TT_STACK_NONE = 0,	    /* not asked for, or there is none */
+	TT_STACK_LOST = 0x7fffffff, /* another one has its place */
 };
 
 enum tt_task_event {
@@ -470,6 +477,8 @@ struct tt_drop {
 	__u8 told; /* as a syn_drop too */
 	__u8 headers_length;
 	__u8 reserved[6];
+	tt_stack_id stack;	/* the kernel's */
+	tt_stack_id user_stack; /* its owner's, if that ran */
 	tt_dev dev;
 	__u8 headers[TT_HEADERS]; /* the packet's own: IP, then TCP */
 };
@@ -780,7 +789,7 @@ struct tt_packet_key {
 	__u8 syn;     /* with SYN, and without ACK */
 	__u8 told;    /* as a syn_drop too */
 	__u8 matched; /* by the filters of this session */
-	__u8 reserved[4];
+	tt_stack_id stack;
 };
 
 struct tt_packet_value {

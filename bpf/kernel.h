@@ -504,6 +504,7 @@ struct trace_event_raw_kfree_skb {
 #define EINTR 4
 #define ENOMEM 12
 #define EACCES 13
+#define EEXIST 17
 #define ENFILE 23
 #define EMFILE 24
 #define EPIPE 32

@@ -49,6 +49,7 @@ struct tt_wire {
 	enum tt_acked acked;
 	enum tt_direction direction;
 	enum tt_owner_from owner_from;
+	enum tt_stack_is stack_is;
 	enum tt_filter filter;
 	enum tt_mark mark;
 	enum tt_slot slot;

@@ -24,6 +24,7 @@ from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
 from tracer.wire.recording import Frame
 from tracer.wire.refuse import as_sockets, refuse
+from tracer.wire.stacks import Told
 from tracer.wire.window import Window
 
 CLOCK_STEP_NS = 100_000_000
@@ -83,6 +84,7 @@ class Player:
             "DROP": self._drops,
             "RSNS": self._reasons,
             "CODE": self._code,
+            "STAK": self._stacks,
             "REST": self._rest_of_packets,
             "PKTS": self._packets,
             "DEVS": self._devices,
@@ -189,6 +191,9 @@ class Player:
     def _code(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
         self.facts.code.update({int(key): name for key, name in found.items()})
+
+    def _stacks(self, frame: Frame) -> None:
+        self.facts.calls.add(Told.from_bytes(bytes(frame.data)))
 
     def _descriptors(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))

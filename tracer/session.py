@@ -30,6 +30,7 @@ from tracer.kernel.live import LiveSource, Settings
 from tracer.kernel.netstat import Counters
 from tracer.limits import Limits
 from tracer.player import Player
+from tracer.stacks import StackFrames
 from tracer.told import Code, Descriptors, Groups
 from tracer.views.base import View
 from tracer.views.output import PipeClosed
@@ -163,6 +164,7 @@ class Session:
             told = {"reasons": source.reasons, "subsystems": source.subsystems}
             yield Frame("RSNS", json.dumps(told).encode())
         groups, self._code = Groups(source), Code(source)
+        self._stacks = StackFrames(source)
         self._descriptors = Descriptors()
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         if self._first is not None:
@@ -267,6 +269,7 @@ class Session:
                         yield from self._descriptors.frames(source, chunk)
                         if source.sees_packets:
                             yield from self._code.frames(source.drop_places(chunk))
+                        yield from self._stacks.of_records(chunk)
                     yield Frame(tag, chunk)
         stats = source.stats()
         if stats is not None:
@@ -328,6 +331,7 @@ class Session:
     def _count_packets(self, source: LiveSource) -> Iterator[Frame]:
         pairs, rest = source.packets()
         yield from self._code.frames(distinct(pairs["key"]["location"]).tolist())
+        yield from self._stacks.of_counts(pairs)
         if self.settings.reconcile:
             yield _devices(source)
         yield Frame("REST", rest)
@@ -407,6 +411,7 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
         "listeners": settings.listen_stats,
         "drops": source.sees_drops,
         "packets": source.sees_packets,
+        "stacks": settings.stacks,
         "kernel": settings.reconcile,
     }
     return Head(

@@ -26,6 +26,7 @@
 #include "../marks.h"
 #include "../rate.h"
 #include "../socks.h"
+#include "../stacks.h"
 
 #define TT_REASONS 256 /* those of the kernel's core; of others there is one count */
 
@@ -225,6 +226,7 @@ tt_inline void tt_count_packet(const struct tt_drop *event, bool matched)
 		.syn = (event->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN,
 		.told = event->told,
 		.matched = matched,
+		.stack = event->stack,
 	};
 	struct tt_packet_value first = {.cgroup_id = head->cgroup_id};
 	struct tt_packet_value *value = MAP_GET(tt_packets, &key);
@@ -260,6 +262,8 @@ tt_inline void tt_tell_packet(void *ctx, struct tt_large *large, const struct tt
 		return;
 	admitted = tt_admit(stats, TT_KIND_DROP, &event->head, event->uid, states, marks,
 			    tt_refuses_end(true, 0));
+	if (CFG(stacks) && admitted)
+		event->stack = tt_kernel_stack(ctx);
 	tt_count_packet(event, admitted);
 	if (!admitted || !CFG(stream))
 		return;
@@ -267,6 +271,8 @@ tt_inline void tt_tell_packet(void *ctx, struct tt_large *large, const struct tt
 		stats->limited[TT_KIND_DROP]++;
 		return;
 	}
+	if (CFG(stacks))
+		event->user_stack = tt_user_stack(ctx, &event->head);
 	tt_copy_headers(headers, event);
 	tt_send(ctx, tt_large, TT_KIND_DROP, large, stats);
 }

@@ -23,10 +23,11 @@ ALLOWED = {
     "player": {"errors", "wire", "flows", "attribution", "views"},
     "limits": set(),
     "rounds": {"limits"},
+    "stacks": {"wire", "attribution", "kernel"},
     "told": {"wire", "attribution", "kernel"},
     "session": {
         *("errors", "wire", "flows", "attribution", "views", "kernel", "player", "limits"),
-        "told",
+        *("stacks", "told"),
     },
     "snapshot": {"errors", "wire", "attribution", "views", "kernel", "player", "limits", "rounds"},
     "counting": {"errors", "wire", "attribution", "views", "kernel", "limits", "rounds"},

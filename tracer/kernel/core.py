@@ -53,6 +53,14 @@ class CoreObject:
                 self._lib.bpf_map__set_autocreate(found, False)
             found = self._lib.bpf_object__next_map(self._object, found)
 
+    def leave_out(self, name: str) -> None:
+        """Do not make this map: what is chosen uses it on no road that is left."""
+        check(self._lib.bpf_map__set_autocreate(self._map(name), False), f"map {name}")
+
+    def has_map(self, name: str) -> bool:
+        """Whether it is made."""
+        return bool(self._lib.bpf_map__autocreate(self._map(name)))
+
     def share(self, other: CoreObject, apart: Iterable[str]) -> None:
         """Before `load`: take the maps of an object that is loaded, all but constants and `apart`.
 
@@ -62,13 +70,19 @@ class CoreObject:
         found = self._lib.bpf_object__next_map(self._object, None)
         while found:
             name = self._lib.bpf_map__name(found).decode()
-            if name not in kept and "rodata" not in name:
+            if not other.has_map(name):
+                self._lib.bpf_map__set_autocreate(found, False)
+            elif name not in kept and "rodata" not in name:
                 check(self._lib.bpf_map__reuse_fd(found, other.map_fd(name)), f"map {name}")
             found = self._lib.bpf_object__next_map(self._object, found)
 
     def resize(self, name: str, entries: int) -> None:
         """Set a map's number of entries, before `load`."""
         check(self._lib.bpf_map__set_max_entries(self._map(name), entries), f"size of {name}")
+
+    def resize_value(self, name: str, size: int) -> None:
+        """Set the size of a map's values, before `load`."""
+        check(self._lib.bpf_map__set_value_size(self._map(name), size), f"size of {name}")
 
     def entries(self, name: str) -> int:
         """A map's number of entries."""

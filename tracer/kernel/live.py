@@ -31,6 +31,7 @@ from tracer.kernel import (
     packets,
     preflight,
     resets,
+    stacks,
     symbols,
     syn_drops,
     tracefs,
@@ -122,6 +123,7 @@ class LiveSource:
         else:
             bpf.resize("tt_packets", 1)
             bpf.resize("tt_packets_rest", 1)
+        stacks.prepare(bpf, settings.stacks)
         if ladder.sees_cookies:
             chosen += COOKIES.rungs[0].programs
             cookies.write_setup(bpf, self.layout)
@@ -177,6 +179,10 @@ class LiveSource:
             self._drops = syn_drops.DropCounts(bpf, self.layout)
         if self._ladder.sees_packets:
             self._packets = packets.PacketCounts(bpf, self.layout)
+        self.stacks = None
+        if settings.stacks:
+            self.stacks = stacks.Stacks(bpf, self.layout, self._tell_once)
+            self._tell_once(stacks.COST)
         if settings.kernel_cost:
             self._pricing.begin()
         find_pid_namespace(bpf)
@@ -447,10 +453,14 @@ class LiveSource:
 
     def drop_places(self, chunk: Chunk) -> list[int]:
         """Addresses at which packets were let go of, of a run of large samples."""
-        records = view(chunk, self.encoding["LARG"], self.layout.dtypes["drop"])
-        dropped = records["kind"] == self.layout.enums["kind"]["DROP"]
-        found: list[int] = distinct(records["location"][dropped]).tolist()
+        found: list[int] = distinct(self.drop_records(chunk)["location"]).tolist()
         return found
+
+    def drop_records(self, chunk: Chunk) -> Records:
+        """Packets thrown away, of a run of large samples."""
+        records = view(chunk, self.encoding["LARG"], self.layout.dtypes["drop"])
+        dropped: Records = records[records["kind"] == self.layout.enums["kind"]["DROP"]]
+        return dropped
 
     def code(self, addresses: set[int]) -> dict[int, str]:
         """Function and offset of each address that lies in one."""

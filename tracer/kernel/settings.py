@@ -32,6 +32,7 @@ class Settings:
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
     sysctls: bool = False  # read the settings of each namespace beside looks at sockets
     listen_stats: bool = False  # count what happens in the queues of each listener
+    stacks: bool = False  # of dropped packets, the kernel's and their owner's
     listens: bool = False  # of `state`, where it is not wanted, begin and end of listening alone
     later: frozenset[str] = frozenset()  # kinds that may be asked for while it runs
     hold_children: int | None = None  # 0, 1, 2 as bpf/maps.h has it; None: by this kernel

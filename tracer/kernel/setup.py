@@ -50,6 +50,7 @@ def write_config(
     config["keep_remains"] = settings.keeps_remains
     config["tick_ns"] = tick_ns()
     config["casts"] = has_casts()
+    config["stacks"] = settings.stacks
     config["asks_owners"] = filters.asks_owners
     config["failed"] = filters.failed
     config["slower_ns"] = filters.slower_ns

@@ -79,6 +79,7 @@ ENUMS = {
     "answer": ("tt_answer", "TT_ANSWER_"),
     "direction": ("tt_direction", "TT_DIRECTION_"),
     "owner_from": ("tt_owner_from", "TT_OWNER_FROM_"),
+    "stack_is": ("tt_stack_is", "TT_STACK_"),
     "closed_by": ("tt_closed_by", "TT_CLOSED_BY_"),
     "end": ("tt_end", "TT_END_"),
     "reset_way": ("tt_reset_way", "TT_RESET_WAY_"),

@@ -14,6 +14,7 @@ ownership and sums are made from them, live or later, by the same code.
     DROP  what listeners threw away: drop_key and drop_value pairs, summed over the CPUs
     RSNS  JSON: names of the kernel's reasons to throw a packet away, and of its subsystems
     CODE  JSON: function and offset of addresses in the kernel's code
+    STAK  JSON: stacks of calls of dropped packets by number, each once
     PKTS  packets thrown away: packet_key and packet_value pairs
     REST  those that found no room there, by reason: what the next PKTS lacks
     DEVS  JSON: counters of devices by namespace, and of CPUs, of what no packet tells of

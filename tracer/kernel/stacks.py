@@ -1,0 +1,90 @@
+"""Stacks of calls that the programs of bpf/stacks.h took, frame by frame, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from tracer.kernel import maps, symbols
+from tracer.kernel.core import CoreObject
+from tracer.wire.layout import Layout, Records
+from tracer.wire.stacks import CUT, Frames, Owned, trim
+
+KERNEL, USER = "tt_kernel_stacks", "tt_user_stacks"
+DEEPEST = Path("/proc/sys/kernel/perf_event_max_stack")
+FRAMES = 127  # bpf/stacks.h
+COST = "--stack: 2 to 3 us more on every packet of TCP that is thrown away and asked for"
+MOST = 65536  # user stacks told of: one is of a process
+
+
+def prepare(bpf: CoreObject, wanted: bool) -> None:
+    """Before `load`: make their maps, no deeper than this kernel takes; or make none."""
+    for name in (KERNEL, USER):
+        if wanted:
+            bpf.resize_value(name, 8 * _depth())
+        else:
+            bpf.leave_out(name)
+
+
+def _depth() -> int:
+    try:
+        return min(FRAMES, int(DEEPEST.read_text()))
+    except (OSError, ValueError):
+        return FRAMES
+
+
+class Stacks:
+    """What is new of the stacks that records and counts name. The kernel's come with their names,
+    each looked up once; those of processes are addresses.
+    """
+
+    def __init__(self, bpf: CoreObject, layout: Layout, tell: Callable[[str], None]) -> None:
+        self._kernel, self._user = bpf.map_fd(KERNEL), bpf.map_fd(USER)
+        self._frames = np.dtype([("at", "u8", (_depth(),))])
+        self._none = {layout.enums["stack_is"][name] for name in ("NONE", "LOST")}
+        self._tell = tell
+        self._names: dict[int, str] = {}
+        self._told: set[int] = set()
+        self._told_user: set[Owned] = set()
+
+    def of_kernel(self, numbers: Iterable[int]) -> dict[int, Frames]:
+        """The kernel's own, by number."""
+        new = set(numbers) - self._told - self._none
+        self._told |= new
+        stacks = {number: self._read(self._kernel, number) for number in sorted(new)}
+        unknown = {address for stack in stacks.values() for address in stack} - set(self._names)
+        if unknown:
+            self._names |= {address: f"{address:#x}" for address in unknown} | _named(unknown)
+        return {
+            number: trim(self.ended([self._names[address] for address in stack]))
+            for number, stack in stacks.items()
+        }
+
+    def of_owners(self, drops: Records) -> dict[Owned, list[int]]:
+        """Those of the owners of dropped packets."""
+        drops = drops[~np.isin(drops["user_stack"], list(self._none))]
+        found = zip(*(drops[name].tolist() for name in Owned._fields), strict=True)
+        new = {Owned(*key) for key in found} - self._told_user
+        if len(self._told_user) + len(new) > MOST:
+            self._tell(f"the stacks of processes are more than {MOST}: others are not told of")
+            return {}
+        self._told_user |= new
+        return {key: self._read(self._user, key.user_stack) for key in sorted(new)}
+
+    def ended(self, frames: Frames) -> Frames:
+        """With a last frame that says so, if they go on."""
+        return [*frames, CUT] if len(frames) == self._frames["at"].shape[0] else frames
+
+    def _read(self, fd: int, number: int) -> list[int]:
+        found = maps.get(fd, np.array([number - 1], np.uint32), self._frames)
+        addresses: list[int] = [] if found is None else found["at"][0].tolist()
+        return addresses[: addresses.index(0)] if 0 in addresses else addresses
+
+
+def _named(addresses: set[int]) -> dict[int, str]:
+    try:
+        return symbols.callers(addresses)
+    except OSError:
+        return {}
