@@ -21,6 +21,7 @@ from pathlib import Path
 from tests import readme_troubles
 from tests.harness import ROOT, Namespace, Tracer, namespace, wait_until
 from tests.programs.driver import Program
+from tests.programs.knocking import build_knock, knocker, only_there
 from tests.programs.losing import Losing
 from tests.programs.places import ADDRESS, server_in
 from tests.programs.screen import screen
@@ -92,6 +93,7 @@ def outputs() -> dict[str, str]:
         "ended": _ended(),
         "resets": _resets(),
         "retransmits": _retransmits(),
+        "stacks": _stacks(),
         "events": "$ tcptrace events --netns web\n" + shown,
         **{
             name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
@@ -211,6 +213,22 @@ def _retransmits() -> str:
                 client.answer()
             tracer.stop()
     return f"$ tcptrace retransmits --netns web\n{tracer.stdout.rstrip()}\n"
+
+
+def _stacks() -> str:
+    """A client whose SYNs a firewall on the same machine drops."""
+    with namespace("web") as space, tempfile.TemporaryDirectory() as path:
+        Losing(space, "output").lose(f"tcp dport {PORT}")
+        built, inside = build_knock(Path(path) / "client"), Path("/usr/local/bin/client")
+        way = only_there(built, inside)
+        with (
+            knocker(space, inside, PORT, *way, address=ADDRESS) as client,
+            Tracer("events", "--kind", "drop", "--stack", "--netns", space.name, json=False) as one,
+        ):
+            client.knock(1)
+            wait_until(lambda: "main+0x" in (one.path / "out").read_text(), "the record")
+            one.stop()
+    return f"$ tcptrace events --kind drop --stack --netns web\n{one.stdout.rstrip()}\n"
 
 
 def _ended() -> str:

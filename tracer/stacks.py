@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from tracer.attribution.user_code import UserCode
 from tracer.kernel.buffers import Chunk
 from tracer.kernel.live import LiveSource
+from tracer.wire.distinct import distinct
 from tracer.wire.layout import Records
 from tracer.wire.recording import Frame
 from tracer.wire.stacks import Owned, Told

@@ -194,6 +194,13 @@ def test_an_option_means_the_same_before_and_after_the_command(read: Read, name:
     assert before.given != read("events").given, "the option was ignored"
 
 
+@pytest.mark.parametrize(
+    "line", ["drops --stack", "--stack events --kind drop", "--stack -r a.rec", "drops -r a.rec"]
+)
+def test_stacks_are_shown_where_they_are_asked_for(read: Read, line: str) -> None:
+    assert read(*line.split()).look.stacks == ("--stack" in line)
+
+
 def test_filters_on_both_sides_of_the_command_add_up(read: Read) -> None:
     filters = read("--pid", "1", "-4", "states", "--port", "80", "--pid", "2,3").filters
     assert filters.pids == (1, 2, 3)
@@ -313,6 +320,13 @@ def test_names_of_services_are_ports(read: Read) -> None:
         ("states --kind accept", "tcptrace states cannot use --kind", "states --help"),
         ("accepts --kind state", "tcptrace accepts cannot use --kind", "accepts --help"),
         ("accepts --no-accept-hook", "accepts has nothing to show without", "--no-accept-hook out"),
+        ("states --stack", "tcptrace states cannot use --stack", "see: tcptrace states --help"),
+        ("--stack resets", "tcptrace resets cannot use --stack", "see: tcptrace resets --help"),
+        ("--stack", "--stack is of dropped packets, and no drop", "add --kind drop"),
+        ("events --kind state --stack", "and no drop records are asked for", "add --kind drop"),
+        ("record --stack a.rec", "and no drop records are asked for", "add --kind drop"),
+        ("-r a.rec --kind state --stack", "and no drop records are asked for", "add --kind drop"),
+        ("drops --syn --stack", "--stack is of packets", "leave out --stack or --syn"),
         ("events --by pid", "tcptrace events cannot use --by", "see: tcptrace events --help"),
         ("events -i 1", "tcptrace events cannot use -i", "see: tcptrace events --help"),
         ("-i 1", "tcptrace cannot use -i", "see: tcptrace --help"),

@@ -26,6 +26,7 @@ KEYS = (
 @click.option("--syn", is_flag=True, help="SYNs and final ACKs that listeners dropped, alone.")
 @click.option("--packets", is_flag=True, help="Packets by the kernel's reason, alone.")
 @click.option("--all", "all_", is_flag=True, help="Expected ones too, with which nothing is lost.")
+@options.stack
 @options.summary
 def drops(syn: bool, packets: bool, all_: bool, **given: Any) -> None:
     """Dropped SYNs by cause, other packets by the kernel's reason; whose they were, and where.
@@ -45,6 +46,11 @@ def drops(syn: bool, packets: bool, all_: bool, **given: Any) -> None:
         raise UsageError(
             "--all is of packets: no SYN that a listener dropped is an expected one",
             "leave out --all or --syn",
+        )
+    if given["stack"] and syn and not packets:
+        raise UsageError(
+            "--stack is of packets: a SYN that a listener dropped is told of by the listener",
+            "leave out --stack or --syn",
         )
     words, bits = values.keys(given["by"], KEYS)
     by = By(words, bits) if words else None

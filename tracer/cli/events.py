@@ -13,6 +13,7 @@ from tracer.cli import options
 @options.filters
 @options.ends
 @options.kind
+@options.stack
 @options.duration
 @options.count
 @options.delta

@@ -86,6 +86,12 @@ kind = _option(
     " all.",
 )
 
+stack = _option(
+    "--stack",
+    is_flag=True,
+    help="Of dropped packets the kernel's stack, and their owner's if it called the kernel.",
+)
+
 duration = _option(
     "-d", "--duration", metavar="TIME", help="End after 30, 200ms, 5m; else: Ctrl-C."
 )

@@ -14,6 +14,7 @@ from tracer.cli import options
 @options.filters
 @options.ends
 @options.kind
+@options.stack
 @options.duration
 @options.force
 @options.tracing

@@ -28,7 +28,7 @@ def is_for_screen(given: dict[str, Any]) -> bool:
     if given.get("program") or not all(os.isatty(fd) for fd in (0, 1, 2)):
         return False
     asks_for_lines = given.get("as_json") or given.get("form") != "table" or given.get("output")
-    only_lines = ("columns", "no_header", "names", "delta", "since", "until")
+    only_lines = ("columns", "no_header", "names", "delta", "since", "until", "stack")
     asks_for_lines = asks_for_lines or any(given.get(name) for name in only_lines)
     asks_for_ends = given.get("failed") or given.get("slower")  # which sockets that are there lack
     if asks_for_lines or asks_for_ends or given.get("count"):

@@ -68,6 +68,7 @@ def read_look(given: dict[str, Any], form: str) -> Look:
         header=not given.get("no_header"),
         names=bool(given.get("names")),
         delta=bool(given.get("delta")),
+        stacks=bool(given.get("stack")),
     )
 
 
@@ -133,6 +134,7 @@ class Command:
                 "-w - would mix a recording with the results",
                 "give a FILE; to standard output alone: tcptrace record -",
             )
+        self._check_stack()
         self.notices = Notices(bool(given.get("quiet")))
         self.program: Program | None = given.get("program")
         if self.program and given.get("keep") == "-":
@@ -147,6 +149,16 @@ class Command:
         self.output = Output(file, bool(given.get("force")), fd)
         self.notices.shows_progress &= self.program is None
         self.color = read_color(given, self.output)
+
+    def _check_stack(self) -> None:
+        kinds = self.filters.kinds
+        if self.given.get("source") is None:
+            kinds = (kinds or self.kinds) - self.filters.excluded.kinds
+        if self.given.get("stack") and kinds and "drop" not in kinds:
+            raise UsageError(
+                "--stack is of dropped packets, and no drop records are asked for",
+                "add --kind drop, or sum them up: tcptrace drops --stack",
+            )
 
     def take_signals(self) -> Signals | PassedSignals:
         """Handle signals from here on: to be called by the main thread first."""
@@ -252,6 +264,7 @@ class Command:
             sparing=self.sparing,
             listens=self.listens,
             sysctls=self.sysctls or (self.snapshots and bool(given.get("keep"))),
+            stacks=bool(given.get("stack")),
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
             keep_uids=bool(given.get("keep")),

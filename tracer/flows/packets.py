@@ -43,11 +43,15 @@ COLUMNS = (
 
 
 class PacketTable:
-    """Packets by spot; `devices` are the names of those met, by namespace and index."""
+    """Packets by spot, and by that and the number of their stack, where one was taken.
+
+    `devices` are the names of those met, by namespace and index.
+    """
 
     def __init__(self, numbers: Numbers | None = None) -> None:
         self._numbers = numbers
         self.packets: Counter[Spot] = Counter()
+        self.stacks: Counter[tuple[Spot, int]] = Counter()
         self.devices: dict[tuple[int, int], bytes] = {}
 
     def add(self, records: Records) -> None:
@@ -57,27 +61,35 @@ class PacketTable:
         taken = [made[name] if name in made else records[name] for name in COLUMNS]
         none: NDArray[np.int64] = np.zeros(len(records), np.int64)
         taken.append(self._numbers.of(records) if self._numbers else none)
+        taken.append(_stacks(records))
         keys = np.stack([column.astype(np.uint64) for column in taken], axis=1)
         found, first, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
         for key, at, count in zip(found.tolist(), first.tolist(), counts.tolist(), strict=True):
-            self.packets[Spot(*key)] += count
+            self._count(Spot(*key[:-1]), key[-1], count)
             self._name(key[2], key[3], records["dev"][at])
 
     def set_counts(self, pairs: Records, rest: NDArray[np.uint64]) -> None:
         """Take the kernel's counts of what matched, which cover the session so far."""
         self.packets.clear()
+        self.stacks.clear()
         pairs = pairs[pairs["key"]["matched"] > 0]
         columns = [pairs["key"][name].tolist() for name in COLUMNS]
         values = pairs["value"]
-        for *key, count, dev in zip(
-            *columns, values["packets"].tolist(), values["dev"], strict=True
+        numbers = _stacks(pairs["key"]).tolist()
+        for *key, number, count, dev in zip(
+            *columns, numbers, values["packets"].tolist(), values["dev"], strict=True
         ):
-            self.packets[Spot(*key)] += count
+            self._count(Spot(*key), number, count)
             self._name(key[2], key[3], dev)
         for index in np.flatnonzero(rest).tolist():
             if index & 1:
                 spot = Spot(index >> 3, syn=index >> 2 & 1, told=index >> 1 & 1)
                 self.packets[spot] += int(rest[index])
+
+    def _count(self, spot: Spot, stack: int, count: int) -> None:
+        self.packets[spot] += count
+        if stack:
+            self.stacks[spot, stack] += count
 
     def _name(self, netns: int, ifindex: int, name: bytes) -> None:
         if name:
@@ -92,9 +104,18 @@ class PacketTable:
         """What this one has and an earlier one has not."""
         found = PacketTable()
         found.packets = self.packets - before.packets
+        found.stacks = self.stacks - before.stacks
         found.devices = self.devices
         return found
 
     def copy(self) -> PacketTable:
         """As it stands now."""
         return self.since(PacketTable())
+
+
+def _stacks(records: Records) -> NDArray[np.int64]:
+    """Numbers of their stacks, 0 for none: so in recordings of before any was kept."""
+    if "stack" not in (records.dtype.names or ()):
+        return np.zeros(len(records), np.int64)
+    found: NDArray[np.int64] = records["stack"].astype(np.int64)
+    return found

@@ -18,6 +18,7 @@ from tracer.attribution.cgroups import container_of
 from tracer.attribution.names import Names, service
 from tracer.attribution.processes import Process, ProcessTable
 from tracer.flows.local_drops import LocalDrops
+from tracer.views.calls import Calls
 from tracer.views.drop_columns import DROP
 from tracer.views.ended_columns import ENDED
 from tracer.views.resent_columns import RESENT
@@ -45,6 +46,7 @@ class Facts:
     reasons: dict[int, str] = field(default_factory=dict)
     subsystems: dict[int, str] = field(default_factory=dict)
     code: dict[int, str] = field(default_factory=dict)
+    calls: Calls = field(default_factory=Calls)
 
     def __post_init__(self) -> None:
         names = self.layout.names

@@ -39,4 +39,6 @@ DROP: dict[str, Column] = {
     "tcp_flags": lambda row, facts: flags(row.tcp_flags),
     "expected": is_expected_drop,
     "owner_from": lambda row, facts: facts.owners_from[row.owner_from],
+    "stack": lambda row, facts: facts.calls.of_kernel(row),
+    "user_stack": lambda row, facts: facts.calls.of_owner(row),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tracer.flows.drops import DropTable, Place
 from tracer.flows.packets import PacketTable, Spot
@@ -65,9 +67,15 @@ def _listener_row(
 
 def of_packets(found: PacketTable, facts: Facts, span_ns: int, all_of_them: bool) -> Iterator[Row]:
     """What was dropped elsewhere; with `all_of_them` also what listeners' rows tell of."""
+    stacks: dict[Spot, Counter[int]] = {}
+    for (spot, number), packets in found.stacks.items():
+        stacks.setdefault(spot, Counter())[number] = packets
     for spot, count in found.packets.items():
         if all_of_them or not spot.told:
-            yield _packet_row(spot, count, found.device(spot), facts, span_ns)
+            row = _packet_row(spot, count, found.device(spot), facts, span_ns)
+            known = stacks.get(spot, Counter())
+            # what found no room among the places has no stack either: number 0
+            yield replace(row, stacks=known + Counter({0: count - known.total()}))
 
 
 def _packet_row(spot: Spot, count: int, dev: str | None, facts: Facts, span_ns: int) -> Row:

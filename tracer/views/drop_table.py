@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,8 @@ class Row:
     """Packets dropped at one place: the layer, why, where, on which device, whose they were.
 
     `words` are what --by calls by their name and what is not of the owner; `group` is the number of
-    what takes records, `why` the reason with its sentence.
+    what takes records, `why` the reason with its sentence. `stacks` are packets by the number of
+    the kernel's stack, of a listener's none.
     """
 
     layer: str | None
@@ -33,6 +35,7 @@ class Row:
     why: tuple[str, str]
     group: int = 0
     words: Mapping[str, object] = field(default_factory=dict)
+    stacks: Counter[int] = field(default_factory=Counter)
 
 
 def _where(row: Row) -> str:
@@ -60,6 +63,7 @@ class Group:
     count: int
     rate: float
     expected: bool = False
+    stacks: Counter[int] = field(default_factory=Counter)
 
 
 SUMS: tuple[Column[Group], ...] = (
@@ -79,6 +83,7 @@ def grouped(rows: list[Row], label: Callable[[Row], tuple[object, ...]]) -> list
             sum(row.count for row in part),
             sum(row.rate for row in part),
             all(row.expected for row in part),
+            sum((row.stacks for row in part), Counter()),
         )
         for key, part in sums.items()
     ]

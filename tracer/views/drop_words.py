@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tracer.flows.devices import Devices, Lost
+from tracer.views import stack_words
 from tracer.views.columns import Facts
-from tracer.views.drop_table import Row
+from tracer.views.drop_table import Group, Row
 from tracer.views.summary import Document
 from tracer.views.text import escape
 from tracer.wire import reasons
@@ -18,6 +19,7 @@ LACKS = {
 MEMBERS = (
     *("layer", "reason", "stage", "answer", "location", "direction", "dev", "pid", "comm"),
     *("owner_from", "netns", "lport", "listener_cookie", "count", "rate", "expected", "meaning"),
+    "stacks",
 )
 
 
@@ -65,7 +67,15 @@ def document(row: Row, facts: Facts) -> Document:
         "rate": round(row.rate, 3),
         "expected": row.expected,
         "meaning": row.why[1],
+        "stacks": stacks(row, facts),
     }
+
+
+def stacks(row: Row | Group, facts: Facts) -> list[Document] | None:
+    """Those of a row as a record has them."""
+    if not facts.calls.shown:
+        return None
+    return stack_words.documents(stack_words.counted(row.stacks, facts))
 
 
 def beside(lost: list[Lost], devices: Devices) -> list[str]:

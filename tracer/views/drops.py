@@ -15,7 +15,7 @@ from tracer.flows.drops import DropTable, Reading, explained, minus, reconcile
 from tracer.flows.grouping import Numbers
 from tracer.flows.packets import PacketTable
 from tracer.flows.tally import Outcome
-from tracer.views import drop_rows, drop_words
+from tracer.views import drop_rows, drop_words, stack_words
 from tracer.views.captured import Captured
 from tracer.views.closing import explain_lost, explain_nothing
 from tracer.views.drop_groups import label, needs_records
@@ -26,7 +26,7 @@ from tracer.views.output import Notices, Output
 from tracer.views.reconciled import gone_lines, proof_document, proof_lines
 from tracer.views.scope import probes
 from tracer.views.summary import Block, Document, SummaryView
-from tracer.views.tables import Column, Part
+from tracer.views.tables import Column, Part, Table
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
@@ -83,6 +83,7 @@ class DropsView(SummaryView):
             )
         if self._captured is not None:
             self._captured.open()
+        self.facts.calls.show(self.look.stacks, self.head, self.notice)
         for kind in sorted(self.kinds - set(self.head.kinds)):
             self.notice(f"this recording keeps no {kind} records: {drop_words.LACKS[kind]}")
         self._numbers = Numbers(self._by.grouping()) if self._by and self._of_record else None
@@ -206,12 +207,23 @@ class DropsView(SummaryView):
         after = [*drop_words.hidden(hidden), *self._cookies(block)]
         if self._by is not None:
             groups, more = self.chosen(grouped(found, label(self._by, self.facts, self._numbers)))
-            return [self.table(groups), *more, *self._unsent(block, found, hidden), *after]
+            return [
+                self._with_stacks(self.table(groups)),
+                *more,
+                *self._unsent(block, found, hidden),
+                *after,
+            ]
         rows, more = self.chosen(found)
-        table = self.table(rows)
+        table = self._with_stacks(self.table(rows))
         if not self.look.columns and len({row.netns for row in found}) < 2:
             table = replace(table, columns=[c for c in table.columns if c.title != "NETNS"])
         return [table, *more, *drop_words.meanings(rows), *after]
+
+    def _with_stacks(self, table: Table[Any]) -> Table[Any]:
+        if not self.facts.calls.shown:
+            return table
+        counted, facts = stack_words.counted, self.facts
+        return replace(table, below=lambda row: stack_words.below_row(counted(row.stacks, facts)))
 
     def _unsent(self, block: Block, found: list[Row], hidden: int) -> list[str]:
         """Too many at once are counted, and only some of them sent."""
@@ -239,6 +251,7 @@ class DropsView(SummaryView):
         found: Document = dict.fromkeys(drop_words.MEMBERS)
         found |= {"count": group.count, "rate": round(group.rate, 3), "expected": group.expected}
         found |= dict(zip(by.words, group.key, strict=True))
+        found["stacks"] = drop_words.stacks(group, self.facts)
         if "listener" in by.words:
             found["listener_cookie"] = found.pop("listener")
         if found["reason"]:
@@ -268,6 +281,10 @@ class DropsView(SummaryView):
         """The members of a record."""
         words = self._by.words if self._by else ()
         return tuple(dict.fromkeys((*drop_words.MEMBERS, *(w for w in words if w != "listener"))))
+
+    def cells(self, document: Document) -> Document:
+        """A record's cells by name: its stacks are one."""
+        return document | {"stacks": stack_words.cell(document["stacks"])}
 
     def _cookies(self, block: Block) -> list[str]:
         found = self._now().listeners.since(self._before(block).listeners)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tracer.attribution.names import Names
 from tracer.flows.tally import Lost, Outcome
-from tracer.views import lines, markdown
+from tracer.views import lines, markdown, stack_words
 from tracer.views.base import View
 from tracer.views.closing import closing, explain_lost, explain_nothing
 from tracer.views.columns import EVENTS, Facts, csv_header, document, rows
@@ -49,6 +49,7 @@ class EventView(View):
         self._color = color
         self._form, self._count = self._look.form, count
         self._shown, self._enough = 0, enough
+        self._stacks_lost = 0
         self._before_ns: int | None = None  # when the line before was
         self._facts: Facts
         self._options: dict[str, str] = {}
@@ -57,6 +58,7 @@ class EventView(View):
         """Say once what every line leaves out: date, zone, host, filters."""
         self._facts = facts
         facts.names = Names() if self._look.names else None
+        facts.calls.show(self._look.stacks, head, self.notice)
         self._options = head.filters
         self._kinds = [kind for kind in EVENTS if kind in head.kinds]
         self._members = self._look.columns or csv_header(self._kinds)
@@ -79,6 +81,7 @@ class EventView(View):
             return
         if self._facts.names:
             self._facts.names.allow(PATIENCE_S)
+        self._stacks_lost += self._facts.calls.lost(batch, self._facts.layout)
         found = {kind: rows(records, kind) for kind, records in batch.kinds.items()}
         shown = []
         for kind, i in batch.order():
@@ -97,11 +100,20 @@ class EventView(View):
     def _show(self, kind: str, row: object) -> str:
         if self._form in TABLES:
             event = lines.Event(kind, row, self._facts)
-            return self._line([column.cell(event) for column in self._columns])
+            return self._with_stack(event, [column.cell(event) for column in self._columns])
         values = document(kind, row, self._facts)
         if self._form == "json":
             return _json(values)
         return self._csv(values)
+
+    def _with_stack(self, event: lines.Event, cells: list[str]) -> str:
+        """The line, and the stack if it is asked for: below it, in Markdown at the row's end."""
+        if event.kind != "drop" or not self._look.stacks:
+            return self._line(cells)
+        if self._form == "md":
+            cells[-1] += f"  stack: {stack_words.within(event.row, self._facts)}"
+            return self._line(cells)
+        return "\n".join([self._line(cells), *stack_words.below(event.row, self._facts)])
 
     def _with_delta(self, column: Column[lines.Event]) -> Column[lines.Event]:
         if column.key != "time":
@@ -168,6 +180,10 @@ class EventView(View):
         options = self._options | outcome.filters.describe()
         for text in explain_nothing(outcome.tally, options) + explain_lost(outcome.tally):
             self._notices.say(text)
+        if self._stacks_lost:
+            self._notices.say(
+                f"{self._stacks_lost} stacks were not kept: there was no room for more of them"
+            )
         self._notices.say(closing(outcome.tally, outcome.span_ns))
 
 
@@ -179,6 +195,8 @@ def _cell(value: object) -> object:
     """A value as CSV shows it: a row stays one line, whatever a process calls itself."""
     if value is None:
         return ""
+    if isinstance(value, list):
+        return ";".join(map(escape, value))
     if isinstance(value, dict):
         return ";".join(f"{name}={part}" for name, part in value.items())
     return escape(value) if isinstance(value, str) else value

@@ -16,7 +16,8 @@ TABLES = ("table", "md")  # the forms made of columns with titles
 
 @dataclass(frozen=True)
 class Look:
-    """What --format, --limit, --sort, --columns, --no-header, --names and --delta ask for.
+    """What --format, --limit, --sort, --columns, --no-header, --names, --delta and
+    --stack ask for.
 
     `sort` is a column, its biggest first, `-` in front for its smallest; `limit` 0 is all rows,
     None all but on a terminal.
@@ -29,6 +30,7 @@ class Look:
     header: bool = True
     names: bool = False
     delta: bool = False
+    stacks: bool = False
 
     def check(self, shown: Sequence[Column[Any]], members: Sequence[str]) -> None:
         """Refuse columns that there are not: of a table, or members of a record in CSV.

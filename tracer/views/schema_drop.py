@@ -11,6 +11,18 @@ _DIRECTION = one_of("rx: it had come in by a device", "rx", "tx")
 _FROM = ("socket", "listener_port", "none")
 RXQ = count("the device's queue it came by", null=True)
 
+
+def _frames(what: str) -> Schema:
+    told = f"{what}: one frame each, the innermost first"
+    return {"type": ["array", "null"], "items": {"type": "string"}, "description": told}
+
+
+_STACK = _frames("with --stack, the kernel's, as function+0x1f; `...`: it goes on; null: not known")
+_USER = _frames(
+    "with --stack, the owner's if it had called the kernel then, as function+0x1f (file), else"
+    " file+0x1f or the address; null: another process ran, or not known"
+)
+
 DROP: Schema = {
     "reason": text("the kernel's own, without SKB_DROP_REASON_"),
     "location": text("the kernel's function that let go of it, and where in it", null=True),
@@ -23,6 +35,8 @@ DROP: Schema = {
     "tcp_flags": text("such as SYN|ACK; empty for none, or not known"),
     "expected": flag("nothing is lost with it"),
     "owner_from": one_of("how its owner is known", *_FROM),
+    "stack": _STACK,
+    "user_stack": _USER,
 }
 DROP_SUMMARY: Schema = {
     "layer": _LAYER,
@@ -42,6 +56,16 @@ DROP_SUMMARY: Schema = {
     "rate": number("how many a second"),
     "expected": flag("nothing is lost with it"),
     "meaning": text("the reason in a sentence"),
+    "stacks": {
+        "type": ["array", "null"],
+        "description": "with --stack, the kernel's of these packets, the most frequent first",
+        "items": {
+            "type": "object",
+            "properties": {"count": count("packets"), "stack": _STACK},
+            "required": ["count", "stack"],
+            "additionalProperties": False,
+        },
+    },
 }
 # with --by: null where it is no key of it
 BY: Schema = {

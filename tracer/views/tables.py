@@ -71,11 +71,15 @@ def plain(name: str) -> str:
 
 @dataclass(frozen=True)
 class Table(Generic[Row]):
-    """Rows and what is shown of them; `fits`: columns may be left out on a narrow terminal."""
+    """Rows and what is shown of them; `fits`: columns may be left out on a narrow terminal.
+
+    `below` gives lines that belong to a row; in Markdown they follow the table.
+    """
 
     columns: Sequence[Column[Row]]
     rows: Sequence[Row]
     fits: bool = True
+    below: Callable[[Row], list[str]] | None = None
 
     def cells(self) -> list[list[str]]:
         """Every row's cells."""
@@ -105,10 +109,23 @@ def render(parts: Sequence[Part], form: str, width: int = 0, header: bool = True
             lines += [""] if before else []
             titles = [(heading.title, heading.words) for heading in part.headings()]
             lines += markdown.table(titles, part.cells())
+            lines += _noted(part)
         else:
-            made = table(part.headings(), part.cells(), width if part.fits else 0)
-            lines += made if header else made[1:]
+            head, *made = table(part.headings(), part.cells(), width if part.fits else 0)
+            lines += [head] if header else []
+            for line, row in zip(made, part.rows, strict=True):
+                lines += [line, *(part.below(row) if part.below else ())]
         before = str if isinstance(part, str) else Table
+    return lines
+
+
+def _noted(part: Table[Any]) -> list[str]:
+    """In Markdown: lines below each row, after its first cells, as they are."""
+    lines: list[str] = []
+    for row, cells in zip(part.rows, part.cells(), strict=True):
+        found = part.below(row) if part.below else []
+        if found:
+            lines += ["", *map(markdown.preformatted, [" ".join(cells), *found])]
     return lines
 
 
