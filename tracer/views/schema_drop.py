@@ -13,13 +13,13 @@ RXQ = count("the device's queue it came by", null=True)
 
 
 def _frames(what: str) -> Schema:
-    told = f"{what}: one frame each, the innermost first"
+    told = f"frames, the innermost first: {what}"
     return {"type": ["array", "null"], "items": {"type": "string"}, "description": told}
 
 
-_STACK = _frames("with --stack, the kernel's, as function+0x1f; `...`: it goes on; null: not known")
+_STACK = _frames("the kernel's, as function+0x1f, with --stack; `...`: it goes on; null: not known")
 _USER = _frames(
-    "with --stack, the owner's if it had called the kernel then, as function+0x1f (file), else"
+    "with --stack the owner's, if it had called the kernel then, as function+0x1f (file), else"
     " file+0x1f or the address; null: another process ran, or not known"
 )
 
