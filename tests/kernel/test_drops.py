@@ -23,8 +23,7 @@ from tests.programs.crafted import ACK, SYN, Host, Talk
 from tests.programs.driver import Program
 from tests.programs.places import NEAR, PORT, SILENT, add_silent_host, build, inside
 from tests.schemas import checked
-from tracer.kernel import kernel_btf
-from tracer.kernel.packets import reason_names
+from tracer.kernel.packets import reason_names, tells_sockets
 
 pytestmark = pytest.mark.kernel
 
@@ -227,29 +226,43 @@ def accepted(listener: socket.socket, host: Host, stamp: int = 0) -> tuple[socke
 
 
 @pytest.mark.guest("drop", "raw_tp")
-def test_segments_beyond_the_window_are_losses_and_those_sent_again_are_not(ns: Namespace) -> None:
-    beyond, again, data = 7, 5, b"x" * 10
+def test_segments_beyond_the_window_are_losses_of_who_has_the_connection(ns: Namespace) -> None:
+    count, data = 7, b"x" * 10
+    with listening(ns) as listener, Host(ns) as host:
+        made, talk = accepted(listener, host)
+        with made, events(ns) as tracer:
+            for _ in range(count):
+                host.say(talk, data, ahead=100_000_000)
+            found = stop_after(tracer, count)
+    assert told(found) == {("TCP_INVALID_SEQUENCE", "tcp", "rx"): count}
+    assert {r["expected"] for r in found} == {False}
+    for record in found:
+        assert_of_connection(record)
+
+
+def test_segments_sent_again_are_expected(ns: Namespace) -> None:
+    count, data = 5, b"x" * 10
     with listening(ns) as listener, Host(ns) as host:
         made, talk = accepted(listener, host)
         with made, events(ns) as tracer:
             host.say(talk, data)
             assert made.recv(100) == data
-            for _ in range(beyond):
-                host.say(talk, data, ahead=100_000_000)
-            for _ in range(again):
+            for _ in range(count):
                 host.say(talk, data)
-            wait_until(lambda: len(drops(tracer.so_far())) >= beyond + again, "all drops")
+            wait_until(lambda: len(drops(tracer.so_far())) >= count, "all drops")
             found = drops(tracer.stop())
-    lost = [r for r in found if not r["expected"]]
-    assert told(lost) == {("TCP_INVALID_SEQUENCE", "tcp", "rx"): beyond}
-    expected = [r for r in found if r["expected"]]
-    assert len(expected) == again
-    assert {r["reason"] for r in expected} <= {"TCP_OLD_DATA", "TCP_OLD_SEQUENCE"}
+    assert len(found) == count
+    assert {r["expected"] for r in found} == {True}
+    assert {r["reason"] for r in found} <= {"TCP_OLD_DATA", "TCP_OLD_SEQUENCE"}
     for record in found:
-        assert (record["pid"], record["owner_is"]) == (os.getpid(), "process")
-        assert (record["owner_from"], record["length"]) == ("socket", 50)
-        assert record["cookie"] is not None
-        assert record["dev"] == "near"
+        assert_of_connection(record)
+
+
+def assert_of_connection(record: Record) -> None:
+    assert (record["pid"], record["owner_is"]) == (os.getpid(), "process")
+    assert (record["owner_from"], record["length"]) == ("socket", 50)
+    assert record["cookie"] is not None
+    assert record["dev"] == "near"
 
 
 def test_segments_with_an_older_timestamp(ns: Namespace) -> None:
@@ -321,8 +334,7 @@ def overflowing() -> str:
 
 
 def known_by() -> str:
-    """Whose it is: kfree_skb tells the socket, as its fourth argument, since v6.11."""
-    return "socket" if kernel_btf.told_by("kfree_skb") > 3 else "listener_port"
+    return "socket" if tells_sockets() else "listener_port"
 
 
 @pytest.mark.guest("drop", "raw_tp")

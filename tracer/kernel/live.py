@@ -165,6 +165,8 @@ class LiveSource:
         if symbols.are_hidden():
             hidden = preflight.hidden_addresses()
             self._tell_once(f"where packets were dropped is not known: {hidden.message}")
+        if not packets.tells_sockets():
+            self._tell_once(packets.UNTOLD)
         self.reasons = packets.write_setup(bpf, self.layout)
         self.subsystems = packets.subsystem_names()
 

@@ -16,6 +16,19 @@ NO_REASONS = ("MAX", "SUBSYS_MASK")
 # those of subsystems that stand in the kernel's own types, not in a module's
 ENUMS = ("skb_drop_reason", "qdisc_drop_reason", "mac80211_drop_reason")
 
+# arguments of kfree_skb that tell a packet's socket as well: since Linux commit c53795d48ee8
+# ("net: add rx_sk to trace_kfree_skb") (in v6.11)
+_WITH_SOCKET = 4
+UNTOLD = (
+    "this kernel does not tell which connection a dropped packet came to: whose it was is known by"
+    " its listener's port, of old data and full buffers not even its namespace"
+)
+
+
+def tells_sockets() -> bool:
+    """Whether it is told which socket a packet that is thrown away came to."""
+    return kernel_btf.told_by("kfree_skb") >= _WITH_SOCKET
+
 
 def reason_names() -> dict[int, str]:
     """The kernel's reasons by number, without the prefix; of the core and what is built in."""
