@@ -363,7 +363,7 @@ def test_drops_of_listeners_and_of_packets_stand_in_one_table_each_once(
     overflow = (overflowing(), "tcp_v4_rcv", PORT)
     assert summaries(other) == {overflow: acks, at_port: shut}
     assert ns.counters()["TcpExtListenOverflows"] == acks
-    (of_server,) = [r for r in other if r["reason"] == overflowing()]
+    (of_server,) = [r for r in other if r.get("reason") == overflowing()]
     assert (of_server["pid"], of_server["owner_from"]) == (server.pid, known_by())
 
 
