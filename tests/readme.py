@@ -1,8 +1,8 @@
 """Make README.md's output blocks from real runs: `make readme`.
 
 A block stands between `<!-- output: NAME -->` and `<!-- end -->`; the tables between
-`<!-- bench -->` or `<!-- peers -->` and `<!-- end -->` are the last ones that `make bench` and
-`make bench-peers` wrote.
+`<!-- bench -->`, `<!-- peers -->` or `<!-- kernels -->` and `<!-- end -->` are the last ones that
+`make bench`, `make bench-peers` and `make test-kernels` wrote.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ from tests.programs.screen import screen
 
 README = ROOT / "README.md"
 BENCH = ROOT / "tests" / "build" / "bench"
-TABLES = {"bench": BENCH / "table.md", "peers": BENCH / "peers.md"}
+TABLES = {
+    "bench": BENCH / "table.md",
+    "peers": BENCH / "peers.md",
+    "kernels": ROOT / "tests" / "build" / "vm" / "table.md",
+}
 PORT = 8000
 
 

@@ -74,7 +74,7 @@ def _rows(outcomes: list[Outcome]) -> list[tuple[str, ...]]:
 
 
 def _cell(outcome: Outcome, subject: str, rung: str) -> str:
-    """works, tested; degraded, impossible: see the notes; untested: no test forces it."""
+    """works, tested; degraded, impossible: see the notes; untested: no test of it has run."""
     offered = _offered(outcome, subject, rung)
     if offered is None:
         return "?"
