@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         outcomes = list(workers.map(lambda kernel: try_kernel(kernel, more), wanted))
     print("\n".join(report.lines(outcomes)))
     for outcome in outcomes:
-        report.keep(outcome, whole=not more)
+        report.keep(outcome, whole=not (more or outcome.died))
     (BUILD / "table.md").write_text(report.page(report.kept()))
     return int(any(map(report.failed, outcomes)))
 

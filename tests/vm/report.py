@@ -42,7 +42,7 @@ def page(outcomes: list[Outcome]) -> str:
 
 
 def keep(outcome: Outcome, whole: bool) -> None:
-    """`whole`: all tests were run, else what was known of the others still holds."""
+    """`whole`: all tests came to an end, else what was known of the others still holds."""
     before = None if whole else _read(outcome.kernel)
     if before and before.release == outcome.release:
         again = {test["test"] for test in outcome.tests}
