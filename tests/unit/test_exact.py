@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.unit.test_sockets import CLIENT, SERVER, steps
 from tracer.flows.exact import Moves, Totals, totals
-from tracer.flows.pulse import Pulse
+from tracer.flows.pulse import NAMES, Pulse
 from tracer.flows.tally import Lost
 from tracer.views.live.losses import Losses, Share
 from tracer.wire.layout import Layout, Records
@@ -84,6 +84,16 @@ def test_a_rate_is_what_the_kernel_counted_though_records_were_lost(wire: Layout
     pulse.totals(Totals(14 * SECOND, {"opened_out": 650}))
     pulse.tick(1.0)
     assert pulse.rate("opened_out") == 50.0
+
+
+def test_where_the_kernel_counts_all_of_it_records_are_not_counted_beside(wire: Layout) -> None:
+    pulse = Pulse(wire)
+    pulse.begin_totals(0)
+    pulse.totals(Totals(SECOND, totals(counted(wire, STEPS, 4), wire)))
+    pulse.add("state", steps(wire, (CLIENT, "CLOSE", "SYN_SENT", 1)))
+    pulse.tick(1.0)
+    told = {name: pulse.rate(name) for name in NAMES}
+    assert told == totals(counted(wire, STEPS, 4), wire)
 
 
 def test_what_the_kernel_does_not_count_is_of_records(wire: Layout) -> None:

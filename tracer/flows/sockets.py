@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.wire.batch import bytes_of, chosen, joined
 from tracer.wire.layout import Layout, Records
 
 Owner = tuple[int, int]  # tgid, start time
@@ -81,7 +82,7 @@ class Sockets:
         for kind, fold in (("state", self._fold_states), ("accept", self._fold_accepts)):
             found = [records for name, records in waiting if name == kind]
             if found:
-                fold(found[0] if len(found) == 1 else np.concatenate(found))
+                fold(joined(found))
         self._forget_remains(now_ns)
         return self._table
 
@@ -102,7 +103,7 @@ class Sockets:
             table["since_ns"] < now_ns - TIMEWAIT_NS
         )
         if over.any():
-            self._keep(table[~over])
+            self._keep(chosen(table, ~over))
 
     def _take_pass(self, rows: Records, now_ns: int) -> None:
         table = np.zeros(len(rows), self._dtype)
@@ -114,7 +115,7 @@ class Sockets:
         table["looked"] = True
         table["role"] = self._known_roles(table["cookie"])
         _, first = np.unique(table["cookie"], return_index=True)
-        self._keep(table[first])
+        self._keep(chosen(table, first))
         self.left_out = 0
 
     def _known_roles(self, cookies: NDArray[np.uint64]) -> NDArray[np.uint8]:
@@ -140,21 +141,22 @@ class Sockets:
         names = self._states
         active = states["cookie"][states["new"] == names["SYN_SENT"]]
         passive = states["cookie"][states["old"] == names["LISTEN"]]
-        states = states[states["mono_ns"] >= self._pass_ns]
+        since = states["mono_ns"] >= self._pass_ns
+        states = states if since.all() else chosen(states, since)
         last = _last(states["cookie"])
-        states = states[last]
+        states = chosen(states, last)
         became = np.where(states["timewait"] > 0, names["TIME_WAIT"], states["new"])
         at, known = self._find(states["cookie"])
         stays = became != names["CLOSE"]
-        table = self._table.copy()  # pictures keep the one before
+        table = bytes_of(self._table).copy().view(self._dtype)  # pictures keep the one before
         self._write(table, at[known & stays], states[known & stays], became[known & stays])
         new = np.zeros(int((~known & stays).sum()), self._dtype)
         new["cookie"] = states["cookie"][~known & stays]
         self._write(new, np.arange(len(new)), states[~known & stays], became[~known & stays])
         kept = np.ones(len(table), np.bool_)
         kept[at[known & ~stays]] = False
-        table = np.concatenate([table[kept], self._within_bounds(new)])
-        self._keep(table[np.argsort(table["cookie"], kind="stable")])
+        table = joined([chosen(table, kept), self._within_bounds(new)])
+        self._keep(chosen(table, np.argsort(table["cookie"], kind="stable")))
         for role, cookies in ((1, active), (2, passive)):
             at, known = self._find(cookies)
             self._table["role"][at[known]] = role
@@ -175,12 +177,12 @@ class Sockets:
         self.left_out += surplus
         kept = np.ones(len(new), np.bool_)
         kept[remains[:surplus]] = False
-        return new[kept]
+        return chosen(new, kept)
 
     def _fold_accepts(self, accepts: Records) -> None:
-        accepts = accepts[_last(accepts["cookie"])]
+        accepts = chosen(accepts, _last(accepts["cookie"]))
         at, known = self._find(accepts["cookie"])
-        table = self._table.copy()
+        table = bytes_of(self._table).copy().view(self._dtype)
         for name in ("pid", "start", "cgroup_id"):
             table[name][at[known]] = accepts[name][known]
         table["owner_is"][at[known]] = self._process

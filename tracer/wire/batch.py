@@ -55,11 +55,11 @@ class Sorter:
         """Records older than `before_ns` (None: all), by time, then CPU, then sequence."""
         if not self._waiting:
             return None
-        records = _joined(self._waiting)
+        records = joined(self._waiting)
         times = records["mono_ns"]
         if (times[1:] < times[:-1]).any():
             order = np.argsort(times, kind="stable")
-            records, times = _chosen(records, order), times[order]
+            records, times = chosen(records, order), times[order]
         if before_ns is None:
             self._waiting = []
         else:
@@ -107,9 +107,9 @@ def split(small: Records | None, large: Records | None, layout: Layout) -> Batch
         for name in LARGE:
             if name.upper() not in tags:
                 continue  # a recording of an earlier version
-            chosen = told == tags[name.upper()]
-            if chosen.any():
-                found = large if chosen.all() else _chosen(large, chosen)
+            mine = told == tags[name.upper()]
+            if mine.any():
+                found = large if mine.all() else chosen(large, mine)
                 kinds[name] = found.view(_padded(layout.dtypes[name], large.dtype.itemsize))
     if small is not None:
         kinds["state"] = small
@@ -119,18 +119,21 @@ def split(small: Records | None, large: Records | None, layout: Layout) -> Batch
 # NumPy copies a struct member by member, unless it is told that it is only bytes.
 
 
-def _bytes_of(records: Records) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+def bytes_of(records: Records) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """The same memory, as records of no members."""
     return records.view(np.dtype((np.void, records.dtype.itemsize)))
 
 
-def _joined(parts: list[Records]) -> Records:
+def joined(parts: list[Records]) -> Records:
+    """Records of one dtype, one after the other."""
     if len(parts) == 1:
         return parts[0]
-    return np.concatenate([_bytes_of(part) for part in parts]).view(parts[0].dtype)
+    return np.concatenate([bytes_of(part) for part in parts]).view(parts[0].dtype)
 
 
-def _chosen(records: Records, which: np.ndarray[tuple[int], np.dtype[Any]]) -> Records:
-    found: Records = _bytes_of(records)[which].view(records.dtype)
+def chosen(records: Records, which: np.ndarray[tuple[int], np.dtype[Any]]) -> Records:
+    """These, copied: a mask, or places."""
+    found: Records = bytes_of(records)[which].view(records.dtype)
     return found
 
 
