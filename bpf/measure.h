@@ -190,8 +190,12 @@ tt_inline void tt_measure(struct tt_open_row *row, const struct sock_common *skc
 			      &((const struct socket_alloc *)socket)->vfs_inode.i_ino);
 	}
 	row->uid = tp->inet_conn.icsk_inet.sk.sk_uid.val;
-	if (row->state == TT_LISTEN)
+	if (row->state == TT_LISTEN) {
+		/* as `ss` has it: what waits for accept(), and how much may */
+		row->recv_queue = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
+		row->send_queue = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 		return;
+	}
 	tt_measure_queues(row, skc, tp);
 	tt_measure_bytes(row, skc, tp);
 	row->srtt_us = tp->srtt_us >> 3;

@@ -33,6 +33,33 @@ def ports() -> str:
     return f"$ tcptrace ports --netns web\n{tracer.stdout.rstrip()}\n"
 
 
+def advise() -> str:
+    """A server that closes nothing that its clients have closed, and one that falls behind."""
+    with (
+        namespace("web") as space,
+        server_in(space, PORT) as leaky,
+        server_in(space, PORT + 1) as lazy,
+        Program("client", space.enter) as client,
+    ):
+        client.do("hold", address=ADDRESS, port=PORT, count=211)
+        leaky.do("accept_waiting", listener="l")
+        client.do("let_go")
+        time.sleep(10)
+        lazy.do("listen", name="l", backlog=16)
+        with Tracer("advise", "--netns", space.name, json=False) as tracer:
+            for _ in range(3):
+                client.do("hold", address=ADDRESS, port=PORT, count=13)
+                leaky.do("accept_waiting", listener="l")
+                client.do("let_go")
+            client.do("hold", address=ADDRESS, port=PORT + 1, count=17)
+            client.do("give_up", address=ADDRESS, port=PORT + 1, count=31)
+            time.sleep(0.2)
+            lazy.do("accept_waiting", listener="l")
+            tracer.process.wait(60)
+            tracer.stop()
+    return f"$ tcptrace advise --netns web\n{tracer.stdout.rstrip()}\n"
+
+
 def outputs() -> dict[str, str]:
     """Each block's text, from a run made now."""
-    return {"ports": ports()}
+    return {"ports": ports(), "advise": advise()}

@@ -92,6 +92,7 @@ class Player:
             "KERN": self._kernel,
             "EDGE": self._edge,
             "DESC": self._descriptors,
+            "FDSC": self._all_descriptors,
             "COST": self._cost,
             "MISS": self._missed,
             "TICK": self._tick,
@@ -198,6 +199,12 @@ class Player:
     def _descriptors(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
         self._view.descriptors({(pid, start): (used, limit) for pid, start, used, limit in found})
+
+    def _all_descriptors(self, frame: Frame) -> None:
+        found = json.loads(bytes(frame.data))
+        self._view.all_descriptors(
+            {(pid, start): (used, limit) for pid, start, used, limit in found}
+        )
 
     def _cost(self, frame: Frame) -> None:
         self._view.cost(KernelCost.from_bytes(bytes(frame.data)))

@@ -375,6 +375,9 @@ class Session:
         """Stop sending first: then what was counted and what was sent agree."""
         ended = source.stop()
         yield from self._drain(source, groups, final=True)
+        if self.settings.descriptors and source.initial_pids:
+            found = descriptors.of_all(source.who_may_run_out())
+            yield Frame("FDSC", json.dumps(found).encode())
         yield from self._snapshot(source, final=True)
         if self.settings.reconcile and self.settings.stream:
             source.end_late()

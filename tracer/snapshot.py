@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracer.attribution import cgroups
+from tracer.attribution import cgroups, descriptors
 from tracer.errors import TracerError
 from tracer.kernel import sysctls
 from tracer.kernel.snapshot import Looked, SnapshotSource
@@ -26,6 +26,7 @@ from tracer.rounds import Rounds
 from tracer.views.base import View
 from tracer.wire.filters import Filters
 from tracer.wire.head import Head
+from tracer.wire.layout import Records
 from tracer.wire.recording import Frame
 
 KEEPS = ("sockets", "connections", "holders")
@@ -61,11 +62,11 @@ class Snapshots:
         self._check_pids(looked)
         self.ready()
         yield Frame("HEAD", self._describe(source, began).to_bytes())
-        yield from self._pass(looked, now)
+        yield from self._pass(source, looked, now)
         rounds = Rounds(limits, began, self.wake_fd)
         for now in rounds:
             looked = source.look(self.filters.netns)
-            yield from self._pass(looked, now)
+            yield from self._pass(source, looked, now)
             if rounds.close_block():
                 yield Frame("MARK", np.array([now], np.int64))
             self._look_for_an_end(looked)
@@ -86,7 +87,7 @@ class Snapshots:
         hidden = set(self.filters.pids) - living
         return living & set(self.filters.pids) | {pid for pid in hidden if _runs(pid)}
 
-    def _pass(self, looked: Looked, now_ns: int) -> Iterator[Frame]:
+    def _pass(self, source: SnapshotSource, looked: Looked, now_ns: int) -> Iterator[Frame]:
         offset = time.time_ns() - time.monotonic_ns()
         yield Frame("TICK", np.array([now_ns, offset], np.int64))
         yield Frame("TASK", looked.tasks)
@@ -95,6 +96,10 @@ class Snapshots:
         if self.show.wants_sysctls:
             found = sysctls.read(set(self.filters.netns) or None)
             yield Frame("SYSC", json.dumps(found).encode())
+        if self.show.wants_descriptors and source.initial_pids:
+            asked = np.isin(looked.holders["state"], source.asked_for_descriptors)
+            found_of = descriptors.of_all(_processes(looked.holders[asked]))
+            yield Frame("FDSC", json.dumps(found_of).encode())
         yield Frame("OPEN", looked.sockets)
 
     def _groups(self) -> Frame:
@@ -122,6 +127,10 @@ class Snapshots:
             attached={"connections": "iter"},
             netns=tuple(sorted(self.filters.netns)),
         )
+
+
+def _processes(rows: Records) -> set[tuple[int, int]]:
+    return set(zip(rows["pid"].tolist(), rows["start"].tolist(), strict=True))
 
 
 def _runs(pid: int) -> bool:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # what must follow each command's name
 OPERANDS = {"record": ["a.rec"]}
 TRACING = ["events", "states", "accepts", "handshakes", "listeners", "drops", "connections"]
-TRACING += ["retransmits", "record", "top", "resets", "ports"]
+TRACING += ["retransmits", "record", "top", "resets", "ports", "advise"]
 FILTERED = TRACING
 COMMANDS = [*FILTERED, "counters", "explain", "schema", "doctor"]
 
@@ -55,10 +55,10 @@ FILTERS: dict[str, list[str]] = {
 ENDS = ("--failed", "--slower")  # of what comes to an end
 REFUSED = {(name, "--kind") for name in FILTERED if name not in ("events", "record")} | {
     (name, option)
-    for name in ("listeners", "drops", "top", "resets", "retransmits", "ports")
+    for name in ("listeners", "drops", "top", "resets", "retransmits", "ports", "advise")
     for option in ENDS
 }
-REFUSED |= {("top", "--state"), ("ports", "--state")}
+REFUSED |= {("top", "--state"), ("ports", "--state"), ("advise", "--state")}
 
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {

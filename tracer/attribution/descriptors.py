@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 LIMIT = "Max open files"
+MOST = 256  # processes that are asked for at once
 
 
 def in_use(pid: int, proc: Path = Path("/proc")) -> tuple[int, int] | None:
@@ -18,3 +19,13 @@ def in_use(pid: int, proc: Path = Path("/proc")) -> tuple[int, int] | None:
     line = next((line for line in limits.splitlines() if line.startswith(LIMIT)), "")
     soft = line.removeprefix(LIMIT).split()[:1]
     return (used, int(soft[0])) if soft and soft[0].isdigit() else None
+
+
+def of_all(processes: set[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
+    """PID, start, those in use and the limit, of those of these processes that can be read."""
+    found = []
+    for pid, start in sorted(processes)[:MOST]:
+        numbers = in_use(pid)
+        if numbers:
+            found.append((pid, start, *numbers))
+    return found

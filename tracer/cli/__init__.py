@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
 
 def _run(line: list[str], program: Program | None) -> int:
     try:
-        build().main(line, prog_name="tcptrace", standalone_mode=False, obj=program)
+        status = build().main(line, prog_name="tcptrace", standalone_mode=False, obj=program)
     except TracerError as error:
         if _verbose(line):
             traceback.print_exc()
@@ -70,7 +70,7 @@ def _run(line: list[str], program: Program | None) -> int:
         return fail(
             TracerError(f"{type(error).__name__}: {error}", "run it again with -v, report it")
         )
-    return 0
+    return status if isinstance(status, int) else 0  # of click's Exit
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:

@@ -15,6 +15,7 @@ import click
 
 from tracer.cli import options
 from tracer.cli.accepts import accepts
+from tracer.cli.advise import advise
 from tracer.cli.connections import connections
 from tracer.cli.counters import counters
 from tracer.cli.doctor import doctor
@@ -246,6 +247,7 @@ def build() -> Line:
         handshakes,
         listeners,
         ports,
+        advise,
         connections,
         drops,
         top,

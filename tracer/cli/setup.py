@@ -111,6 +111,7 @@ class Command:
     sparing: bool = False
     listens: bool = False
     sysctls: bool = False
+    descriptors: bool = False
     later: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
 
@@ -265,6 +266,7 @@ class Command:
             listens=self.listens,
             sysctls=self.sysctls or (self.snapshots and bool(given.get("keep"))),
             stacks=bool(given.get("stack")),
+            descriptors=self.descriptors,
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
             keep_uids=bool(given.get("keep")),

@@ -398,6 +398,17 @@ class LiveSource:
         ]
         return set(zip(failed["pid"].tolist(), failed["start"].tolist(), strict=True))
 
+    def who_may_run_out(self) -> set[tuple[int, int]]:
+        """Processes, by tgid and start, that listen, or have not closed what their peers have."""
+        rows = self.sockets()
+        closed = rows[rows["state"] == self.layout.enums["tcp_state"]["CLOSE_WAIT"]]
+        return {
+            (pid, start)
+            for found in (self.holder_rows, closed)
+            for pid, start in zip(found["pid"].tolist(), found["start"].tolist(), strict=True)
+            if pid
+        }
+
     def stats(self) -> Records | None:
         """Counters, summed over the CPUs: shape (1,); None if they stand as they stood."""
         return self._account.stats()

@@ -31,6 +31,7 @@ class Settings:
     )
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
     sysctls: bool = False  # read the settings of each namespace beside looks at sockets
+    descriptors: bool = False  # count those of who listens, or does not close, at the end
     listen_stats: bool = False  # count what happens in the queues of each listener
     stacks: bool = False  # of dropped packets, the kernel's and their owner's
     listens: bool = False  # of `state`, where it is not wanted, begin and end of listening alone

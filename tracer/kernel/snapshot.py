@@ -70,6 +70,11 @@ class SnapshotSource:
         return Looked(tasks, holders, sockets, time.monotonic_ns())
 
     @property
+    def asked_for_descriptors(self) -> list[int]:
+        """States of sockets whose holders may run out of them."""
+        return [self.layout.enums["tcp_state"][name] for name in ("LISTEN", "CLOSE_WAIT")]
+
+    @property
     def initial_pids(self) -> bool:
         """Whether PIDs are those of the initial PID namespace; known after the first look."""
         return int(self._control["pidns_level"][0]) == 0

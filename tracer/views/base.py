@@ -26,7 +26,8 @@ class View:
 
     wants_records = True
     wants_listeners = True
-    wants_sysctls = False  # of a snapshot
+    wants_sysctls = False  # of a snapshot, as is the next
+    wants_descriptors = False
     gathers = True  # shows nothing for a while: on a terminal it is told how far it is
     needs: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
@@ -74,6 +75,9 @@ class View:
 
     def descriptors(self, found: dict[tuple[int, int], tuple[int, int]]) -> None:
         """Descriptors in use, and the limit, of processes (tgid, start) that had none left."""
+
+    def all_descriptors(self, found: dict[tuple[int, int], tuple[int, int]]) -> None:
+        """The same of who listens, or has not closed what its peers have; before the last pass."""
 
     def drops(self, pairs: Records, filtered: bool) -> None:
         """What listeners threw away, from the session's begin.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from tracer.flows import ports as flow
 from tracer.flows.ports import Pace, Range, Use, Way
-from tracer.views.columns import Facts
 from tracer.views.listeners import marked, rate
 from tracer.views.summary import Document
 from tracer.views.tables import Column
@@ -107,7 +106,7 @@ COLUMNS: tuple[Column[Row], ...] = (
 )
 
 
-def document(row: Row, facts: Facts) -> Document:
+def document(row: Row) -> Document:
     """The members of a record."""
     way, left = row.way, row.exhausted_in_s
     return {

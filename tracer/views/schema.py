@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracer.views import schema_resent, schema_reset
+from tracer.views.schema_advice import FINDING
 from tracer.views.schema_connection import CONNECTION
 from tracer.views.schema_drop import BY, DEVICE_DROP, DROP, DROP_SUMMARY
 from tracer.views.schema_groups import GROUP_KEYS, GROUPS
@@ -215,6 +216,7 @@ _SUMMARIES: dict[str, Schema] = {
         "closed": _moment("when it ceased to listen", null=True),
     },
     "port_use": PORT_USE,
+    "finding": FINDING,
     "counter": COUNTER,
     **dict.fromkeys(("process", "peer", "cgroup", "netns"), CARRIED),
     **GROUPS,

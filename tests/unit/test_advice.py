@@ -1,0 +1,182 @@
+"""Rules of `advise`: trouble is found by its numbers, and what is healthy is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tracer.advice import accept_queue, close_wait_leak, ephemeral_ports
+from tracer.advice.evidence import Closing, Evidence, Listening, Owner, PortUse, Wait
+from tracer.advice.finding import CRIT, INFO, WARN, Finding
+from tracer.advice.rules import RULES, judge
+
+SERVER = Owner("gunicorn[2207]", 2207, "gunicorn", (200, 1024))
+WATCHED = Evidence(10.0, frozenset(rule.needs for rule in RULES))
+LOOKED = replace(WATCHED, span_s=None)
+LEAK = Closing(SERVER, 614, 600, 500, 3600.0, 3, before=583, stayed=583, left=0, netns=7)
+FULL = Listening(
+    "10.0.3.9:8000",
+    SERVER,
+    7,
+    8000,
+    128,
+    129,
+    "listen",
+    4096,
+    129,
+    6.8,
+    370,
+    2910,
+    2912,
+    wait=Wait(2912, 0.431, 0.512, 0.604),
+)
+TAKEN = PortUse(
+    *("10.0.0.1", "10.0.0.9:443", SERVER, 7, 300, 27500, 28232, "32768-60999", False),
+    opens_per_s=480.0,
+)
+ALL = (LEAK, FULL, TAKEN)
+
+
+def closing(one: Closing, evidence: Evidence = WATCHED) -> list[Finding]:
+    return close_wait_leak.find(replace(evidence, closings=(one,)))
+
+
+def listening(one: Listening, evidence: Evidence = WATCHED) -> list[Finding]:
+    return accept_queue.find(replace(evidence, listenings=(one,)))
+
+
+def using(one: PortUse, evidence: Evidence = WATCHED) -> list[Finding]:
+    return ephemeral_ports.find(replace(evidence, ports=(one,)))
+
+
+# --- what holds of all ------------------------------------------------------------
+
+
+def test_rules_without_evidence_are_said_to_be_blind() -> None:
+    advice = judge(Evidence(10.0, frozenset({"ports"})))
+    assert advice.findings == ()
+    assert advice.quiet == ("ephemeral-ports",)
+    assert set(advice.quiet) | set(advice.blind) == {rule.name for rule in RULES}
+
+
+def test_the_worst_comes_first() -> None:
+    few = replace(LEAK, count=3, old=3, stayed=3, before=3)
+    advice = judge(replace(WATCHED, closings=(few,), listenings=(FULL,), ports=(TAKEN,)))
+    assert [one.severity for one in advice.findings] == [CRIT, WARN, INFO]
+    assert set(advice.quiet) & {one.id for one in advice.findings} == set()
+
+
+@pytest.mark.parametrize("evidence", [WATCHED, LOOKED])
+def test_every_finding_says_what_it_stands_on_what_helps_and_what_that_costs(
+    evidence: Evidence,
+) -> None:
+    found = [*closing(LEAK, evidence), *listening(FULL, evidence), *using(TAKEN, evidence)]
+    assert len(found) == len(ALL)
+    for one in found:
+        assert all((one.title, one.where, one.shown, one.meaning, one.fix, one.risk, one.see))
+        assert "tcp_tw_recycle" not in str(one)
+        assert all(command.startswith("tcptrace ") for command in one.see)
+
+
+# --- CLOSE_WAIT -------------------------------------------------------------------
+
+
+def test_what_nobody_closes_is_a_leak_with_its_age_and_its_growth() -> None:
+    (one,) = closing(LEAK)
+    assert (one.id, one.severity) == ("close-wait-leak", WARN)
+    assert one.title == "614 sockets in CLOSE_WAIT, 186 more a minute"
+    assert "the oldest >=3600 s" in one.shown
+    assert "0 of 583 left the state in 10 s" in one.shown
+    # 824 descriptors are left, and 186 are taken a minute
+    assert "200 of its 1024 descriptors are in use, at this rate all of them in 4.4 min" in (
+        one.meaning
+    )
+
+
+def test_a_leak_that_has_taken_most_descriptors_is_critical() -> None:
+    (one,) = closing(replace(LEAK, owner=replace(SERVER, descriptors=(900, 1024))))
+    assert one.severity == CRIT
+
+
+def test_a_slow_server_that_closes_them_in_the_end_is_no_leak() -> None:
+    assert closing(replace(LEAK, before=620, stayed=580, left=40)) == []
+
+
+def test_what_has_been_closed_by_the_peer_just_now_is_no_leak() -> None:
+    assert closing(replace(LEAK, old=0, older=0, oldest_s=4.0)) == []
+
+
+def test_the_few_that_a_pool_leaves_are_worth_a_word_and_no_alarm() -> None:
+    (one,) = closing(replace(LEAK, count=4, old=4, older=4, before=4, stayed=4))
+    assert one.severity == INFO
+
+
+def test_one_look_alone_alarms_of_what_is_older_than_a_minute() -> None:
+    looked = replace(LEAK, before=None, stayed=0)
+    (one,) = closing(looked, LOOKED)
+    assert (one.severity, "one look cannot tell" in one.meaning) == (WARN, True)
+    (one,) = closing(replace(looked, older=0), LOOKED)
+    assert one.severity == INFO
+
+
+# --- accept queues ----------------------------------------------------------------
+
+
+def test_a_queue_that_is_always_full_wants_more_accepts_and_no_longer_queue() -> None:
+    (one,) = listening(FULL)
+    assert (one.severity, one.numbers["overflows"]) == (CRIT, 370)
+    assert "wait for accept() p50 431 ms, p99 512 ms, max 604 ms" in one.shown
+    assert not any("sysctl" in text or "backlog" in text for text in one.fix)
+
+
+def test_a_burst_wants_the_queue_that_would_have_held_it_by_the_limit_that_binds() -> None:
+    burst = replace(FULL, full_s=0.3, overflows=100)
+    (one,) = listening(burst)
+    assert any("listen(229)" in text for text in one.fix)
+    assert not any("somaxconn=" in text for text in one.fix)
+    (one,) = listening(replace(burst, set_by="somaxconn", somaxconn=128))
+    assert one.fix[0] == "sysctl -w net.core.somaxconn=229"
+    (one,) = listening(replace(burst, overflows=5000))
+    assert "and before that: sysctl -w net.core.somaxconn=5129" in one.fix
+
+
+def test_a_queue_that_is_not_full_is_left_alone() -> None:
+    assert listening(replace(FULL, overflows=0, full_s=0.0, peak=120)) == []
+    assert listening(replace(FULL, overflows=0, full_s=0.05)) == []
+    assert listening(replace(FULL, queue=128), LOOKED) == []
+
+
+# --- ephemeral ports --------------------------------------------------------------
+
+
+def test_ports_in_time_wait_are_told_with_the_rate_that_can_go_on() -> None:
+    (one,) = using(TAKEN)
+    assert (one.severity, one.numbers["free"]) == (WARN, 432)
+    assert "at most 471 a second" in one.meaning
+    assert any("tcp_tw_reuse=1" in text for text in one.fix)
+    # 480 a second for 60 s and a quarter more
+    assert any('ip_local_port_range="25000 60999"' in text for text in one.fix)
+
+
+def test_no_range_is_advised_where_none_would_do() -> None:
+    (one,) = using(replace(TAKEN, opens_per_s=2000.0))
+    assert not any("ip_local_port_range" in text for text in one.fix)
+
+
+def test_connect_that_found_no_port_is_critical() -> None:
+    (one,) = using(replace(TAKEN, failures=61))
+    assert (one.severity, one.title) == (CRIT, "connect() found no port 61 times in 10 s")
+
+
+def test_connections_that_are_held_are_no_matter_of_time_wait() -> None:
+    (one,) = using(replace(TAKEN, in_use=28000, time_wait=10))
+    assert not any("tcp_tw_reuse" in text for text in one.fix)
+
+
+def test_ports_in_time_wait_that_are_used_again_are_no_trouble() -> None:
+    assert using(replace(TAKEN, reused=True)) == []
+
+
+def test_a_pool_that_warms_up_is_no_trouble() -> None:
+    assert using(replace(TAKEN, in_use=300, time_wait=0, exhausted_in_s=90.0)) == []

@@ -1,0 +1,116 @@
+"""What rules judge by: plain values, each as it was counted or looked at; None is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who answers for it; `name` is safe to show. `descriptors`: in use, and the limit."""
+
+    name: str = "(unknown)"
+    pid: int | None = None
+    comm: str | None = None
+    descriptors: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Closing:
+    """Sockets of one process whose peer has closed: those in CLOSE_WAIT that it has accepted.
+
+    `stayed` and `left`: of the first look's, those that still are in it and those that are not;
+    without a first look `before` is None. Ages are of those that are in it now, lower bounds unless
+    `is_exact`; `old` are in it for 10 s or more, `older` for 60 s. `unread`: with bytes that nobody
+    has read.
+    """
+
+    owner: Owner
+    count: int
+    old: int
+    older: int
+    oldest_s: float
+    unread: int
+    is_exact: bool = False
+    before: int | None = None
+    stayed: int = 0
+    left: int = 0
+    netns: int | None = None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How long connections waited for accept(), s."""
+
+    count: int
+    p50: float
+    p99: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A listening socket and its queues over the span; of one look alone, as they stand.
+
+    `set_by`: listen or somaxconn, whichever is the limit.
+    """
+
+    name: str
+    owner: Owner
+    netns: int
+    port: int
+    limit: int
+    queue: int | None = None
+    set_by: str | None = None
+    somaxconn: int | None = None
+    peak: int = 0
+    full_s: float = 0.0
+    overflows: int = 0
+    finished: int = 0
+    accepts: int = 0
+    drops: dict[str, int] = field(default_factory=dict)  # by cause
+    cookies: int = 0
+    syn_queue: int = 0
+    syn_peak: int | None = None
+    max_syn_backlog: int | None = None
+    syncookies: int | None = None
+    wait: Wait | None = None
+
+
+@dataclass(frozen=True)
+class PortUse:
+    """Ephemeral ports of one source address for one destination: see tracer/flows/ports.py."""
+
+    local: str
+    remote: str
+    owner: Owner
+    netns: int
+    in_use: int
+    time_wait: int
+    ports: int
+    range: str
+    reused: bool
+    opens_per_s: float | None = None
+    exhausted_in_s: float | None = None
+    failures: int = 0
+
+    @property
+    def free(self) -> int:
+        """Neither in use nor in TIME_WAIT."""
+        return max(0, self.ports - self.in_use - self.time_wait)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All of it. `span_s` None: one look. `has` names what was looked at at all."""
+
+    span_s: float | None
+    has: frozenset[str]
+    closings: tuple[Closing, ...] = ()
+    listenings: tuple[Listening, ...] = ()
+    ports: tuple[PortUse, ...] = ()
+
+    @property
+    def span(self) -> str:
+        """`in 10 s`, `at one look`."""
+        return "at one look" if self.span_s is None else f"in {self.span_s:.3g} s"

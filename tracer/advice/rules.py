@@ -1,0 +1,51 @@
+"""All rules, and what each needs to be looked at; the order of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tracer.advice import accept_queue, close_wait_leak, ephemeral_ports
+from tracer.advice.evidence import Evidence
+from tracer.advice.finding import SEVERITIES, Finding
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`needs` are of Evidence.has; `watches`: it has nothing to say of a single look."""
+
+    name: str
+    needs: str
+    find: Callable[[Evidence], list[Finding]]
+
+
+RULES = (
+    Rule("close-wait-leak", "connections", close_wait_leak.find),
+    Rule("accept-queue-full", "listeners", accept_queue.find),
+    Rule("ephemeral-ports", "ports", ephemeral_ports.find),
+)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Findings, the worst first; rules that found nothing; and those without evidence."""
+
+    findings: tuple[Finding, ...]
+    quiet: tuple[str, ...]
+    blind: tuple[str, ...]
+
+
+def judge(evidence: Evidence) -> Advice:
+    """Ask every rule that there is evidence for."""
+    found: list[Finding] = []
+    quiet, blind = [], []
+    for rule in RULES:
+        if rule.needs not in evidence.has:
+            blind.append(rule.name)
+            continue
+        its_own = rule.find(evidence)
+        found += its_own
+        if not its_own:
+            quiet.append(rule.name)
+    found.sort(key=lambda one: -SEVERITIES.index(one.severity))
+    return Advice(tuple(found), tuple(quiet), tuple(blind))

@@ -1,0 +1,208 @@
+"""Evidence for rules from what a session tells: passes, listeners, accepts, ports, descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.advice.evidence import Closing, Evidence, Listening, Owner, PortUse, Wait
+from tracer.flows.accepting import AcceptTable
+from tracer.flows.listeners import Listener, ListenerTable
+from tracer.flows.transitions import Spread
+from tracer.views.columns import Facts
+from tracer.views.listeners import ANY, max_set_by
+from tracer.views.port_counts import PortCounts
+from tracer.views.port_rows import Row
+from tracer.views.text import address, escape
+from tracer.wire.batch import Batch
+from tracer.wire.layout import Records
+
+OLD_NS, OLDER_NS = 10 * 10**9, 60 * 10**9
+Held = dict[tuple[int, int], tuple[int, int]]
+
+
+class Gathered:
+    """What was told so far; `traced`: probes were attached, and there is a span."""
+
+    def __init__(self, facts: Facts, started_ns: int, traced: bool) -> None:
+        self._facts, self._traced = facts, traced
+        states, owners = facts.layout.enums["tcp_state"], facts.layout.enums["owner_is"]
+        self._close_wait, self._listen = states["CLOSE_WAIT"], states["LISTEN"]
+        self._waits_for_accept = owners["LISTENER"]
+        self.ports = PortCounts(facts, started_ns, traced)
+        self._accepts = AcceptTable()
+        self._listeners = ListenerTable(facts.layout)
+        self._has = set[str]()
+        self._first: Records | None = None
+        self._last: Records | None = None
+        self.sockets = 0
+        self._held: Held = {}
+
+    def connections(self, rows: Records) -> None:
+        """Take a pass over what is open."""
+        self._last = rows
+        self._first = rows if self._first is None else self._first
+        self.sockets = len(rows)
+        self._has.add("connections")
+
+    def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
+        """Take a pass over all sockets."""
+        self.ports.look(rows, chosen)
+        self._has.add("ports")
+
+    def listeners(self, rows: Records) -> None:
+        """Take a look at listeners and what was counted of them."""
+        self._listeners.look(rows)
+        self._has.add("listeners")
+
+    def held(self, found: Held) -> None:
+        """Take descriptors in use, and limits, of processes."""
+        self._held = found
+
+    def gather(self, batch: Batch) -> None:
+        """Take a batch."""
+        self.ports.gather(batch)
+        if "accept" in batch.kinds:
+            self._accepts.add(batch.kinds["accept"])
+
+    def evidence(self, span_ns: int) -> Evidence:
+        """All of it, over the whole span."""
+        listenings = self._counted(span_ns) if self._traced else self._looked()
+        return Evidence(
+            span_ns / 1e9 if self._traced else None,
+            frozenset(self._has) if self._traced else frozenset({*self._has, "listeners"}),
+            tuple(self._closings()),
+            tuple(listenings),
+            tuple(_port_use(row) for row in self.ports.rows(span_ns, True) if row.ports),
+        )
+
+    def _owner(self, pid: int, start: int) -> Owner:
+        process = self._facts.process(pid, start)
+        if process is None:
+            return Owner()
+        name = f"{escape(process.comm)}[{process.pid or '-'}]"
+        return Owner(name, process.pid, process.comm, self._held.get((pid, start)))
+
+    # --- CLOSE_WAIT -----------------------------------------------------------
+
+    def _closings(self) -> list[Closing]:
+        if self._last is None:
+            return []
+        now, then = self._closed_by_peers(self._last), self._closed_by_peers(self._first)
+        owners = {(int(row["pid"]), int(row["start"])) for row in now if row["pid"]}
+        return [self._closing(owner, now, then) for owner in sorted(owners)]
+
+    def _closed_by_peers(self, rows: Records | None) -> Records:
+        assert rows is not None
+        taken = rows["owner_is"] != self._waits_for_accept
+        found: Records = rows[(rows["state"] == self._close_wait) & taken]
+        return found
+
+    def _closing(self, owner: tuple[int, int], now: Records, then: Records) -> Closing:
+        mine, before = _of(now, owner), _of(then, owner)
+        stayed = int(np.isin(before["cookie"], now["cookie"]).sum())
+        ages = mine["age_ns"]
+        oldest = int(ages.argmax())
+        return Closing(
+            self._owner(*owner),
+            len(mine),
+            int((ages >= OLD_NS).sum()),
+            int((ages >= OLDER_NS).sum()),
+            int(ages[oldest]) / 1e9,
+            int((mine["recv_queue"] > 0).sum()),
+            bool(mine["age_is"][oldest] == self._facts.exact),
+            len(before) if self._traced else None,
+            stayed,
+            len(before) - stayed,
+            int(mine["netns"][0]),
+        )
+
+    # --- listeners ------------------------------------------------------------
+
+    def _looked(self) -> list[Listening]:
+        """As `ss` shows their queues: what waits is in recv_queue, the limit in send_queue."""
+        if self._last is None:
+            return []
+        rows = self._last[self._last["state"] == self._listen]
+        return [
+            Listening(
+                self._name(bytes(row["laddr"]), int(row["lport"])),
+                self._owner(int(row["pid"]), int(row["start"])),
+                int(row["netns"]),
+                int(row["lport"]),
+                int(row["send_queue"]),
+                int(row["recv_queue"]),
+            )
+            for row in rows
+        ]
+
+    def _counted(self, span_ns: int) -> list[Listening]:
+        waits = self._waits()
+        return [self._listening(one, waits, span_ns) for one in self._listeners.in_all()]
+
+    def _listening(self, one: Listener, waits: dict[int, Spread], span_ns: int) -> Listening:
+        row = one.row
+        return Listening(
+            self._name(bytes(row["addr"]), int(row["port"])),
+            self._owner(int(row["pid"]), int(row["start"])),
+            int(row["netns"]),
+            int(row["port"]),
+            int(row["accept_queue_max"]),
+            None if row["closed_ns"] else int(row["accept_queue"]),
+            max_set_by(row),
+            int(row["somaxconn"]) or None,
+            one.accept_queue_peak,
+            min(one.counted["full_ns"], span_ns) / 1e9,  # the last look comes after the end
+            one.counted["overflows"],
+            one.counted["finished"],
+            one.counted["accepts"],
+            one.drops,
+            one.counted["cookies_sent"],
+            int(row["syn_queue"]),
+            one.syn_queue_peak,
+            int(row["max_syn_backlog"]),
+            int(row["syncookies"]),
+            _wait(waits.get(int(row["cookie"]))),
+        )
+
+    def _waits(self) -> dict[int, Spread]:
+        groups = self._accepts.groups()
+        cookies = sorted({one.listener[0] for one in groups})
+        labels = [cookies.index(one.listener[0]) if not one.error else -1 for one in groups]
+        spreads: Sequence[Spread] = self._accepts.gather(labels, len(cookies))
+        return dict(zip(cookies, spreads, strict=True))
+
+    def _name(self, host: bytes, port: int) -> str:
+        return self._facts.endpoint("*" if host in ANY else address(host), port)
+
+
+def _of(rows: Records, owner: tuple[int, int]) -> Records:
+    found: Records = rows[(rows["pid"] == owner[0]) & (rows["start"] == owner[1])]
+    return found
+
+
+def _wait(spread: Spread | None) -> Wait | None:
+    if spread is None or not spread.timed:
+        return None
+    p50, p99 = (spread.quantile(share) or 0.0 for share in (0.5, 0.99))
+    return Wait(spread.timed, p50 / 1e9, p99 / 1e9, spread.most / 1e9)
+
+
+def _port_use(row: Row) -> PortUse:
+    pid, comm = row.owner
+    return PortUse(
+        row.local,
+        row.remote,
+        Owner(row.process(), pid, comm) if comm is not None else Owner(),
+        row.way.netns,
+        row.use.live,
+        len(row.use.remains),
+        row.ports or 0,
+        str(row.range),
+        row.reused,
+        row.per_s,
+        row.exhausted_in_s,
+        row.failures,
+    )
