@@ -1,6 +1,6 @@
 """Leak connections: a server that forgets to close them when a request is wrong.
 
-python3 examples/close_wait_leak/run.py    prints its PIDs and port, then makes trouble for some 30 s
+python3 examples/close_wait_leak/run.py    prints its PIDs and port, then makes trouble for 30 s
 
 Every fifth request is wrong. Its error path leaves the connection behind, in a list that a cache
 would be: the client closes, and the server's end stays in CLOSE_WAIT until the process ends. Beside
