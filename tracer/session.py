@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tracer.attribution import cgroups
+from tracer.attribution import cgroups, descriptors
 from tracer.errors import TracerError
 from tracer.kernel import sysctls
 from tracer.kernel.followers import Followers

@@ -36,11 +36,11 @@ class AdviseView(SummaryView):
     wants_sysctls = True
     wants_descriptors = True
     traces = True
+    _advice = Advice((), (), ())  # until the end
 
     def start(self) -> None:
         """Begin to gather."""
         self._gathered = Gathered(self.facts, self.head.started_ns, self.traces)
-        self._advice = Advice((), (), ())
 
     def fails(self, least: str) -> bool:
         """Whether there is a finding as bad as that, or worse."""

@@ -13,7 +13,7 @@ FINDING: Schema = {
     "evidence": of(
         "object",
         "what it stands on: `text` in words, and numbers by name; null: not known",
-        properties={"text": {"type": "string"}},
+        properties={"text": text("the evidence in words")},
         required=["text"],
         additionalProperties={"type": ["number", "string", "null"]},
     ),

@@ -64,6 +64,9 @@ KINDS: dict[str, Entry] = {
         "local ports from one source to one destination: in use, in TIME_WAIT, free",
         "tcptrace ports -j",
     ),
+    "finding": _by(
+        "what is wrong, by which numbers, what helps and what that costs", "tcptrace advise -j"
+    ),
     "listener_gap": _by(
         "a time in which nobody listened on a port, and whom that turned away",
         "tcptrace resets -j",
@@ -188,6 +191,11 @@ LAYERS: dict[str, Entry] = {
 }
 # of members with few words each: member.word
 VALUES: dict[str, dict[str, Entry]] = {
+    "severity": {
+        "info": _by("worth to know, and no trouble by itself", "tcptrace advise"),
+        "warn": _by("will be a trouble, or is a small one", "tcptrace advise --fail-on warn"),
+        "crit": _by("something is lost, or fails, now", "tcptrace advise --fail-on crit"),
+    },
     "role": {
         "active": _by("connect() here", "tcptrace handshakes --by role -d 10"),
         "passive": _by("a peer came to a listener here", "tcptrace handshakes --by role -d 10"),
