@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -52,7 +52,8 @@ PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
 LOOK_SHARE = 400  # of sparing sessions: 1/400 of a CPU for each kind of look,
-OPEN_SHARE = 50  # and 1/50 for listeners, while what they drop is looked at as well,
+OPEN_SHARE = 50  # and 1/50 for these, while what is dropped there is looked at as well,
+OPEN_TOO = {"listeners": "syn_drop", "devices": "drop"}
 LOST_SHARE = 15  # and 1/15 for sockets, while records of them are lost,
 LOOK_S = 10.0  # but at least this often
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
@@ -157,12 +158,11 @@ class Session:
         if self.settings.reconcile:
             yield from _kernel(*source.at_gate)
             if source.sees_packets:
-                yield Frame("DEVS", json.dumps(source.devices_before).encode())
+                yield _told(source.devices_before)
         if self._first_sockets is not None:
             yield Frame("SOCK", self._first_sockets)  # what was counted before it began
         if source.sees_packets:
-            told = {"reasons": source.reasons, "subsystems": source.subsystems}
-            yield Frame("RSNS", json.dumps(told).encode())
+            yield _reasons(source)
         groups, self._code = Groups(source), Code(source)
         self._stacks = StackFrames(source)
         self._descriptors = Descriptors()
@@ -223,16 +223,20 @@ class Session:
     def _change(self, source: LiveSource) -> Iterator[Frame]:
         """What was attached or detached meanwhile: its counts begin, or end, with that."""
         source.later.want(self.limits.wanted & self.settings.later)
-        change = source.later.step()
-        if change is None:
-            return
-        if source.sees_drops:
-            yield Frame("DROP", source.drops())
-        if change.how == "off":
-            source.later.let_go()
-        else:
-            self._next_look.pop("listeners", None)
-        yield Frame("ATCH", change.to_bytes())
+        for change in source.later.step():
+            is_packets = change.subject == "drop"
+            if source.sees_packets and is_packets:
+                yield _reasons(source)
+                yield from self._count_packets(source)
+            elif source.sees_drops and not is_packets:
+                yield Frame("DROP", source.drops())
+            if change.how == "off":
+                source.later.let_go(change.subject)
+            else:
+                self._next_look.pop("listeners", None)
+            yield Frame("ATCH", change.to_bytes())
+            if source.sees_packets and is_packets and change.how != "off":
+                yield _told(source.devices_before)
 
     def _price(self, source: LiveSource) -> Iterator[Frame]:
         """Begin to measure what the programs take, or end it, as was asked for meanwhile."""
@@ -267,7 +271,7 @@ class Session:
                     if tag == "LARG":
                         yield from groups.frames(source.task_cgroups(chunk))
                         yield from self._descriptors.frames(source, chunk)
-                        if source.sees_packets:
+                        if source.may_see_packets:
                             yield from self._code.frames(source.drop_places(chunk))
                         yield from self._stacks.of_records(chunk)
                     yield Frame(tag, chunk)
@@ -332,8 +336,9 @@ class Session:
         pairs, rest = source.packets()
         yield from self._code.frames(distinct(pairs["key"]["location"]).tolist())
         yield from self._stacks.of_counts(pairs)
-        if self.settings.reconcile:
-            yield _devices(source)
+        if self.settings.reconcile and self._is_due("devices", False):
+            with self._priced("devices"):
+                yield _told(source.devices())
         yield Frame("REST", rest)
         yield Frame("PKTS", pairs)
 
@@ -360,7 +365,7 @@ class Session:
         """A look that took long is not repeated soon: it may take LOOK_SHARE of a CPU."""
         began = time.thread_time()
         yield
-        open_too = look == "listeners" and "syn_drop" in self.limits.wanted
+        open_too = OPEN_TOO.get(look) in self.limits.wanted
         share = OPEN_SHARE if open_too else LOOK_SHARE
         pause = min((time.thread_time() - began) * share, LOOK_S)
         if look == "listeners" and look not in self._next_look:
@@ -400,8 +405,12 @@ def _kernel(counters: Counters, moved: Counters) -> Iterator[Frame]:
         yield Frame("EDGE", json.dumps(moved).encode())
 
 
-def _devices(source: LiveSource) -> Frame:
-    return Frame("DEVS", json.dumps(source.devices()).encode())
+def _told(devices: dict[str, Any]) -> Frame:
+    return Frame("DEVS", json.dumps(devices).encode())
+
+
+def _reasons(source: LiveSource) -> Frame:
+    return Frame("RSNS", json.dumps(source.drop_words).encode())
 
 
 def _describe(source: LiveSource, settings: Settings) -> Head:
@@ -431,6 +440,7 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
         attached=source.rungs,
         netns=tuple(sorted(settings.filters.netns)),
         reset_reasons=source.reset_reasons,
+        costs=source.later_costs,
     )
 
 

@@ -49,7 +49,7 @@ def show(given: dict[str, Any]) -> None:
         reconcile=True,
         sparing=True,
         connections=True,
-        later=frozenset({"syn_drop"}),
+        later=frozenset({"syn_drop", "drop"}),
     )
     remote = _recorded(command) if given.get("source") is not None else _live(command)
     from tracer.views.live import draw

@@ -30,6 +30,10 @@ class Beside(Generic[Result]):
         """Whether `result` comes at once."""
         return not self._thread.is_alive()
 
+    def wait(self) -> None:
+        """Until it is done, well or not."""
+        self._thread.join()
+
     def result(self) -> Result:
         """What it made, once it is done. Errors: those of `work`."""
         self._thread.join()

@@ -77,6 +77,11 @@ class Ladder:
         return "syn_drop" in self.later
 
     @property
+    def may_see_packets(self) -> bool:
+        """Whether packets are looked at, or will be once that is asked for."""
+        return self.sees_packets or "drop" in self.later
+
+    @property
     def sees_accepts(self) -> bool:
         """Whether accepts are looked at."""
         return self.rungs.get("accept", "off") != "off"
@@ -156,13 +161,9 @@ def climb(settings: Settings) -> Ladder:
         _add(ladder, choose(ANSWER))
     if ladder.sees_packets and "tt_freed" in ladder.programs:
         ladder.one_for_both()
-    if "syn_drop" in settings.later - settings.wanted:
-        choice = _choose(SYN_DROP, settings.attach)
-        ladder.rungs[SYN_DROP.name] = "off"
-        if choice.rung:
-            ladder.later[SYN_DROP.name] = choice.rung
-        else:
-            ladder.notices.append(_sentence(choice))
+    for subject in (SYN_DROP, DROP):
+        if subject.name in settings.later - settings.wanted:
+            _may_come(subject, settings, ladder)
     # the same cost is paid once, however many stand on it
     ladder.notices += [f"{' and '.join(names)}: {cost}" for cost, names in costs.items()]
     return ladder
@@ -174,6 +175,15 @@ def _add(ladder: Ladder, choice: Choice) -> None:
     if choice.rung:
         there = ladder.programs
         ladder.programs += [name for name in choice.rung.programs if name not in there]
+    else:
+        ladder.notices.append(_sentence(choice))
+
+
+def _may_come(subject: Subject, settings: Settings, ladder: Ladder) -> None:
+    choice = _choose(subject, settings.attach)
+    ladder.rungs[subject.name] = "off"
+    if choice.rung:
+        ladder.later[subject.name] = choice.rung
     else:
         ladder.notices.append(_sentence(choice))
 

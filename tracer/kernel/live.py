@@ -42,7 +42,7 @@ from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.drains import Drained, Drains
-from tracer.kernel.drops_beside import DropsBeside
+from tracer.kernel.drops_beside import Host
 from tracer.kernel.groups import FindGroups, mark_groups
 from tracer.kernel.ladder import climb
 from tracer.kernel.later import Later
@@ -105,7 +105,8 @@ class LiveSource:
         self._ladder = ladder = climb(settings)
         if ladder.sees_resets:
             self._reset_code = Beside(resets.find_code)
-        self.later = Later(ladder.later, self._attach_drops, syn_drops.find_code)
+        host = Host(bpf, OBJECT, self._types, self.layout, settings, ladder, self._tell_once)
+        self.later = Later(ladder.later, host, syn_drops.find_code)
         self.notices += ladder.notices
         looks = (OWNERS, SOCKETS, LISTENERS, *([CONNECTIONS] if settings.connections else []))
         chosen = [*ladder.programs, *(name for look in looks for name in look.rungs[0].programs)]
@@ -116,8 +117,8 @@ class LiveSource:
             bpf.resize("tt_drops", 1)
             if ladder.may_see_drops:
                 syn_drops.write_setup(bpf, self.layout, by_address=False)
-        self.reasons: dict[int, str] = {}
-        self.subsystems: dict[int, str] = {}
+        self._reasons: dict[int, str] = {}
+        self._subsystems: dict[int, str] = {}
         if ladder.sees_packets:
             self._set_up_packets(bpf, chosen)
         else:
@@ -167,8 +168,8 @@ class LiveSource:
             self._tell_once(f"where packets were dropped is not known: {hidden.message}")
         if not packets.tells_sockets():
             self._tell_once(packets.UNTOLD)
-        self.reasons = packets.write_setup(bpf, self.layout)
-        self.subsystems = packets.subsystem_names()
+        self._reasons = packets.write_setup(bpf, self.layout)
+        self._subsystems = packets.subsystem_names()
 
     def _start(self) -> None:
         settings, bpf = self.settings, self._object
@@ -217,7 +218,7 @@ class LiveSource:
             self._connecting.pop().result()
         self._drains = Drains(self._buffers)
         # before anybody hears that it is ready, as what is lost from then on is of the session
-        self.devices_before = self.devices() if self.sees_packets else {}
+        self._devices_before = self.devices() if self._ladder.sees_packets else {}
         self.started_ns = self._turn(live=True)
 
     def _turn(self, live: bool) -> int:
@@ -240,10 +241,6 @@ class LiveSource:
         else:
             turn()
         return moment
-
-    def _attach_drops(self) -> DropsBeside:
-        arguments = (self._types, self.layout, self.settings, self._ladder, self._tell_once)
-        return DropsBeside(self._object, OBJECT, *arguments)
 
     def _attach(self) -> None:
         hot = self._ladder.takers
@@ -307,12 +304,36 @@ class LiveSource:
     @property
     def sees_drops(self) -> bool:
         """Whether what listeners throw away is looked at."""
-        return self._ladder.sees_drops or self.later.drops is not None
+        return self._ladder.sees_drops or self.later.syn_drops is not None
 
     @property
     def sees_packets(self) -> bool:
         """Whether every packet of TCP that is thrown away is looked at."""
-        return self._ladder.sees_packets
+        return self._ladder.sees_packets or self.later.packets is not None
+
+    @property
+    def may_see_packets(self) -> bool:
+        """Whether it is, or has been or may be in this session."""
+        return self._ladder.may_see_packets
+
+    @property
+    def later_costs(self) -> dict[str, str]:
+        """What those take that may be attached later, in words."""
+        return {name: rung.costs for name, rung in self._ladder.later.items() if rung.costs}
+
+    @property
+    def drop_words(self) -> dict[str, dict[int, str]]:
+        """The kernel's names of reasons, and of the subsystems that give some."""
+        beside = self.later.packets
+        if beside is not None:
+            return {"reasons": beside.reasons, "subsystems": beside.subsystems}
+        return {"reasons": self._reasons, "subsystems": self._subsystems}
+
+    @property
+    def devices_before(self) -> dict[str, Any]:
+        """`devices` as packets were first looked at."""
+        beside = self.later.packets
+        return beside.devices_before if beside is not None else self._devices_before
 
     @property
     def initial_pids(self) -> bool:
@@ -440,8 +461,7 @@ class LiveSource:
     def _accounts(self) -> list[Account]:
         if not hasattr(self, "_account"):
             return []  # what is attached first has run before
-        beside = self.later.drops
-        return [self._account, *([beside.account] if beside is not None else [])]
+        return [self._account, *(beside.account for beside in self.later.there)]
 
     def counts(self) -> Records:
         """Transitions by owner and dwell since the session's begin: pairs of key and value."""
@@ -453,12 +473,13 @@ class LiveSource:
 
     def drops(self) -> Records:
         """What listeners threw away since that was attached: pairs of key and value."""
-        beside = self.later.drops
+        beside = self.later.syn_drops
         return (beside.counts if beside is not None else self._drops).take()
 
     def packets(self) -> tuple[Records, NDArray[np.uint64]]:
         """What else was thrown away since then: pairs of key and value, and the rest by reason."""
-        return self._packets.take()
+        beside = self.later.packets
+        return (beside.counts if beside is not None else self._packets).take()
 
     def devices(self) -> dict[str, Any]:
         """What devices and CPUs count as lost: see before_packets.read()."""

@@ -53,5 +53,11 @@ class Settings:
 
     @property
     def wanted(self) -> frozenset[str]:
-        """Kinds of records to make."""
-        return (self.filters.kinds or self.kinds) - self.filters.excluded.kinds
+        """Kinds of records to make.
+
+        Where packets are told from the begin, so are those of listeners: a final ACK is both, and
+        told once by whatever looks at it first.
+        """
+        asked = self.filters.kinds or self.kinds
+        both = self.later & {"syn_drop"} if "drop" in asked else frozenset()
+        return (asked | both) - self.filters.excluded.kinds

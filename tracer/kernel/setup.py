@@ -37,7 +37,7 @@ def write_config(
     config["hold_children"] = hold if hold is not None else not tells_peers()
     config["ring"] = ladder.transport == "ring"
     config["listen_stats"] = settings.listen_stats
-    config["see_drops"] = ladder.sees_drops or ladder.may_see_drops or ladder.sees_packets
+    config["see_drops"] = ladder.sees_drops or ladder.sees_packets or bool(ladder.later)
     config["drop_takes_acks"] = ladder.drop_takes_acks
     config["accept_hook"] = ladder.sees_accepts
     config["uring"] = uring.form()

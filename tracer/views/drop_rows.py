@@ -72,13 +72,14 @@ def of_packets(found: PacketTable, facts: Facts, span_ns: int, all_of_them: bool
         stacks.setdefault(spot, Counter())[number] = packets
     for spot, count in found.packets.items():
         if all_of_them or not spot.told:
-            row = _packet_row(spot, count, found.device(spot), facts, span_ns)
+            row = packet_row(spot, count, found.device(spot), facts, span_ns)
             known = stacks.get(spot, Counter())
             # what found no room among the places has no stack either: number 0
             yield replace(row, stacks=known + Counter({0: count - known.total()}))
 
 
-def _packet_row(spot: Spot, count: int, dev: str | None, facts: Facts, span_ns: int) -> Row:
+def packet_row(spot: Spot, count: int, dev: str | None, facts: Facts, span_ns: int) -> Row:
+    """Of one spot."""
     reason, function, syn = facts.reason(spot.reason), facts.function(spot.location), bool(spot.syn)
     location = facts.code.get(spot.location)
     layer = reasons.layer_of(reason, function)

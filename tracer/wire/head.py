@@ -20,7 +20,8 @@ class Head:
     the options that narrowed the session, as they were typed, by name; `keeps` says what there is
     besides names: records, counts, sockets, connections, holders, listeners, drops, packets,
     stacks, kernel; `attached` is the rung of each subject; `netns` are the inodes asked for, none
-    for all; `reset_reasons` are the kernel's names of why it sends a RST, where it has any.
+    for all; `reset_reasons` are the kernel's names of why it sends a RST, where it has any; `costs`
+    says what those take that may be attached later.
     """
 
     layout: Layout
@@ -36,6 +37,7 @@ class Head:
     attached: dict[str, str]
     netns: tuple[int, ...]
     reset_reasons: dict[int, str] = field(default_factory=dict)
+    costs: dict[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """As a frame carries it."""
@@ -62,6 +64,7 @@ class Head:
             attached=dict(values["attached"]),
             netns=tuple(values["netns"]),
             reset_reasons={int(n): str(v) for n, v in values.get("reset_reasons", {}).items()},
+            costs=dict(values.get("costs", {})),
         )
 
 

@@ -94,6 +94,7 @@ class LiveApp(App[None]):
                 ("s", "sort"),
                 ("r", "reverse"),
                 ("e", "events"),
+                ("A", "expected"),
                 ("slash", "search"),
                 ("n", "next(1)"),
                 ("N", "next(-1)"),
@@ -318,6 +319,11 @@ class LiveApp(App[None]):
     def action_events(self) -> None:
         """Show the tail of events, or not."""
         self._look.tail = not self._look.tail
+        self._draw()
+
+    def action_expected(self) -> None:
+        """Show drops with which nothing is lost as well, or losses alone."""
+        self._look.expected = not self._look.expected
         self._draw()
 
     def action_search(self) -> None:

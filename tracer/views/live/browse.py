@@ -116,5 +116,5 @@ class Browser:
 
     def sorted_by(self) -> str:
         """In words."""
-        name = "trouble" if self.column is None else self.pane.headings[self.column].title
+        name = self.pane.order if self.column is None else self.pane.headings[self.column].title
         return name + (" reversed" if self.reversed else "")

@@ -24,7 +24,7 @@ ROWS    enter  open the connection, with its whole history
 WHEN    space  hold the picture; gathering goes on
         + -    longer and shorter intervals     z  queue peaks from now on
         < >    through a recording, back and on
-WHAT    e events on and off   d doctor
+WHAT    e events on and off   d doctor   A drops that lose nothing as well
         K what our programs take of the kernel, on and off (+20 ns a run)
 OUT     y copy   J copy as JSON   w write the screen to a file   q quit
 

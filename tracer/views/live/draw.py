@@ -212,13 +212,13 @@ def clock(span_ns: int) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def flow(begin: str, cells: list[str], width: int) -> list[str]:
+def flow(begin: str, cells: list[str], width: int, gap: str = "  ") -> list[str]:
     """Cells side by side, in as many lines as it takes."""
     lines = [begin]
     for cell in cells:
         if len(lines[-1]) + len(cell) > width and lines[-1].strip():
             lines.append(" " * len(begin))
-        lines[-1] += cell + "  "
+        lines[-1] += cell + gap
     return [line.rstrip() for line in lines]
 
 

@@ -9,8 +9,10 @@ import numpy as np
 from tracer.flows.drops import DropTable, Place
 from tracer.views import lines
 from tracer.views.columns import Facts, Row, rows
-from tracer.views.live.parts import DropRow, DropsPicture, Key, ListenerDrops
-from tracer.views.text import address, endpoint, escape
+from tracer.views.drop_table import DECIDES
+from tracer.views.live.parts import DropRow, DropsPicture, ListenerDrops, Told
+from tracer.views.live.rows import named
+from tracer.views.text import address, endpoint
 from tracer.wire.layout import Records
 from tracer.words.causes import MEANINGS
 
@@ -30,7 +32,7 @@ class Dropped:
         self._began_ns = self._marked_ns = 0
         self._rates: dict[Place, float] | None = None
         self._peers: dict[Place, str] = {}
-        self._recent: deque[tuple[Key, str, str]] = deque(maxlen=RECENT)
+        self._recent: deque[Told] = deque(maxlen=RECENT)
 
     def begin(self, now_ns: int) -> None:
         """It is attached: everything is counted from here."""
@@ -65,7 +67,7 @@ class Dropped:
         for record, row in zip(last, rows(last, "syn_drop"), strict=True):
             owner = int(record["pid"]), int(record["start"])
             whole = lines.line("syn_drop", row, self._facts)
-            self._recent.append((owner, whole, self._briefly(row)))
+            self._recent.append(Told(row.mono_ns, owner, whole, self._briefly(row)))
 
     def _briefly(self, row: Row) -> str:
         """For a narrow screen: who sent it, to which port, and what became of it."""
@@ -134,24 +136,26 @@ class Dropped:
             if self._facts.answers[place.answer] != "cookie"
             and (not narrowed or place.listener in names)
         ]
-        found.sort(key=lambda row: (-(row.rate or 0), -row.count, str(row.place)))
+        found.sort(key=lambda row: (-(row.rate or 0), -row.count, row.key))
         span_ns = now_ns - self.since_ns
         return DropsPicture(span_ns, found, list(self._recent), self.by_listener())
 
     def _row(self, place: Place, count: int, names: dict[int, str]) -> DropRow:
         facts = self._facts
         key = self._table.owners.get(place, (0, 0))
-        process = facts.process(*key)
+        cause, stage = facts.causes[place.cause], facts.stages[place.stage]
+        answered = ", and a RST answered it" if facts.answers[place.answer] == "rst" else ""
         return DropRow(
-            place=place,
-            listener=names.get(place.listener, endpoint("*", place.port)),
-            owner=f"{escape(process.comm)}[{process.pid or '-'}]" if process else "-",
+            key=str(place),
+            where="tcp",
+            reason=cause,
+            stage=stage,
+            at=DECIDES[stage],
+            local=names.get(place.listener, endpoint("*", place.port)),
+            owner=named(key, facts),
             owner_key=key,
-            cause=facts.causes[place.cause],
-            stage=facts.stages[place.stage],
-            answer=facts.answers[place.answer],
             count=count,
             rate=None if self._rates is None else self._rates.get(place, 0.0),
             peer=self._peers.get(place, "-"),
-            meaning=MEANINGS[facts.causes[place.cause]],
+            meaning=MEANINGS[cause] + answered,
         )

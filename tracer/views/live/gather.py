@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tracer.flows.devices import Devices
 from tracer.flows.drops import Counters
 from tracer.flows.exact import Moves, Totals, totals
 from tracer.flows.history import History
@@ -100,9 +102,15 @@ class LiveView(View):
         self._gathered = Gathered(facts, head.started_ns, self._recorded)
         self._mark_ns = self._now_ns = self._tick_ns = head.started_ns
         if self._recorded:
-            if head.attached.get("syn_drop", "off") != "off":
-                self._gathered.dropped.begin(head.started_ns)
+            for name, part in (
+                ("syn_drop", self._gathered.dropped),
+                ("drop", self._gathered.packets),
+            ):
+                if head.attached.get(name, "off") != "off":
+                    part.begin(head.started_ns)
             self._notices += [(head.started_ns, text) for text in _missing(head)]
+        if self._narrowing:
+            self._gathered.restart(head.started_ns, narrowed=True)
         self._tally, self._ended = Tally(), ""
 
     # --- what comes -----------------------------------------------------------
@@ -116,13 +124,13 @@ class LiveView(View):
                 if name in batch.kinds:
                     fold(batch.kinds[name])
             self._history.add(batch.kinds, self._sockets.are_open)
-            kinds = {kind: found for kind, found in batch.kinds.items() if kind != "task"}
+            every = kinds = {kind: found for kind, found in batch.kinds.items() if kind != "task"}
             self._trends.add(kinds)
             self._losses.came(kinds)
             if self._shown is not None:
                 kinds = {kind: self._narrow(records) for kind, records in kinds.items()}
                 self._shown.add(kinds)
-            self._gathered.add(kinds)
+            self._gathered.add(kinds, every)
             self._keep_last(Batch(kinds))
 
     def _narrow(self, records: Records) -> Records:
@@ -176,11 +184,26 @@ class LiveView(View):
 
     def drops(self, pairs: Records, filtered: bool) -> None:
         """What listeners threw away since that is attached."""
-        self._gathered.dropped.counts(pairs)
+        with self._lock:
+            if filtered:  # else records alone say what passes
+                self._gathered.dropped.counts(pairs)
+
+    def packets(self, pairs: Records, rest: NDArray[np.uint64], filtered: bool) -> None:
+        """What was thrown away elsewhere since that is attached."""
+        with self._lock:
+            if filtered:
+                self._gathered.packets.counts(pairs, rest)
+
+    def devices(self, found: Devices) -> None:
+        """What was lost before there was a packet."""
+        now_ns = self._tick_ns if self._recorded else time.monotonic_ns()
+        with self._lock:
+            self._gathered.packets.devices(found, now_ns)
 
     def attached(self, change: Attachment) -> None:
         """A pane has what it needs, or was left: said at once."""
-        self._gathered.attached(change)
+        with self._lock:
+            self._gathered.attached(change)
         if self._ticks:
             with self._lock:
                 picture = self._picture()
@@ -266,7 +289,8 @@ class LiveView(View):
                 begin = Trends(self._facts.layout, self._now_ns)
                 self._shown = begin if narrowing else None
                 self._tail.clear()
-                self._gathered.restart(self._now_ns)
+                limited = self._tally.limited_by_kind.get("drop", 0)
+                self._gathered.restart(self._now_ns, bool(narrowing), limited)
                 self._losses.restart()
             return self._picture()
 
@@ -326,11 +350,18 @@ class LiveView(View):
             taken=self._taken,
             ended=self._ended,
             parts=replace(
-                self._gathered.parts(self._now_ns, self._listeners, listeners, narrowing),
+                self._gathered.parts(
+                    self._now_ns,
+                    self._listeners,
+                    listeners,
+                    narrowing,
+                    self._tally.limited_by_kind.get("drop", 0),
+                ),
                 shares=self._losses.of_minute(),
                 shares_of_all=self._losses.of_all(),
             ),
             recorded=self._recorded,
+            costs=head.costs,
             whole_ns=self._whole_ns or self._now_ns - head.started_ns,
         )
 

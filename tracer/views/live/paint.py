@@ -30,6 +30,7 @@ class Look:
     scrolled: int = 0
     every_s: float = 1.0
     tall: bool = False  # TALL lines or more
+    expected: bool = False  # drops with which nothing is lost are shown
 
 
 def plain(text: str, glyphs: draw.Glyphs) -> str:
@@ -83,6 +84,7 @@ def _tabs(look: Look, width: int) -> Text:
 def pane(picture: Picture, look: Look, width: int, height: int) -> Text:
     """The pane's table: as many rows as there is room for, the selected one among them."""
     browser = look.browser
+    picture = replace(picture, expected=look.expected)
     source = browser.pane.table(picture)
     browser.take(source)
     under = _below(picture, look, width, height - 1)
@@ -107,11 +109,11 @@ def pane(picture: Picture, look: Look, width: int, height: int) -> Text:
 
 
 def _below(picture: Picture, look: Look, width: int, height: int) -> list[str]:
-    """What the pane says of a row, under a rule: it takes what a third of the room leaves."""
+    """What the pane says of a row, under a rule: it takes what the rows' share leaves."""
     browser = look.browser
     if browser.pane.below is None or browser.table is None:
         return []
-    room = height - min(max(1, len(browser.table)), max(3, height // 3)) - 1
+    room = height - min(max(1, len(browser.table)), max(3, int(height * browser.pane.share))) - 1
     lines = browser.pane.below(picture, browser.selected, width, max(0, room))
     if not lines or room < 1:
         return []

@@ -10,7 +10,6 @@ from functools import cached_property
 
 from tracer.flows.accepting import Rows, Waits
 from tracer.flows.attempts import spread_of
-from tracer.flows.drops import Place
 from tracer.flows.handshakes import HandshakeTable
 from tracer.flows.listeners import Listener
 from tracer.flows.transitions import Spread
@@ -24,19 +23,37 @@ WELL = "OK"
 
 @dataclass(frozen=True)
 class DropRow:
-    """One place where packets are dropped, and one cause; `rate` is a second, `peer` the last."""
+    """One place where packets are dropped, and one cause; `rate` is a second, `peer` the last.
 
-    place: Place
-    listener: str
+    `where` is the stage of its way, `local` the listener or the port, `stage` of a listener's drop
+    the packet: syn or ack. Nothing is lost with an `expected` one.
+    """
+
+    key: str
+    where: str
+    reason: str
+    at: str
     owner: str
     owner_key: Key
-    cause: str
-    stage: str
-    answer: str
+    local: str
     count: int
     rate: float | None
-    peer: str
     meaning: str
+    dev: str = "-"
+    peer: str = "-"
+    stage: str = ""
+    expected: bool = False
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event as a line, and as a short one."""
+
+    at_ns: int
+    owner_key: Key
+    whole: str
+    short: str
+    expected: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,12 +68,27 @@ class ListenerDrops:
 
 @dataclass(frozen=True)
 class DropsPicture:
-    """All of it; `span_ns` is how long it has been looked at."""
+    """What listeners drop; `span_ns` is how long it has been looked at."""
 
     span_ns: int
     rows: list[DropRow]
-    recent: list[tuple[Key, str, str]]  # newest last, by owner: a line, and a short one
+    recent: list[Told]  # newest last
     by_listener: dict[int, ListenerDrops]
+
+
+@dataclass(frozen=True)
+class PacketsPicture:
+    """What else is dropped; `before` says what died before there was a packet, in words.
+
+    `unsent`: of a screen that is narrowed, how many more were counted that have no record: whose
+    they were is not known.
+    """
+
+    span_ns: int
+    rows: list[DropRow]
+    recent: list[Told]
+    before: str
+    unsent: int
 
 
 @dataclass(frozen=True)
@@ -133,6 +165,8 @@ class Parts:
 
     change: str = ""
     drops: DropsPicture | None = None
+    packets: PacketsPicture | None = None
+    why_off: dict[str, str] = field(default_factory=dict)  # of subjects that could not be attached
     breaks: BreaksPicture | None = None
     minute: Minute | None = None
     listeners: dict[int, Listener] = field(default_factory=dict)

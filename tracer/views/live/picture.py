@@ -122,4 +122,6 @@ class Picture:
     recorded: bool = False
     whole_ns: int = 0  # of a recording
     taken: KernelCost | None = None  # None: not measured
+    costs: dict[str, str] = field(default_factory=dict)  # of what panes attach, in words
+    expected: bool = False  # drops with which nothing is lost are shown: as a key has it
     parts: Parts = field(default_factory=Parts)

@@ -64,7 +64,7 @@ def _drops(scene: Scene) -> str:
     found = next((row for row in rows if row.rate), None)
     if found is None:
         return ""
-    return f"{found.listener} {found.owner}: {found.rate:.0f} SYN dropped/s: {found.cause}"
+    return f"{found.local} {found.owner}: {found.rate:.0f} SYN dropped/s: {found.reason}"
 
 
 def _process(row: ProcessRow, scene: Scene) -> str:

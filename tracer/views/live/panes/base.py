@@ -93,6 +93,8 @@ class Pane:
     attaches: tuple[str, ...] = ()
     below: Callable[[Picture, Name | None, int, int], list[str]] | None = None
     short: str = ""  # the name where there is no room for all of them
+    order: str = "trouble"  # by what its rows are sorted, if not by a column
+    share: float = 1 / 3  # of the room, that the rows may have before the lines below
 
 
 @dataclass(frozen=True)

@@ -1,57 +1,142 @@
-"""Pane 5: what listeners threw away, by place and cause, and the last of it."""
+"""Pane 5: what died on its way, laid out along that, by reason, place and owner; and the last.
+
+From the device up: a packet that came passes the stages in this order, one that is sent the other
+way round.
+"""
 
 from __future__ import annotations
 
-from tracer.views.live.draw import WIDE
+from collections import Counter
+
+from tracer.views.live.draw import WIDE, flow
 from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table
-from tracer.views.live.parts import DropRow
+from tracer.views.live.parts import DropRow, PacketsPicture, Told
 from tracer.views.live.picture import Picture
 from tracer.views.tables import Heading
 from tracer.views.text import duration
+from tracer.wire.reasons import LAYERS
+
+# before there is a packet; what is known of no stage is the last
+STAGES = ("before", *LAYERS, "application", "-")
+PATH = (*LAYERS, "application")
 
 COLUMNS: tuple[Column[DropRow], ...] = (
-    Column(Heading("LISTENER", words=True), lambda row: row.listener, lambda row: row.listener),
+    Column(Heading("WHERE", words=True), lambda row: row.where, lambda row: _stage(row)),
+    Column(Heading("REASON", words=True), lambda row: _reason(row), lambda row: row.reason),
+    Column(Heading("AT", words=True, spare=5), lambda row: row.at, lambda row: row.at),
+    Column(Heading("DEV", words=True, spare=6), lambda row: row.dev, lambda row: row.dev),
     Column(Heading("OWNER", words=True), lambda row: row.owner, lambda row: row.owner),
-    Column(Heading("CAUSE", words=True), lambda row: row.cause, lambda row: row.cause),
-    Column(Heading("AT", words=True), lambda row: row.stage, lambda row: row.stage),
-    Column(
-        Heading("DROP/s"),
-        lambda row: "-" if row.rate is None else f"{row.rate:.0f}" + ("!" if row.rate else ""),
-        lambda row: row.rate or 0,
-    ),
+    Column(Heading("LOCAL", words=True, spare=3), lambda row: row.local, lambda row: row.local),
+    Column(Heading("DROP/s"), lambda row: _rate(row), lambda row: row.rate or 0),
     Column(Heading("COUNT"), lambda row: str(row.count), lambda row: row.count),
-    Column(Heading("LAST FROM", words=True, spare=8), lambda row: row.peer, lambda row: row.peer),
+    Column(Heading("LAST FROM", words=True, spare=7), lambda row: row.peer, lambda row: row.peer),
     Column(Heading("MEANING", words=True, spare=9), lambda row: row.meaning),
 )
 
 
+def _stage(row: DropRow) -> int:
+    return -STAGES.index(row.where)  # numbers are sorted from the biggest
+
+
+def _reason(row: DropRow) -> str:
+    return f"{row.stage.upper()}: {row.reason}" if row.stage else row.reason
+
+
+def _rate(row: DropRow) -> str:
+    if row.rate is None:
+        return "-"
+    return f"{row.rate:.0f}" + ("!" if row.rate and not row.expected else "")
+
+
+def _all(picture: Picture) -> list[DropRow]:
+    """Along the way, at each stage the fastest first."""
+    parts = (picture.parts.drops, picture.parts.packets)
+    found = [row for part in parts if part is not None for row in part.rows]
+    return sorted(found, key=lambda row: (-_stage(row), -(row.rate or 0), -row.count, row.key))
+
+
 def _table(picture: Picture) -> Table:
-    drops = picture.parts.drops
     return Listed(
         COLUMNS,
-        [(str(row.place), row) for row in drops.rows] if drops else [],
-        is_wrong=lambda row: bool(row.rate),
-        owner=lambda row: row.owner_key,
+        [(row.key, row) for row in _all(picture) if picture.expected or not row.expected],
+        is_wrong=lambda row: bool(row.rate) and not row.expected,
+        owner=lambda row: row.owner_key if row.owner_key[0] else None,
     )
 
 
 def _below(picture: Picture, name: Name | None, width: int, height: int) -> list[str]:
-    drops = picture.parts.drops
-    if drops is None:
-        return ["not attached yet: what is dropped is not known"]
-    total = sum(row.count for row in drops.rows)
-    lines = [f"{total} dropped in {duration(drops.span_ns)}: SYNs and final ACKs of handshakes"]
-    chosen = next((row for row in drops.rows if str(row.place) == name), None)
-    if chosen is not None:
-        answer = ", answered by a RST" if chosen.answer == "rst" else ""
-        lines.append(f"{chosen.cause} at {chosen.stage}{answer}: {chosen.meaning}")
-    recent = [
-        whole if width >= WIDE else short
-        for owner, whole, short in drops.recent
-        if chosen is None or owner == chosen.owner_key
+    drops, packets = picture.parts.drops, picture.parts.packets
+    rows = _all(picture)
+    chosen = next((row for row in rows if row.key == name), None)
+    lines = _summed(picture, rows, width) + ([_chosen(chosen)] if chosen is not None else [])
+    lines += _missing(picture)
+    recent = [*(drops.recent if drops else ()), *(packets.recent if packets else ())]
+    told = [
+        one.whole if width >= WIDE else one.short
+        for one in sorted(recent, key=_moment)
+        if (picture.expected or not one.expected)
+        and (chosen is None or one.owner_key == chosen.owner_key)
     ]
     room = max(0, height - len(lines))
-    return lines + (recent[-room:] if room else [])
+    return lines + (told[-room:] if room else [])
+
+
+def _moment(one: Told) -> int:
+    return one.at_ns
+
+
+def _chosen(row: DropRow) -> str:
+    place = f" at {row.at}" if row.at != "-" else ""
+    device = f", {row.dev}" if row.dev != "-" else ""
+    return f"{_reason(row)}{place}{device}: {row.meaning}"
+
+
+def _summed(picture: Picture, rows: list[DropRow], width: int) -> list[str]:
+    """What died at each stage, and how much of it was no loss."""
+    drops, packets = picture.parts.drops, picture.parts.packets
+    if drops is None and packets is None:
+        return []
+    lost: Counter[str] = Counter()
+    moving = set()
+    for row in rows:
+        if not row.expected and row.where != "before":
+            lost[row.where] += row.count
+            moving |= {row.where} if row.rate else set()
+    stages = PATH if packets is not None else ("tcp",)
+    cells = [f"{one} {lost[one]}{'!' if one in moving else ''}" for one in stages]
+    cells = [*(f"{cell} >" for cell in cells[:-1]), cells[-1]]
+    if lost["-"]:
+        cells.append(f"  elsewhere {lost['-']}")
+    lines = flow("", cells, width, gap=" ")
+    if packets is not None:
+        lines.append(f"before a packet: {packets.before}")
+        lines.append(_losses(packets, lost.total(), rows, picture.expected))
+    return lines
+
+
+def _losses(packets: PacketsPicture, lost: int, rows: list[DropRow], shown: bool) -> str:
+    expected = sum(row.count for row in rows if row.expected)
+    text = f"{lost} lost in {duration(packets.span_ns)}; {expected} expected ones"
+    text += " shown too (A hides)" if shown else " hidden: nothing is lost with them (A shows)"
+    return text + (f"; {packets.unsent} more have no record" if packets.unsent else "")
+
+
+def _missing(picture: Picture) -> list[str]:
+    """Of what nothing is known, why, and what it would cost to look."""
+    parts = picture.parts
+    there = {"syn_drop": parts.drops is not None, "drop": parts.packets is not None}
+    what = {"syn_drop": "what listeners drop", "drop": "packets"}
+    found = []
+    for name in (name for name, known in there.items() if not known):
+        if picture.recorded:
+            why = "not in this recording"
+        elif parts.why_off.get(name):
+            why = parts.why_off[name]
+        else:
+            cost = picture.costs.get(name)
+            why = "not attached yet" + (f"; it costs {cost}" if cost else "")
+        found.append(f"{what[name]}: {why}")
+    return found
 
 
 DROPS = Pane(
@@ -59,6 +144,8 @@ DROPS = Pane(
     "Drops",
     [column.heading for column in COLUMNS],
     _table,
-    attaches=("syn_drop",),
+    attaches=("syn_drop", "drop"),
     below=_below,
+    order="path",
+    share=2 / 3,
 )
