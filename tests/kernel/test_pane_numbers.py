@@ -16,6 +16,7 @@ pytestmark = pytest.mark.kernel
 BACKLOG = 2
 SIZE = (110, 36)
 ATTACHED = r"syn_drop attached"
+BOTH = r"syn_drop drop attached"
 UNITS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 
@@ -43,20 +44,22 @@ def test_drops_are_those_the_kernel_counted_while_the_pane_was_open_and_no_other
     before, first, between, second = 29, 101, 53, 37
     server.do("listen", name="l", backlog=BACKLOG)
     client.do("hold", address=NEAR, port=PORT, count=BACKLOG + 1)
-    row = rf"^{NEAR}:{PORT} +tt-server\[{server.pid}\] +accept_queue_full +syn +\S+ +%d +{SILENT}"
+    me = rf"tt-server\[{server.pid}\]"
+    row = rf"^tcp +SYN: accept_queue_full +{me} +{NEAR}:{PORT} +\S+ +%d +{SILENT}"
     with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         _send_syns(client, before, 20000)
         shown.press("5")
-        shown.wait_for(ATTACHED, "the pane's probes")
+        shown.wait_for(BOTH, "the pane's probes")
         _send_syns(client, first, 21000)
         shown.wait_for(r"(?m)" + row % first, "the drops")
-        assert shown.text().count(f"{NEAR}:{PORT} ") > 1  # the last of them, a line each
+        # the last of them, a line each
+        assert len(re.findall(rf"(?m)^\S+ {SILENT}:21\d+ > :{PORT}  acc", shown.text())) > 1
         shown.press("1")
-        shown.wait_for(r"syn_drop detached", "it to be detached")
+        shown.wait_for(r"syn_drop drop detached", "it to be detached")
         _send_syns(client, between, 22000)
         shown.press("5")
-        shown.wait_for(ATTACHED, "the pane's probes again")
+        shown.wait_for(BOTH, "the pane's probes again")
         _send_syns(client, second, 23000)
         shown.wait_for(r"(?m)" + row % second, "the drops since then")
         assert _dropped(ns) == before + first + between + second
@@ -295,7 +298,7 @@ def test_a_narrow_screen_shows_what_became_of_a_syn_and_who_set_the_limit(
     with screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         shown.press("5")
-        shown.wait_for(ATTACHED, "the pane's probes")
+        shown.wait_for(r"(?m)^device 0 >", "the pane's probes")
         _send_syns(client, 3, 20000)
         shown.wait_for(rf"(?m)^\S+ {SILENT}:20002 > :{PORT}  accept_queue_full at syn", "the last")
         shown.wait_for(rf"! {NEAR}:{PORT} .*FULL[^$]*\(limit: listen\)", "the verdict, whole")

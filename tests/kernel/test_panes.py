@@ -79,20 +79,23 @@ def test_opening_a_pane_attaches_within_three_tenths_of_a_second(
     raise AssertionError(f"seconds: {took}")
 
 
+@pytest.mark.parametrize(("number", "what"), [(3, "syn_drop"), (5, "syn_drop drop")])
 def test_what_a_pane_attached_is_gone_ten_seconds_after_it_was_left_and_nothing_else(
-    lazy: tuple[Namespace, Program, Program], tmp_path: Path
+    lazy: tuple[Namespace, Program, Program], tmp_path: Path, number: int, what: str
 ) -> None:
     ns, _, _ = lazy
     with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         pid = shown.tracer_pid()
         before = _held(pid)
-        _open(shown, 3)
+        shown.press(str(number))
+        shown.wait_for(rf"{what} attached in ", "the pane's probes")
+        assert re.search(rf"on: .* {what}(  off: drop)?$", shown.text(), re.M)
         more = _held(pid) - before
         assert {kind for kind, _ in more} == {"prog", "map", "link"}
         shown.press("1")
         left = time.monotonic()
-        shown.wait_for(r"syn_drop detached", "it to be detached")
+        shown.wait_for(rf"{what} detached", "it to be detached")
         assert time.monotonic() - left >= SOONEST_S
         wait_until(lambda: not [one for one in more if _is_there(*one)], "all of it to be gone")
         assert _held(pid) == before
@@ -118,16 +121,17 @@ def test_a_pane_that_is_opened_again_soon_keeps_what_is_attached(
         assert shown.exit_status() == 0
 
 
+@pytest.mark.parametrize("number", [3, 5])
 @pytest.mark.parametrize("moment", ["attaching", "attached"])
 def test_nothing_is_left_when_it_is_killed_with_a_pane_open(
-    lazy: tuple[Namespace, Program, Program], tmp_path: Path, moment: str
+    lazy: tuple[Namespace, Program, Program], tmp_path: Path, moment: str, number: int
 ) -> None:
     ns, _, _ = lazy
     with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
         shown.wait_for(r"off: syn_drop", "the first picture")
         pid = shown.tracer_pid()
-        shown.press("3")
-        shown.wait_for(ATTACHED if moment == "attached" else "attaching|attached", moment)
+        shown.press(str(number))
+        shown.wait_for("attached in" if moment == "attached" else "attaching|attached", moment)
         held = _held(pid)
         assert held
         os.kill(pid, signal.SIGKILL)
@@ -150,5 +154,42 @@ def test_until_it_is_attached_drops_are_unknown_not_none(
             lambda: (found := re.search(row, shown.text(), re.M)) and found[1] == "0",
             "the rate to be known",
         )
+        shown.press("q")
+        assert shown.exit_status() == 0
+
+
+def test_a_pane_that_needs_less_lets_go_of_the_rest_alone(
+    lazy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, _, _ = lazy
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop drop", "the first picture")
+        pid = shown.tracer_pid()
+        _open(shown, 3)
+        first = _held(pid)
+        shown.press("5")
+        shown.wait_for(r"syn_drop drop attached", "what the other pane needs besides")
+        assert first < _held(pid)
+        shown.press("3")
+        shown.wait_for(r" drop detached", "that to be detached")
+        assert re.search(r"on: .* syn_drop  off: drop$", shown.text(), re.M)
+        wait_until(lambda: _held(pid) == first, "what is left")
+        shown.press("q")
+        assert shown.exit_status() == 0
+
+
+def test_what_packets_would_cost_is_said_until_they_are_looked_at(
+    lazy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, _, _ = lazy
+    with screen(tmp_path, (130, 40), "--netns", ns.name) as shown:
+        shown.wait_for(r"off: syn_drop drop", "the first picture")
+        os.kill(pid := shown.tracer_pid(), signal.SIGSTOP)
+        shown.press("5")
+        os.kill(pid, signal.SIGCONT)
+        shown.wait_for(
+            r"packets: not attached yet; it costs about [\d.]+ us on every packet", "the price"
+        )
+        shown.wait_for(r"(?m)^\d+ lost in [^;]*; \d+ expected ones hidden", "the packets")
         shown.press("q")
         assert shown.exit_status() == 0

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness import wait_until
+from tests.programs.drops_recording import DAMAGED, INVALID, REFUSED, SHUT, UNREAD
+from tests.programs.drops_recording import FULL as FULL_OF_DROPS
 from tests.programs.screen import Screen, running, screen
 from tests.programs.small_recording import ENDED, FULL, HELD, LEFT, PAUSES_US
 from tests.schemas import checked
@@ -37,6 +39,41 @@ WALK = {
     "counters": ("7", r"\[7 Coun"),
     "help": ("?", r"WHERE"),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "env"),
+    [
+        ("80x24", SMALL, UTF8),
+        ("140x40", LARGE, UTF8),
+        ("no-color", LARGE, f"{UTF8} NO_COLOR=1"),
+        ("ascii", SMALL, ASCII),
+    ],
+)
+def test_drops_are_laid_out_along_the_way_with_hostile_names_made_harmless(
+    tmp_path: Path, name: str, size: tuple[int, int], env: str
+) -> None:
+    """tests/golden/drops.rec.gz is made by tests/programs/drops_recording.py."""
+    path = tmp_path / "drops.rec"
+    path.write_bytes(gzip.decompress((GOLDEN / "drops.rec.gz").read_bytes()))
+    with screen(tmp_path, size, "-r", str(path), env=env) as shown:
+        shown.wait_for(r"NOW ", "the picture")
+        shown.press("5")
+        shown.wait_for(r"\(A shows\)", "the pane")
+        compare(f"{name}-drops-way", shown)
+        tcp = SHUT + DAMAGED + FULL_OF_DROPS
+        whole = rf"ip {INVALID} > netfilter {REFUSED} > tcp {tcp} > socket 0 > application {UNREAD}"
+        assert re.search(whole, shown.text())
+        assert "\x1b[31m" not in shown.styled()
+        assert name != "ascii" or shown.text().isascii()
+        if name == "no-color":
+            assert set(re.findall(r"\x1b\[([0-9;]*)m", shown.styled())) <= NO_COLORS
+        shown.press("A")
+        shown.wait_for(r"\(A hides\)", "what nothing is lost with")
+        shown.press("j")
+        compare(f"{name}-drops-all", shown)
+        shown.press("q")
+        assert shown.exit_status() == 0
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import gzip
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -118,8 +118,8 @@ def _large(frame: Frame, head: Head, wanted: Keys) -> Iterator[Frame]:
         yield Frame("LARG", data.reshape(-1, encoding.stride)[kept].tobytes())
 
 
-def main() -> None:
-    """Make it, and say how large it is."""
+def keep(make: Callable[[Path], None], made: Path) -> None:
+    """Make one, and say how large it is."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "all.rec"
         make(path)
@@ -128,9 +128,9 @@ def main() -> None:
         for frame in trimmed(path):
             writer.write(frame)
         writer.close()
-        MADE.write_bytes(gzip.compress(small.read_bytes(), mtime=0))
-    print(f"{MADE}: {MADE.stat().st_size} bytes", file=sys.stderr)
+        made.write_bytes(gzip.compress(small.read_bytes(), mtime=0))
+    print(f"{made}: {made.stat().st_size} bytes", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    keep(make, MADE)

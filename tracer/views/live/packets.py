@@ -222,7 +222,7 @@ class Packets:
                 owner_key=(0, 0),
                 local="-",
                 count=one.count,
-                rate=rates.get(_which(one), 0.0),
+                rate=None if self._rates is None else rates.get(_which(one), 0.0),
                 meaning=_meaning(one),
                 dev=escape(one.device or "-"),
             )

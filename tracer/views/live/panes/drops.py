@@ -102,16 +102,17 @@ def _summed(picture: Picture, rows: list[DropRow], width: int) -> list[str]:
         if not row.expected and row.where != "before":
             lost[row.where] += row.count
             moving |= {row.where} if row.rate else set()
-    stages = PATH if packets is not None else ("tcp",)
-    cells = [f"{one} {lost[one]}{'!' if one in moving else ''}" for one in stages]
+    if packets is None:
+        return [f"{lost.total()} dropped by listeners: SYNs and final ACKs of handshakes"]
+    cells = [f"{one} {lost[one]}{'!' if one in moving else ''}" for one in PATH]
     cells = [*(f"{cell} >" for cell in cells[:-1]), cells[-1]]
     if lost["-"]:
         cells.append(f"  elsewhere {lost['-']}")
-    lines = flow("", cells, width, gap=" ")
-    if packets is not None:
-        lines.append(f"before a packet: {packets.before}")
-        lines.append(_losses(packets, lost.total(), rows, picture.expected))
-    return lines
+    return [
+        *flow("", cells, width, gap=" "),
+        f"before a packet: {packets.before}",
+        _losses(packets, lost.total(), rows, picture.expected),
+    ]
 
 
 def _losses(packets: PacketsPicture, lost: int, rows: list[DropRow], shown: bool) -> str:
@@ -147,5 +148,5 @@ DROPS = Pane(
     attaches=("syn_drop", "drop"),
     below=_below,
     order="path",
-    share=2 / 3,
+    share=1 / 2,
 )
