@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from tests.kernel.test_drops import SHUT, drops, replayed, rules, stop_after
 from tests.programs.crafted import SYN, Host
 from tests.programs.driver import Program
 from tests.programs.knocking import WAY, Knocker, build_knock, knocker, only_there
-from tests.programs.places import PORT
+from tests.programs.places import NEAR, PORT
 from tracer.kernel.core import CoreObject
 from tracer.kernel.live import LiveSource
 from tracer.kernel.settings import Settings
@@ -201,6 +202,36 @@ def test_a_hostile_file_name_stays_on_its_line(ns: Namespace, tmp_path: Path) ->
     (line,) = [line for line in tracer.stdout.splitlines() if "go_around" in line]
     assert "evil" in line
     assert line.endswith("[31mname)")
+
+
+BUSY = """
+import os, select, socket
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+made = socket.socket()
+made.setblocking(False)
+made.connect_ex((%r, %d))
+while not select.select([0], [], [], 0)[0]:
+    pass
+"""
+
+
+def test_who_was_only_interrupted_by_a_timer_of_its_own_socket_is_no_caller(ns: Namespace) -> None:
+    """Its SYN is sent again after a second, while it does something else on that CPU."""
+    rules(ns, "output", f"tcp dport {SHUT}")
+    command = [*ns.enter, sys.executable, "-c", BUSY % (NEAR, SHUT)]
+    with traced(ns) as tracer, subprocess.Popen(command, stdin=subprocess.PIPE) as busy:
+        try:
+            wait_until(lambda: len(of(drops(tracer.so_far()), busy.pid)) >= 2, "a SYN sent again")
+        finally:
+            assert busy.stdin
+            busy.stdin.close()
+        first, again, *_ = of(drops(tracer.stop()), busy.pid)
+    assert "tcp_v4_connect" in functions(first["stack"])
+    assert first["user_stack"]
+    assert "tcp_write_timer" in functions(again["stack"])
+    # what it was doing then is no part of the packet's way
+    assert "entry_SYSCALL_64_after_hwframe" not in functions(again["stack"])
+    assert again["user_stack"] is None
 
 
 # --- every form, live and replayed ----------------------------------------------------
