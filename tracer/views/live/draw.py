@@ -6,7 +6,6 @@ import textwrap
 from dataclasses import dataclass
 
 from tracer.views.live.picture import Counter, Picture
-from tracer.views.text import duration
 from tracer.wire.cost import KernelCost
 
 # as the strip of sockets names them, in its order
@@ -84,8 +83,7 @@ def worst(picture: Picture, width: int) -> tuple[bool, list[str]]:
 
 def sockets(picture: Picture, width: int) -> list[str]:
     """Sockets by state now, in as many lines as it takes."""
-    unsure = picture.unsure_ns
-    sign = f"(as of {duration(unsure)} ago: records were lost)" if unsure is not None else ""
+    sign = f"({picture.unsure})" if picture.unsure else ""
     return _strip(picture.sockets, width, sign)
 
 
@@ -109,7 +107,10 @@ def rates(picture: Picture, width: int, glyphs: Glyphs) -> list[str]:
         if width >= WIDE:
             text += f" {curve(picture.curves.get(key, []), 12, glyphs)}"
         cells.append(text)
-    return flow("RATE/s ", [*cells, *([f"({share})"] if share else [])], width)
+    signs = [f"({share})"] if share else []
+    if picture.uncounted:
+        signs.append(f"(at least: {picture.uncounted} went uncounted)")
+    return flow("RATE/s ", [*cells, *signs], width)
 
 
 def counters(picture: Picture, width: int) -> list[str]:

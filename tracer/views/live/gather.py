@@ -35,7 +35,7 @@ from tracer.views.live.readings import Readings
 from tracer.views.live.rows import listener_row, process_rows
 from tracer.views.live.signs import Trends
 from tracer.views.live.verdict import Scene, verdict
-from tracer.views.text import escape
+from tracer.views.text import duration, escape
 from tracer.wire.batch import Batch
 from tracer.wire.cost import KernelCost
 from tracer.wire.head import Attachment, Head
@@ -154,11 +154,14 @@ class LiveView(View):
         """The kernel's counts: what happens a second, records lost or not."""
         if self._counts_moves:  # or some numbers would be of it and others of records
             found = Totals(self._told_ns(), totals(stats, self._facts.layout))
-            self._trends.pulse.totals(found)
+            with self._lock:
+                self._trends.pulse.totals(found)
 
     def moves(self, keys: Records, values: Records) -> None:
         """The same by owner."""
-        self._trends.moves(Moves(keys, values, self._facts.layout), self._told_ns())
+        found = Moves(keys, values, self._facts.layout)
+        with self._lock:
+            self._trends.moves(found, self._told_ns())
 
     def _told_ns(self) -> int:
         """When what is told now was so: in a live session it was looked at just now."""
@@ -219,9 +222,10 @@ class LiveView(View):
 
     def lost(self, lost: list[Lost]) -> None:
         """Records that did not come: what lived then is not known to be whole."""
-        self._losses.lost(lost)
-        if any(one.of in KEPT_UP_FROM for one in lost):
-            self._unsure_ns = self._tick_ns
+        with self._lock:
+            self._losses.lost(lost)
+            if any(one.of in KEPT_UP_FROM for one in lost):
+                self._unsure_ns = self._tick_ns
 
     def notice(self, text: str) -> None:
         """Something about the session: shown in the last lines."""
@@ -230,9 +234,10 @@ class LiveView(View):
     def tick(self, now_ns: int) -> None:
         """Time goes on; in a recording nothing else tells when a second is over."""
         self._tick_ns = now_ns
-        self._trends.pulse.stand(now_ns)
-        if self._recorded and now_ns - self._mark_ns >= SECOND_NS:
-            self._turn(now_ns)
+        with self._lock:
+            self._trends.pulse.stand(now_ns)
+            if self._recorded and now_ns - self._mark_ns >= SECOND_NS:
+                self._turn(now_ns)
 
     def _turn(self, now_ns: int) -> None:
         """An interval is over."""
@@ -330,7 +335,8 @@ class LiveView(View):
             history=self._history,
             looked=self._measured.snapshot(),
             lost_at=self._losses.at,
-            unsure_ns=self._now_ns - self._sockets_ns if self._unsure_ns else None,
+            unsure=self._unsure(),
+            uncounted=self._losses.uncounted_of_minute(),
             of_records=bool(narrowing) or not self._counts_moves,
             rates={name: trends.pulse.rate(name) for name in NAMES},
             curves={name: trends.pulse.curve(name) for name in NAMES},
@@ -372,16 +378,25 @@ class LiveView(View):
         return now
 
     def _scene(self, processes: list[ProcessRow], listeners: list[ListenerRow]) -> Scene:
+        tally = self._tally
         return Scene(
             processes=processes,
             listeners=listeners,
             drops=self._gathered.dropped.picture(self._now_ns, {}, False),
-            lost=self._tally.lost,
+            lost=tally.lost,
             minute_ns=self._now_ns - self._trends.since_ns,
             unknown=self._unknown(),
-            counts_whole=self._counts_moves,
+            counts_whole=self._counts_moves and not (tally.lost_map or tally.missed),
             tries=str(self._losses.of_minute().get("handshake", "")),
         )
+
+    def _unsure(self) -> str:
+        """What is to be said of the sockets' counts, where records of them were lost."""
+        if not self._unsure_ns:
+            return ""
+        if not self._sockets_ns:
+            return "records were lost, and no look sets this right"
+        return f"as of {duration(self._now_ns - self._sockets_ns)} ago: records were lost"
 
     def _unknown(self) -> str:
         """Of a recording: what keeps the screen from saying that nothing is wrong."""

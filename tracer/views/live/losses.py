@@ -12,6 +12,10 @@ from tracer.wire.layout import Records
 MOST = 1000
 # of these it is known of which kind the record was; `limited` ones are counted elsewhere
 _OF_KINDS = ("buffer", "map")
+# what a full buffer loses is counted all the same; what a program was skipped for, or had no room
+# for, need not be. These stand behind the rates: kinds, and programs that make them
+_COUNTED = frozenset({"state", "accept", "tt_state"})
+_COUNTING = ("tt_accept", "tt_uring")
 
 
 class Share(NamedTuple):
@@ -34,6 +38,7 @@ class Losses:
     def __init__(self, now_ns: int) -> None:
         self._came: Window[Counter[str]] = Window(Counter, now_ns)
         self._lost: Window[Counter[str]] = Window(Counter, now_ns)
+        self._uncounted: Window[Counter[str]] = Window(Counter, now_ns)
         self._at: list[tuple[int, int]] = []
         self.restart()
 
@@ -54,6 +59,9 @@ class Losses:
             if one.why in _OF_KINDS:
                 self._lost.now[one.of] += one.count
                 self._all_lost[one.of] += one.count
+            stands = one.of in _COUNTED or one.of.startswith(_COUNTING)
+            if one.why in ("missed", "map") and stands:
+                self._uncounted.now[one.of] += one.count
         self._at += [(one.mono_ns, one.count) for one in lost]
         if len(self._at) > MOST:  # older ones count as one, at the latest of them
             old, self._at = self._at[:-MOST], self._at[-MOST:]
@@ -63,6 +71,7 @@ class Losses:
         """An interval is over."""
         self._came.turn(now_ns)
         self._lost.turn(now_ns)
+        self._uncounted.turn(now_ns)
 
     @property
     def at(self) -> tuple[tuple[int, int], ...]:
@@ -73,6 +82,10 @@ class Losses:
         """By kind, those of which any was lost."""
         came, lost = (sum(one.tables, Counter()) for one in (self._came, self._lost))
         return {kind: Share(came[kind], count) for kind, count in lost.items()}
+
+    def uncounted_of_minute(self) -> int:
+        """How often the kernel's own counts of connections may have missed one."""
+        return sum(table.total() for table in self._uncounted.tables)
 
     def of_all(self) -> dict[str, Share]:
         """The same since `restart`."""

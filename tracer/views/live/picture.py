@@ -83,7 +83,8 @@ class Picture:
 
     `of_records`: they are of records, which may be lost, not what the kernel counted.
     `connections` are rows of flows/sockets.py; `lost_at` moments and counts of lost records;
-    `unsure_ns` how long ago all sockets were looked at, where records of them were lost since.
+    `unsure` what is to be said of `sockets`, where records of them were lost since the last look;
+    `uncounted` how often in the last minute the kernel could not count: rates are at least that.
     """
 
     now_ns: int
@@ -101,7 +102,8 @@ class Picture:
     history: History
     looked: Looked
     lost_at: tuple[tuple[int, int], ...]
-    unsure_ns: int | None
+    unsure: str
+    uncounted: int
     of_records: bool
     rates: dict[str, float | None]
     curves: dict[str, list[float]]
