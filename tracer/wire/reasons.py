@@ -136,7 +136,7 @@ _TCP = {
     "TCP_INVALID_END_SEQUENCE": "it ends beyond the window",
     "TCP_INVALID_ACK_SEQUENCE": "it acknowledges what was never sent, in answer to a SYN",
     "TCP_INVALID_SYN": "a SYN in the middle of a connection",
-    "TCP_FASTOPEN": "it carries data of TCP Fast Open that has come already",
+    "TCP_FASTOPEN": "a Fast Open socket in its handshake refuses it, as data that came before",
     "TCP_TOO_OLD_ACK": "it acknowledges what was acknowledged long ago",
     "TCP_ACK_UNSENT_DATA": "it acknowledges what was never sent",
     "TCP_OFO_QUEUE_PRUNE": "what came out of order had to go: the receive buffer was full",

@@ -78,7 +78,9 @@ HINTS: dict[str, Hint] = {
         Hint("keys that differ at the two ends, as of BGP sessions", "whose session", _BY_PEER),
     ),
     "TCP_FASTOPEN": Hint(
-        "a SYN with data that came twice", "nothing, while they are few", _BY_PEER
+        "a packet before the handshake's end that a Fast Open socket takes no heed of",
+        "nothing, while they are few",
+        _BY_PEER,
     ),
     "SOCKET_CLOSE": Hint(
         "a process that closed, or ended, with packets on their way",

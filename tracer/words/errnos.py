@@ -75,16 +75,16 @@ ERRNOS: dict[str, Entry] = {
     ),
     "EHOSTUNREACH": Entry(
         "no way to that host",
-        "the next hop does not answer ARP or neighbour discovery, or a router or firewall said so"
-        " by ICMP",
+        "the next hop does not answer ARP or neighbour discovery, an `unreachable` route, or a"
+        " router or firewall said so by ICMP",
         "the route, whether the neighbour is FAILED, and ICMP that came in",
         (*_WAY, "ip neigh", "tcptrace counters -d 10"),
         "ip(7), icmp(7)",
     ),
     "ENETUNREACH": Entry(
         "no route to that network",
-        "no default route, no address of that family (IPv6 on a host that has none), an"
-        " `unreachable` route, or a router's ICMP",
+        "no default route, no address of that family (IPv6 on a host that has none), or a"
+        " router's ICMP",
         "the routing table of the right network namespace",
         _WAY,
         _CONNECT,

@@ -139,7 +139,7 @@ RARE: dict[str, Entry] = {
     ),
     "EISCONN": Entry(
         "the socket is connected already",
-        "connect() was called twice, or sendto() was given an address",
+        "connect() was called twice, or sendto() with MSG_FASTOPEN on a socket that is connected",
         "the calls of the process",
         _STRACE,
         _CONNECT,

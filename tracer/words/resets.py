@@ -62,8 +62,7 @@ BYS: dict[str, Entry] = {
     ),
     "no_fin": Entry(
         "closed long ago, and the peer's FIN never came",
-        "a peer that does not close; the socket stood in FIN_WAIT2, or LAST_ACK and FIN_WAIT1"
-        " without an answer",
+        "a peer that does not close; the socket stood in FIN_WAIT2",
         "the peer's CLOSE_WAIT",
         _RESETS,
     ),
@@ -91,15 +90,17 @@ BYS: dict[str, Entry] = {
     ),
     "listener": Entry(
         "a packet to a listener that is no handshake's",
-        "a connection from before a restart, a cookie that is no longer valid, or a scan",
-        "which packet it answers, and TcpExtSyncookiesFailed",
-        _EACH,
+        "a connection from before a restart, a cookie that is no longer valid, a scan; with"
+        " net.ipv4.tcp_abort_on_overflow=1 an accept queue that is full",
+        "which packet it answers, TcpExtSyncookiesFailed, and the accept queue",
+        (*_EACH, "tcptrace listeners -d 10"),
         "RFC 9293, 3.10.7.2",
     ),
     "time_wait": Entry(
         "data came after close()",
-        "the connection is over here and in TIME_WAIT; the peer still sends",
-        "the peer: it did not see, or heed, the close",
+        "this side has closed, the peer has not and still sends: the socket is a mini-socket in"
+        " FIN_WAIT2. One in TIME_WAIT proper answers with an ACK, or takes a new SYN",
+        "who closed too early",
         _EACH,
         "RFC 9293, 3.10.7.4",
     ),
@@ -129,17 +130,17 @@ SHARED = (
 REASONS: dict[str, Entry] = {
     "NOT_SPECIFIED": Entry("the kernel's code gives no reason at this place", commands=_EACH),
     "TCP_TIMEWAIT_SOCKET": Entry(
-        "a packet came for a connection in TIME_WAIT that does not belong there",
-        "the peer still sends, or began anew with the same ports",
-        "the peer",
+        "data or a SYN came for a mini-socket in FIN_WAIT2",
+        "this side has closed, the peer has not and still sends",
+        "who closed too early",
         _EACH,
     ),
     "INVALID_SYN": Entry(
-        "a SYN in the middle of a connection",
-        "the peer restarted and took the same port, or a forged packet",
-        "whether the peer was restarted",
-        _EACH,
-        "RFC 5961, 4",
+        "a half-open connection was broken off",
+        "a bad SYN for it, or net.ipv4.tcp_abort_on_overflow=1 and the accept queue full",
+        "whether the listener's accept queue is full",
+        (*_EACH, "tcptrace listeners -d 10"),
+        "net/ipv4/tcp_minisocks.c: tcp_check_req",
     ),
     "TCP_ABORT_ON_CLOSE": Entry(
         BYS["app_close_unread"].meaning, commands=_EACH, look="see app_close_unread"

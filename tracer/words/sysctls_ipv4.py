@@ -25,7 +25,7 @@ IPV4: dict[str, Entry] = {
     "tcp_syncookies": _ip(
         "1: a full SYN queue is met with cookies, which need no memory and lose some options;"
         " 0: with dropped SYNs; 2: always cookies",
-        "0 on some hardened hosts",
+        "0 where options must not be lost; hardening guides ask for 1",
         "SyncookiesSent, SyncookiesRecv, SyncookiesFailed",
         "tcptrace listeners -d 10",
     ),
