@@ -151,9 +151,9 @@ def test_a_file_that_never_answers_is_waited_for_once(
     monkeypatch.setattr(user_code, "PATIENCE_S", 0.01)
     monkeypatch.setattr(UserCode, "_read", never)
     code = UserCode()
-    with running(program) as said:
-        pid, place = said["pid"], said["go_around"]
-        for number in range(3):
+    for number in range(3):  # each process has it mapped elsewhere
+        with running(program) as said:
+            pid, place = said["pid"], said["go_around"]
             (found,) = code.stacks(pid, start_of(pid), {number: [place]})[number]
             assert found.startswith(f"{program}+0x")
     os.close(end)

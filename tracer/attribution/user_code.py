@@ -43,7 +43,7 @@ class UserCode:
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
         self._files: dict[Identity, Functions | None] = {}  # the last used comes last
-        self._silent: set[Mapping] = set()
+        self._silent: set[tuple[bytes, int, bytes]] = set()
         self._texts: dict[tuple[Identity, int, int], str] = {}
 
     def stacks(
@@ -108,12 +108,13 @@ class UserCode:
     def _identify(self, pid: int, mapping: Mapping) -> Identity:
         """The file that is mapped, read if it was not before; () if there is none to be read."""
         path = os.fsencode(self._proc / str(pid) / "root") + mapping.path.replace(b"\\012", b"\n")
-        if mapping in self._silent:
+        file = mapping.device, mapping.inode, mapping.path  # wherever a process has it mapped
+        if file in self._silent:
             return ()
         found: list[tuple[Identity, Functions | None]] = []
         _within(PATIENCE_S, lambda: found.append(self._read(path, mapping.inode)))
         if not found:
-            self._silent.add(mapping)
+            self._silent.add(file)
             return ()
         identity, functions = found[0]
         if not identity:
