@@ -101,11 +101,15 @@ def test_bytes_of_short_connections_are_those_that_were_sent_and_received(
         records = tracer.stop()
         pids = client.pid, server.pid
     active, passive = (total(records, pid=pid) for pid in pids)
+    # a guest may be so slow that a timer runs out
+    again = ns.counters()["TcpRetransSegs"]
+    assert active["retransmits"] + passive["retransmits"] == again
     assert (active["tx_bytes"], active["rx_bytes"]) == (THERE, BACK)
     assert (passive["tx_bytes"], passive["rx_bytes"]) == (BACK, THERE)
     for one in (active, passive):
         assert (one["opened"], one["ended"], one["failures"]) == (len(SIZES), len(SIZES), 0)
-        assert (one["open"], one["retransmits"], one["retransmit_share"]) == (0, 0, 0)
+        assert one["open"] == 0
+        assert bool(one["retransmit_share"]) == bool(one["retransmits"])
         assert one["srtt_us"] > 0
     assert active["comm"] == "tt-client"
     assert tracer.counts["lost"] == 0
