@@ -426,7 +426,7 @@ class Player:
         )
         # the looks there may be are of the begin: what there was at the end is not known
         none = np.zeros(0, self.facts.layout.dtypes["sock_row"])
-        self._view.all_sockets(none, np.zeros(0, np.bool_))
+        self._view.not_looked()
         self._view.sockets(none)
         self._end(max(self._ticks[1], self._started_ns), "cut")
 

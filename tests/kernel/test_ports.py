@@ -114,7 +114,10 @@ def test_a_client_that_keeps_what_it_opens_is_told_when_it_is_over() -> None:
     assert told["free"] == PORTS - HELD - LEFT - more
     # it grows by what was opened alone: nothing expired, and none came to TIME_WAIT
     seconds = told["span_us"] / 1e6
-    assert told["exhausted_in_s"] == pytest.approx(told["free"] / (more / seconds), rel=1e-3)
+    told_s = told["free"] / (more / seconds)
+    assert told["exhausted_in_s"] == pytest.approx(
+        told_s, rel=1e-3, abs=6e-4
+    )  # it has three places
 
 
 def test_a_port_in_time_wait_that_connect_takes_again_is_told_so() -> None:

@@ -150,7 +150,7 @@ def test_a_way_is_told_of_if_one_of_its_sockets_is_asked_for(wire: Layout) -> No
 
 
 def test_what_came_and_went_is_told_by_the_sockets_themselves() -> None:
-    found = pace(use(5, 1, 2, 3), use(7, 3, 4, 5, 6, 7), 8, 2.0)
+    found = pace(use(5, 1, 2, 3), use(7, 3, 4, 5, 6, 7), 8, 2.0, 2.0)
     assert found == Pace(opens=4, grows=1, remains=2, expires=1)
 
 

@@ -35,6 +35,11 @@ class Range:
         """Without the reserved ones."""
         return self.high - self.low + 1 - len(self.reserved)
 
+    def holds(self, ports: NDArray[np.uint16]) -> Mask:
+        """Which of these ports it has."""
+        inside = (ports >= self.low) & (ports <= self.high)
+        return inside & ~np.isin(ports, list(self.reserved)) if self.reserved else inside
+
     def __str__(self) -> str:
         return f"{self.low}-{self.high}"
 
@@ -104,7 +109,10 @@ class Ports:
     def __init__(
         self, rows: Records, chosen: Mask, ranges: Mapping[int, Range], layout: Layout
     ) -> None:
-        """`rows` of all sockets, of which the `chosen` say which ways are told of."""
+        """`rows` of all sockets, of which the `chosen` say which ways are told of.
+
+        Of a namespace whose range is not known every port may be of the range.
+        """
         self._states = layout.enums["tcp_state"]
         listens = rows["state"] == self._states["LISTEN"]
         heard = np.unique(np.stack([rows["netns"][listens], rows["lport"][listens]], 1), axis=0)
@@ -119,19 +127,18 @@ class Ports:
     def _chose_their_port(
         self, rows: Records, heard: NDArray[np.int64], ranges: Mapping[int, Range]
     ) -> Mask:
-        """What connect() gave a port of the range: no listener, and no child of one."""
+        """What connect() may have given its port: no listener, and no child of one."""
         asked = np.isin(
             rows["state"], [self._states[name] for name in ("LISTEN", "NEW_SYN_RECV")], invert=True
         )
         within = np.zeros(len(rows), np.bool_)
-        for netns, found in ranges.items():
+        ports = rows["lport"]
+        for netns in np.unique(rows["netns"]).tolist():
             here = rows["netns"] == netns
-            ports = rows["lport"]
-            inside = (ports >= found.low) & (ports <= found.high)
-            if found.reserved:
-                inside &= ~np.isin(ports, list(found.reserved))
             of_listeners = heard[heard[:, 0] == netns][:, 1] if len(heard) else heard
-            within |= here & inside & ~np.isin(ports, of_listeners)
+            here &= ~np.isin(ports, of_listeners)
+            found = ranges.get(netns)
+            within |= here & found.holds(ports) if found else here
         kept: Mask = asked & within & (rows["rport"] > 0)
         return kept
 
@@ -193,16 +200,16 @@ class Pace:
     expires: float  # left it
 
 
-def pace(then: Use, now: Use, opens: int, seconds: float) -> Pace:
-    """From two looks and what was opened between them."""
+def pace(then: Use, now: Use, opens: int, seconds: float, between: float) -> Pace:
+    """From two looks with so many seconds `between` them, and what was opened in the span."""
     came = len(np.setdiff1d(now.remains, then.remains, assume_unique=True))
     went = len(np.setdiff1d(then.remains, now.remains, assume_unique=True))
     # what came and went within has been there for no longer than a TIME_WAIT lasts
     return Pace(
         opens / seconds,
-        (now.live - then.live) / seconds,
-        came / min(seconds, TIME_WAIT_S),
-        went / seconds,
+        (now.live - then.live) / between,
+        came / min(between, TIME_WAIT_S),
+        went / between,
     )
 
 

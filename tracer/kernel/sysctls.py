@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,13 +21,15 @@ Settings = dict[str, str]  # by the file's name
 def read(wanted: set[int] | None) -> dict[int, Settings]:
     """Those of these namespaces, by inode; None: of all that a process is in or that have a name.
 
-    One that cannot be entered is left out.
+    One that cannot be entered is left out; to be in the own one takes no capability.
     """
     found: dict[int, Settings] = {}
+    own = os.stat("/proc/self/ns/net").st_ino
     for inode, path in iterators.network_namespaces().items():
         if wanted is None or inode in wanted:
             with suppress(OSError):
-                found[inode] = iterators.in_namespace(path, _read_here)
+                here = inode == own
+                found[inode] = _read_here() if here else iterators.in_namespace(path, _read_here)
     return found
 
 

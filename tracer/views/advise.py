@@ -40,7 +40,7 @@ class AdviseView(SummaryView):
 
     def start(self) -> None:
         """Begin to gather."""
-        self._gathered = Gathered(self.facts, self.head.started_ns, self.traces)
+        self._gathered = Gathered(self.facts, self.head, self.traces)
 
     def fails(self, least: str) -> bool:
         """Whether there is a finding as bad as that, or worse."""
@@ -59,6 +59,14 @@ class AdviseView(SummaryView):
     def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
         """Take a pass over all sockets."""
         self._gathered.all_sockets(rows, chosen)
+
+    def not_looked(self) -> None:
+        """There was no last pass."""
+        self._gathered.ports.not_looked()
+
+    def tick(self, now_ns: int) -> None:
+        """Passes from now on are of this moment."""
+        self._gathered.ports.tick(now_ns)
 
     def connections(self, rows: Records, now_ns: int) -> None:
         """Take a pass over what is open."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tracer.advice.evidence import Closing, Evidence, Listening, Owner, PortUse, Wait
 from tracer.flows.accepting import AcceptTable
 from tracer.flows.listeners import Listener, ListenerTable
+from tracer.flows.ports import Use
 from tracer.flows.transitions import Spread
 from tracer.views.columns import Facts
 from tracer.views.listeners import ANY, max_set_by
@@ -17,6 +18,7 @@ from tracer.views.port_counts import PortCounts
 from tracer.views.port_rows import Row
 from tracer.views.text import address, escape
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 OLD_NS, OLDER_NS = 10 * 10**9, 60 * 10**9
@@ -26,12 +28,12 @@ Held = dict[tuple[int, int], tuple[int, int]]
 class Gathered:
     """What was told so far; `traced`: probes were attached, and there is a span."""
 
-    def __init__(self, facts: Facts, started_ns: int, traced: bool) -> None:
+    def __init__(self, facts: Facts, head: Head, traced: bool) -> None:
         self._facts, self._traced = facts, traced
         states, owners = facts.layout.enums["tcp_state"], facts.layout.enums["owner_is"]
         self._close_wait, self._listen = states["CLOSE_WAIT"], states["LISTEN"]
         self._waits_for_accept = owners["LISTENER"]
-        self.ports = PortCounts(facts, started_ns, traced)
+        self.ports = PortCounts(facts, head, traced)
         self._accepts = AcceptTable()
         self._listeners = ListenerTable(facts.layout)
         self._has = set[str]()
@@ -75,7 +77,7 @@ class Gathered:
             frozenset(self._has) if self._traced else frozenset({*self._has, "listeners"}),
             tuple(self._closings()),
             tuple(listenings),
-            tuple(_port_use(row) for row in self.ports.rows(span_ns, True) if row.ports),
+            tuple(_port_uses(self.ports.rows(span_ns, True))),
         )
 
     def _owner(self, pid: int, start: int) -> Owner:
@@ -190,16 +192,22 @@ def _wait(spread: Spread | None) -> Wait | None:
     return Wait(spread.timed, p50 / 1e9, p99 / 1e9, spread.most / 1e9)
 
 
-def _port_use(row: Row) -> PortUse:
+def _port_uses(rows: Sequence[Row]) -> Iterator[PortUse]:
+    for row in rows:
+        if row.ports and row.use:
+            yield _port_use(row, row.ports, row.use)
+
+
+def _port_use(row: Row, ports: int, use: Use) -> PortUse:
     pid, comm = row.owner
     return PortUse(
         row.local,
         row.remote,
         Owner(row.process(), pid, comm) if comm is not None else Owner(),
         row.way.netns,
-        row.use.live,
-        len(row.use.remains),
-        row.ports or 0,
+        use.live,
+        len(use.remains),
+        ports,
         str(row.range),
         row.reused,
         row.per_s,

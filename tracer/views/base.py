@@ -61,6 +61,9 @@ class View:
     def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
         """The same pass with what the filters leave out; which are left."""
 
+    def not_looked(self) -> None:
+        """There was no last pass: what sockets there are at the end is not known."""
+
     def sysctls(self, found: dict[int, dict[str, str]]) -> None:
         """Settings of TCP by namespace: before the passes that they are to be read with."""
 

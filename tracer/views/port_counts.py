@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from tracer.flows import ports as flow
 from tracer.flows.port_opens import PortOpens
-from tracer.flows.ports import NOTHING, Ports, Use, Way
+from tracer.flows.ports import NOTHING, Pace, Ports, Way
 from tracer.views.columns import Facts
 from tracer.views.port_rows import NOWHERE, Row
 from tracer.views.text import address
 from tracer.wire.batch import Batch
+from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 _RowOf = Callable[[Way], Row]
@@ -24,14 +25,17 @@ _RowOf = Callable[[Way], Row]
 class PortCounts:
     """Takes what a view is told; `ranges` and `listened` are of each namespace.
 
-    `traces`: whether attempts are told of, or sockets looked at alone.
+    `traces`: whether attempts are told of, or sockets looked at alone. Of a part of a recording
+    looks may be from before its begin.
     """
 
-    def __init__(self, facts: Facts, started_ns: int, traces: bool) -> None:
-        self._facts, self._traces = facts, traces
+    def __init__(self, facts: Facts, head: Head, traces: bool) -> None:
+        self._facts, self._traces, self._started_ns = facts, traces, head.started_ns
+        self._tick_ns = 0 if "SINCE" in head.filters else head.started_ns
+        self._late_s = 0.0  # from the begin to the first look
         self._settings: dict[int, dict[str, str]] = {}
         self.ranges: dict[int, flow.Range] = {}
-        self._counted = PortOpens(facts.layout, started_ns)
+        self._counted = PortOpens(facts.layout, head.started_ns)
         self._opens: Counter[Way] = Counter()
         self._failures: Counter[Way] = Counter()
         self._first: Ports | None = None
@@ -44,11 +48,27 @@ class PortCounts:
         ranges = {netns: flow.read_range(settings) for netns, settings in found.items()}
         self.ranges |= {netns: one for netns, one in ranges.items() if one is not None}
 
+    @property
+    def knows_settings(self) -> bool:
+        """Whether those of any namespace were told."""
+        return bool(self._settings)
+
     def look(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
         """Take a pass: ports count whoever has them, where one that is asked for goes."""
+        if self._tick_ns < self._started_ns:
+            return
         self._now = Ports(rows, chosen, self.ranges, self._facts.layout)
         if self._first is None:
             self._first = self._before = self._now
+            self._late_s = (self._tick_ns - self._started_ns) / 1e9
+
+    def not_looked(self) -> None:
+        """There was no last pass."""
+        self._now = None
+
+    def tick(self, now_ns: int) -> None:
+        """Passes from now on are of this moment."""
+        self._tick_ns = now_ns
 
     def gather(self, batch: Batch) -> None:
         """Count what was opened, and what found no port."""
@@ -58,42 +78,53 @@ class PortCounts:
     def turn(self) -> None:
         """The next interval begins with the last look."""
         self._before = self._now
-        taken = self._counted.take()
+        taken = self._counted.take(self.ranges)
         self._opens += taken.opens
         self._failures += taken.failures
 
-    def listened(self, netns: int) -> int:
-        """How many ports of the range somebody listens on."""
-        return self._now.listened.get(netns, 0) if self._now else 0
+    def listened(self, netns: int) -> int | None:
+        """How many ports of the range somebody listens on; None: there was no look."""
+        return self._now.listened.get(netns, 0) if self._now else None
 
     def rows(self, span_ns: int, total: bool) -> list[Row]:
         """Of the interval, or of the whole, which ends counting; the scarcest first."""
         if total:
             self.turn()
-        opens = self._opens if total else self._counted.opens
-        failures = self._failures if total else self._counted.failures
+        so_far = self._counted.so_far(self.ranges)
+        opens = self._opens if total else so_far.opens
+        failures = self._failures if total else so_far.failures
         before = self._first if total else self._before
-        now, then = (one.uses if one else {} for one in (self._now, before))
         seconds = span_ns / 1e9
 
         def row(way: Way) -> Row:
-            uses = now.get(way, NOTHING), then.get(way, NOTHING)
-            return self._row(way, *uses, opens[way], seconds)
+            return self._row(way, before, opens[way], seconds)
 
-        found = [row(way) for way in set(now) | set(opens)]
+        found = [row(way) for way in set(self._now.uses if self._now else ()) | set(opens)]
         return sorted(_with_failures(found, failures, row), key=Row.scarcity)
 
-    def _row(self, way: Way, now: Use, then: Use, opens: int, seconds: float) -> Row:
+    def _pace(self, way: Way, before: Ports | None, opens: int, seconds: float) -> Pace | None:
+        """None where there are no two looks."""
+        now = self._now
+        if not (self._traces and now and before) or now is before:
+            return None
+        between = seconds - (self._late_s if before is self._first else 0.0)
+        if seconds <= 0 or between <= 0:
+            return None
+        then = before.uses.get(way, NOTHING)
+        return flow.pace(then, now.uses.get(way, NOTHING), opens, seconds, between)
+
+    def _row(self, way: Way, before: Ports | None, opens: int, seconds: float) -> Row:
         facts, settings = self._facts, self._settings.get(way.netns, {})
-        process = facts.process(*now.owner)
+        use = self._now.uses.get(way, NOTHING) if self._now else None
+        process = facts.process(*use.owner) if use else None
         return Row(
             way,
-            now,
+            use,
             self.ranges.get(way.netns),
             self.listened(way.netns),
             flow.reuses(settings, way.raddr),
             opens if self._traces else None,
-            flow.pace(then, now, opens, seconds) if self._traces and seconds else None,
+            self._pace(way, before, opens, seconds),
             (process.pid, process.comm) if process else (None, None),
             facts.host(address(way.laddr)) if way.laddr not in NOWHERE else "*",
             facts.endpoint(address(way.raddr), way.rport),

@@ -23,13 +23,14 @@ MEMBERS = (
 class Row:
     """The ports of one source address for one destination; `opens` None: not traced.
 
+    `use` and `listened` are None where there was no look at sockets.
     `owner`: PID and name of the process with the most of them. `seconds`: the span.
     """
 
     way: Way
-    use: Use
+    use: Use | None
     range: Range | None
-    listened: int
+    listened: int | None
     reused: bool
     opens: int | None
     pace: Pace | None
@@ -40,19 +41,33 @@ class Row:
     failures: int = 0
 
     @property
+    def in_use(self) -> int | None:
+        """With a connection, or an attempt."""
+        return self.use.live if self.use else None
+
+    @property
+    def time_wait(self) -> int | None:
+        """What nothing but a TIME_WAIT keeps."""
+        return len(self.use.remains) if self.use else None
+
+    @property
     def ports(self) -> int | None:
-        """How many connections there can be; None: the range is not known."""
-        return self.range.size - self.listened if self.range else None
+        """How many connections there can be; None: range or listeners are not known."""
+        if self.range is None or self.listened is None:
+            return None
+        return self.range.size - self.listened
 
     @property
     def free(self) -> int | None:
         """Never used, or let go of."""
-        return None if self.ports is None else max(0, self.ports - self.use.held)
+        if self.ports is None or self.use is None:
+            return None
+        return max(0, self.ports - self.use.held)
 
     @property
     def used(self) -> float | None:
         """Share of all."""
-        return min(1.0, self.use.held / self.ports) if self.ports else None
+        return min(1.0, self.use.held / self.ports) if self.ports and self.use else None
 
     @property
     def per_s(self) -> float | None:
@@ -62,7 +77,7 @@ class Row:
     @property
     def exhausted_in_s(self) -> float | None:
         """None: not known, or it will not come to that."""
-        if self.pace is None or self.ports is None:
+        if self.pace is None or self.ports is None or self.use is None:
             return None
         return flow.exhausted_in_s(self.use, self.ports, self.pace, self.reused)
 
@@ -82,7 +97,7 @@ class Row:
         pid, comm = self.owner
         if comm is None:
             return "-"
-        more = f" +{self.use.others}" if self.use.others else ""
+        more = f" +{self.use.others}" if self.use and self.use.others else ""
         return f"{escape(comm)}[{pid or '-'}]{more}"
 
 
@@ -95,8 +110,8 @@ COLUMNS: tuple[Column[Row], ...] = (
     Column("LOCAL", lambda row: row.local, words=True),
     Column("REMOTE", lambda row: row.remote, words=True),
     Column("PROCESS", lambda row: row.owner[1], words=True, text=Row.process, spare=3),
-    Column("IN USE", lambda row: row.use.live),
-    Column("TIME_WAIT", lambda row: len(row.use.remains)),
+    Column("IN USE", lambda row: row.in_use),
+    Column("TIME_WAIT", lambda row: row.time_wait),
     Column("FREE", lambda row: row.free),
     Column("OF", lambda row: row.ports, spare=2),
     Column("USED", lambda row: row.used, "{:.0%}".format, spare=1),
@@ -116,8 +131,8 @@ def document(row: Row) -> Document:
         "netns": way.netns,
         "pid": row.owner[0],
         "comm": row.owner[1],
-        "in_use": row.use.live,
-        "time_wait": len(row.use.remains),
+        "in_use": row.in_use,
+        "time_wait": row.time_wait,
         "free": row.free,
         "range": str(row.range) if row.range else None,
         "ports": row.ports,

@@ -29,7 +29,7 @@ class PortsView(SummaryView):
 
     def start(self) -> None:
         """Begin to look."""
-        self._counts = PortCounts(self.facts, self.head.started_ns, self.traces)
+        self._counts = PortCounts(self.facts, self.head, self.traces)
 
     def sysctls(self, found: dict[int, dict[str, str]]) -> None:
         """Which ports there are to choose from."""
@@ -38,6 +38,14 @@ class PortsView(SummaryView):
     def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
         """Take a pass."""
         self._counts.look(rows, chosen)
+
+    def not_looked(self) -> None:
+        """There was no last pass."""
+        self._counts.not_looked()
+
+    def tick(self, now_ns: int) -> None:
+        """Passes from now on are of this moment."""
+        self._counts.tick(now_ns)
 
     def gather(self, batch: Batch) -> None:
         """Take a batch."""
@@ -79,9 +87,14 @@ class PortsView(SummaryView):
             where = f"netns {netns}  " if len(places) > 1 else ""
             found = self._counts.ranges.get(netns)
             if found is None:
-                lines.append(f"{where}its range of ports is not known: CAP_SYS_ADMIN")
+                lines.append(f"{where}{_unknown_range(self._counts.knows_settings)}")
                 continue
             listened = self._counts.listened(netns)
+            if listened is None:
+                lines.append(
+                    f"{where}{found}: no look at sockets at the end, so none says what is in use"
+                )
+                continue
             ports = found.size - listened
             less = f", {len(found.reserved)} reserved" if found.reserved else ""
             less += f", {listened} listened on" if listened else ""
@@ -90,3 +103,10 @@ class PortsView(SummaryView):
                 f" {flow.TIME_WAIT_S} s by TIME_WAIT, {rate(flow.most_per_s(ports))}/s can go on"
             )
         return lines
+
+
+def _unknown_range(others_known: bool) -> str:
+    """Why, as far as that is known."""
+    if others_known:
+        return "ip_local_port_range is not known: to enter that namespace takes CAP_SYS_ADMIN"
+    return "ip_local_port_range is not known: no settings were read, or the recording has none"

@@ -11,9 +11,11 @@ PORT_USE: Schema = {
     "netns": count("inode of the network namespace"),
     "pid": count("who has the most of these ports; null: nobody, or not known", null=True),
     "comm": text("its name", null=True),
-    "in_use": count("ports of the range with a connection, or an attempt"),
-    "time_wait": count("those that nothing but a TIME_WAIT keeps"),
-    "free": count("the rest; null: the range is not known", null=True),
+    "in_use": count(
+        "ports of the range with a connection, or an attempt; null: no look", null=True
+    ),
+    "time_wait": count("those that nothing but a TIME_WAIT keeps; null: no look", null=True),
+    "free": count("the rest; null: the range is not known, or no look", null=True),
     "range": text("ip_local_port_range; null: not known", null=True),
     "ports": count("of that, without reserved ones and those listened on", null=True),
     "time_wait_reused": flag("whether connect() takes one in TIME_WAIT for more than 1 s"),
