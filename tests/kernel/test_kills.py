@@ -108,7 +108,7 @@ def expect_the_same_as(before: dict[str, set[int]]) -> None:
 @contextmanager
 def traffic() -> Iterator[None]:
     """More connections than can be made while this lasts, in a namespace of their own."""
-    with namespace() as space, Ending(space, "linger", 200_000) as ending:
+    with namespace() as space, Ending(space, "linger", 5_000_000) as ending:
         yield
         assert ending.process.poll() is None, "the traffic ended before the tracer did"
 
