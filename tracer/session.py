@@ -55,7 +55,7 @@ LOOK_SHARE = 400  # of sparing sessions: 1/400 of a CPU for each kind of look,
 OPEN_SHARE = 50  # and 1/50 for these, while what is dropped there is looked at as well,
 OPEN_TOO = {"listeners": "syn_drop", "devices": "drop"}
 LOST_SHARE = 15  # and 1/15 for sockets, while records of them are lost,
-LOOK_S = 10.0  # but at least this often
+LOOK_S = 15.0  # but at least this often
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
 
 

@@ -185,14 +185,16 @@ def test_what_is_in_flight_as_tracing_begins_and_ends_is_no_remainder(
     prefix = "Tcp" if counter == "ActiveOpens" else "TcpExt"
     with stream(ns, program, prefix + counter):
         for _ in range(5):
+            # so many that what moves while counters are read is little beside them
+            enough = 5000 if program == CONNECT else 200
             with Tracer(command, "--netns", ns.name) as tracer:
-                await_more(ns, prefix + counter, 200)
+                await_more(ns, prefix + counter, enough)
                 records = tracer.stop()
             found = [r for r in records if r["kind"] == "reconciliation"]
             assert found, (tracer.stderr, tracer.stdout[-600:])
             one = next(r for r in found if r["counter"] == counter)
             assert [r["unexplained"] for r in found] == [0] * len(found), found
-            assert one["kernel"] > 200
+            assert one["kernel"] > enough
             assert one["edge"] <= one["kernel"] * 0.03 + 2
             for row in (r for r in records if r["kind"] == "listener"):
                 assert row["overflows"] == sum(row["syn_drops"].values()) == one["explained"]
