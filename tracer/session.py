@@ -67,6 +67,7 @@ class Session:
     show: View
     record: Writer | None = None
     utc: bool = False
+    loading: Callable[[], None] = lambda: None  # the kernel is about to check the programs
     ready: Callable[[], None] = lambda: None
     notice: Callable[[str], None] = lambda text: None
     progress: Callable[[str], None] = lambda text: None
@@ -78,7 +79,7 @@ class Session:
         """Trace until a limit is reached; everything is detached when this returns."""
         player = Player(self.show, None, self.utc)
         mount = cgroups.find_mount()
-        source = LiveSource(self.settings, partial(self._find_groups, mount))
+        source = LiveSource(self.settings, partial(self._find_groups, mount), self.loading)
         self._began = self._told = time.monotonic()
         self._next_look: dict[str, float] = {}
         self._lost, self._unsure = 0, False

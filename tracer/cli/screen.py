@@ -76,8 +76,11 @@ def _live(command: Command) -> Any:
     drawn = Drawn()
     view = LiveView(drawn.show)
     command.notices.say = view.notice  # type: ignore[method-assign]
-    # what draws takes as long to import as the programs to load: side by side
     tracing = Tracing(lambda: command.run(view))
+    command.loading = tracing.give_way
+    # what draws takes as long to import as the kernel to check the programs: side by side, but
+    # not before, as Python runs one of the two at a time
+    tracing.begin()
     from tracer.views.live.app import Remote
 
     def run(show: Any) -> None:
@@ -124,14 +127,25 @@ class Tracing:
     def __init__(self, work: Any) -> None:
         self._work = work
         self._error: BaseException | None = None
+        self._way = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def begin(self) -> None:
+        """Let it run, alone until it gives way, ends or fails."""
         self._thread.start()
+        self._way.wait()
+
+    def give_way(self) -> None:
+        """It has to wait for the kernel from here on."""
+        self._way.set()
 
     def _run(self) -> None:
         try:
             self._work()
         except BaseException as error:
             self._error = error
+        finally:
+            self._way.set()
 
     def result(self) -> None:
         """Wait for its end. Errors: those of the session."""

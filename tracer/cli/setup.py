@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,6 +115,7 @@ class Command:
     descriptors: bool = False
     later: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
+    loading: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         given = self.given
@@ -297,6 +299,7 @@ class Command:
             settings,
             show,
             utc=bool(given.get("utc")),
+            loading=self.loading,
             ready=ready,
             notice=self.notices.say,
             progress=self.notices.progress,

@@ -6,7 +6,8 @@ import ctypes as C
 import mmap
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ class CoreObject:
         self, path: Path, types: Btf, layout: Layout, messages: Messages | None = None
     ) -> None:
         self.messages = messages or Messages()
+        self._path = path
+        self._steps: list[Callable[[CoreObject], None]] = []
         self._types = types
         self._layout = layout
         self._lib = lib()
@@ -39,6 +42,7 @@ class CoreObject:
     def choose(self, wanted: Iterable[str]) -> None:
         """Load these programs and no others."""
         names = set(wanted)
+        self._steps.append(lambda one: one.choose(names))
         program = self._lib.bpf_object__next_program(self._object, None)
         while program:
             name = self._lib.bpf_program__name(program).decode()
@@ -47,6 +51,7 @@ class CoreObject:
 
     def leave_out_maps(self) -> None:
         """Make no map but those of constants and variables: what is chosen uses no other."""
+        self._steps.append(lambda one: one.leave_out_maps())
         found = self._lib.bpf_object__next_map(self._object, None)
         while found:
             if not self._lib.bpf_map__is_internal(found):
@@ -55,6 +60,7 @@ class CoreObject:
 
     def leave_out(self, name: str) -> None:
         """Do not make this map: what is chosen uses it on no road that is left."""
+        self._steps.append(lambda one: one.leave_out(name))
         check(self._lib.bpf_map__set_autocreate(self._map(name), False), f"map {name}")
 
     def has_map(self, name: str) -> bool:
@@ -67,6 +73,7 @@ class CoreObject:
         Its variables too: what is set in one is set in both.
         """
         kept = set(apart)
+        self._steps.append(lambda one: one.share(other, kept))
         found = self._lib.bpf_object__next_map(self._object, None)
         while found:
             name = self._lib.bpf_map__name(found).decode()
@@ -78,10 +85,12 @@ class CoreObject:
 
     def resize(self, name: str, entries: int) -> None:
         """Set a map's number of entries, before `load`."""
+        self._steps.append(lambda one: one.resize(name, entries))
         check(self._lib.bpf_map__set_max_entries(self._map(name), entries), f"size of {name}")
 
     def resize_value(self, name: str, size: int) -> None:
         """Set the size of a map's values, before `load`."""
+        self._steps.append(lambda one: one.resize_value(name, size))
         check(self._lib.bpf_map__set_value_size(self._map(name), size), f"size of {name}")
 
     def entries(self, name: str) -> int:
@@ -91,12 +100,15 @@ class CoreObject:
     def setting(self, name: str, dtype: np.dtype[np.void]) -> Records:
         """Return a constant as a one-element array to write to, before `load`."""
         section, offset, _ = self._types.symbols[name]
+        return np.frombuffer(memoryview(self._initial(section)), dtype, 1, offset)
+
+    def _initial(self, section: str) -> C.Array[C.c_uint8]:
+        """What constants or variables are to begin with."""
         size = C.c_size_t()
         address = check_pointer(
             self._lib.bpf_map__initial_value(self._map(section), C.byref(size)), section
         )
-        memory = (C.c_uint8 * size.value).from_address(address)
-        return np.frombuffer(memoryview(memory), dtype, 1, offset)
+        return (C.c_uint8 * size.value).from_address(address)
 
     def variable(self, name: str, dtype: np.dtype[np.void]) -> Records:
         """Return a global as a one-element array over the kernel's own memory, after `load`."""
@@ -113,9 +125,28 @@ class CoreObject:
     def load(self) -> None:
         """Have the kernel check and load what was chosen."""
         try:
-            check(self._lib.bpf_object__load(self._object), "cannot load the programs")
+            self._load()
         except OSError as error:
+            self._fail_again()
             raise self._explain(error) from error
+
+    def _load(self) -> None:
+        check(self._lib.bpf_object__load(self._object), "cannot load the programs")
+
+    def _fail_again(self) -> None:
+        """Have libbpf say why: an object can be loaded once, so it takes another, set up alike."""
+        with self.messages.heard(), suppress(OSError, TracerError):
+            again = CoreObject(self._path, self._types, self._layout, self.messages)
+            try:
+                for step in self._steps:
+                    step(again)
+                for section in {section for section, _, _ in self._types.symbols.values()}:
+                    with suppress(OSError):  # nothing is kept there
+                        was = self._initial(section)
+                        C.memmove(again._initial(section), was, C.sizeof(was))
+                again._load()
+            finally:
+                again.close()
 
     def _explain(self, error: OSError) -> TracerError:
         text = "; ".join(self.messages.lines[-3:])
@@ -145,7 +176,8 @@ class CoreObject:
     def attach(self, name: str) -> None:
         """Attach a program; it is detached by `detach`, `close`, or the end of this process."""
         try:
-            link = self._lib.bpf_program__attach(self._program(name))
+            with self.messages.heard():
+                link = self._lib.bpf_program__attach(self._program(name))
             self._links[name] = check_pointer(link, f"cannot attach {name}")
         except OSError as error:
             raise self._explain(error) from error
@@ -159,9 +191,10 @@ class CoreObject:
         """Attach a program to another `category/event` besides its own."""
         category, _, event = tracepoint.partition("/")
         try:
-            link = self._lib.bpf_program__attach_tracepoint(
-                self._program(name), category.encode(), event.encode()
-            )
+            with self.messages.heard():
+                link = self._lib.bpf_program__attach_tracepoint(
+                    self._program(name), category.encode(), event.encode()
+                )
             self._links[f"{name} {tracepoint}"] = check_pointer(link, f"cannot attach {name}")
         except OSError as error:
             raise self._explain(error) from error

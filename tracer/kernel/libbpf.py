@@ -9,8 +9,10 @@ from __future__ import annotations
 import ctypes as C
 import errno
 import os
-import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from tracer.errors import UnsupportedError
@@ -198,38 +200,49 @@ LONGEST_MESSAGE = 1 << 20
 
 
 class Messages:
-    """libbpf's own warnings, kept for -v and for error reports instead of printed.
-
-    It has one place to tell them: whoever was made last hears them.
-    """
+    """libbpf's own warnings, kept for error reports instead of printed."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        _hears[:] = [weakref.ref(self)]
-        _hear()
 
     def keep(self, text: str) -> None:
         """Take what was told."""
         self.lines += text.splitlines()
         del self.lines[:-200]
 
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Have libbpf tell them while the block runs; others' wait meanwhile.
 
-_hears: list[weakref.ref[Messages]] = []
+        It tells thousands of things as it opens and loads an object, most of no interest, and
+        each is a call that waits for what Python does elsewhere. So that is done unheard, and
+        once more, heard, if it fails.
+        """
+        with _ONE_HEARS:
+            _hearing[:] = [self]
+            lib().libbpf_set_print(C.cast(_callback(), C.c_void_p))
+            try:
+                yield
+            finally:
+                lib().libbpf_set_print(None)
+                _hearing.clear()
+
+
+_ONE_HEARS = Lock()
+_hearing: list[Messages] = []
 
 
 @cache
-def _hear() -> Any:
-    """Have libbpf tell us; it may at any time, so what it calls stays for as long as it does."""
-    callback = PrintFn(_take)
-    lib().libbpf_set_print(C.cast(callback, C.c_void_p))
-    return callback
+def _callback() -> Any:
+    """It stays: another thread may be about to call it when nobody hears any more."""
+    return PrintFn(_take)
 
 
 def _take(level: int, text: bytes, arguments: int) -> int:
-    messages = _hears[0]() if _hears and level == 0 else None
-    if messages is not None:
+    if level == 0:
         # the verifier's log may be long, and its end is what matters
         buffer = C.create_string_buffer(LONGEST_MESSAGE)
         C.CDLL(None).vsnprintf(buffer, C.c_size_t(LONGEST_MESSAGE), text, C.c_void_p(arguments))
-        messages.keep(buffer.value.decode(errors="replace"))
+        for messages in _hearing:
+            messages.keep(buffer.value.decode(errors="replace"))
     return 0

@@ -27,6 +27,7 @@ from tracer.kernel import (
     cookies,
     kernel_btf,
     maps,
+    mib,
     netstat,
     packets,
     preflight,
@@ -72,7 +73,12 @@ OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
 class LiveSource:
     """Programs in the kernel, and what they have to tell."""
 
-    def __init__(self, settings: Settings, find_groups: FindGroups | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        find_groups: FindGroups | None = None,
+        loading: Callable[[], None] = lambda: None,
+    ) -> None:
         if not OBJECT.exists():
             raise TracerError(f"{OBJECT} is missing", "build it: make setup")
         preflight.check(settings.accept_hook)
@@ -92,7 +98,7 @@ class LiveSource:
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
         self._object = CoreObject(OBJECT, types, self.layout)
         try:
-            self._load()
+            self._load(loading)
             self._start()
         except BaseException:
             self.close()
@@ -100,7 +106,7 @@ class LiveSource:
 
     # --- start ----------------------------------------------------------------
 
-    def _load(self) -> None:
+    def _load(self, loading: Callable[[], None]) -> None:
         settings, bpf = self.settings, self._object
         self._ladder = ladder = climb(settings)
         if ladder.sees_resets:
@@ -153,8 +159,10 @@ class LiveSource:
         write_config(bpf, self.layout, settings, ladder, places)
         self.reset_reasons = resets.reason_names() if "reset" in settings.wanted else {}
         kernel_btf.forget()
+        mib.forget()
         if ladder.transport == "ring":
             self._rings = Beside(self._make_rings)
+        loading()
         bpf.load()
 
     def _set_up_packets(self, bpf: CoreObject, chosen: list[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,29 +25,39 @@ _HEADER = struct.Struct("<HBBIIIII")  # struct btf_header, Documentation/bpf/btf
 
 def indexes(names: Iterable[str], path: Path = VMLINUX, prefix: str = LINUX) -> dict[str, int]:
     """Index of each counter, named without its prefix. Errors: OSError, UnsupportedError."""
-    data = path.read_bytes()
+    data = _read(path)
     _, _, _, header, type_off, type_len, str_off, str_len = _HEADER.unpack_from(data)
-    strings = memoryview(data)[header + str_off :][:str_len].tobytes()
+    begin, end = header + str_off, header + str_off + str_len
     words = np.frombuffer(data, np.uint32, type_len // 4, header + type_off)
-    first = _first_value(words, _offset(strings, prefix + "NUM"))
+    first = _first_value(words, _offset(data, begin, end, prefix + "NUM"))
     names = list(names)
     most = min(first + 2 * 1024, len(words) - 1)
     run = words[first:most]
     offsets, numbers = run[0::2], run[1::2]
     found = {}
     for name in names:
-        at = np.flatnonzero(offsets[: len(numbers)] == _offset(strings, prefix + name))
+        at = np.flatnonzero(offsets[: len(numbers)] == _offset(data, begin, end, prefix + name))
         if not len(at) or numbers[at[0]] != at[0]:
             raise UnsupportedError(f"this kernel's BTF does not tell of {prefix}{name}")
         found[name] = int(at[0])
     return found
 
 
-def _offset(strings: bytes, name: str) -> int:
-    at = strings.find(b"\0" + name.encode() + b"\0")
+@cache
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def forget() -> None:
+    """Free what is kept of the kernel's BTF; it is read again if something more is asked."""
+    _read.cache_clear()
+
+
+def _offset(data: bytes, begin: int, end: int, name: str) -> int:
+    at = data.find(b"\0" + name.encode() + b"\0", begin, end)
     if at < 0:
         raise UnsupportedError(f"this kernel's BTF does not tell of {name}")
-    return at + 1
+    return at + 1 - begin
 
 
 def _first_value(words: NDArray[np.uint32], offset: int) -> int:
