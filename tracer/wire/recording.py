@@ -86,15 +86,16 @@ class Writer:
             self.size += data.nbytes
 
     def is_short_of_room(self) -> bool:
-        """Whether the disk is nearly full: less than RESERVE is left, or a quarter of a small one.
+        """Whether the disk is nearly full: less than RESERVE is left, or half of a small one.
 
-        What is there has to do for what is still to be written when a session ends.
+        What is there has to do for what is still to be written when a session ends: what has been
+        taken out of the kernel and waits (tracer/kernel/drains.py), and what is in it.
         """
         if not stat.S_ISREG(os.fstat(self.fd).st_mode):
             return False
         disk = os.fstatvfs(self.fd)
         left = disk.f_bavail * disk.f_frsize
-        return bool(left < min(RESERVE, disk.f_blocks * disk.f_frsize // 4))
+        return bool(left < min(RESERVE, disk.f_blocks * disk.f_frsize // 2))
 
     def flush(self) -> None:
         """Hand everything to the kernel."""
