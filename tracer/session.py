@@ -45,17 +45,17 @@ from tracer.wire.window import Window
 
 __all__ = ["Limits", "Replay", "Session", "Settings"]
 
-FAST_S, SLOW_S = 0.05, 0.2
+FAST_S, SLOW_S, IDLE_S = 0.05, 0.2, 1.0
 QUIET_TICKS = 10
 CLOSER_LOOK = "connections"  # as tracer/probes/snapshot.py calls it
 PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
-LOOK_SHARE = 400  # of sparing sessions: 1/400 of a CPU for each kind of look,
+LOOK_SHARE = 600  # of sparing sessions: 1/600 of a CPU for each kind of look,
 OPEN_SHARE = 50  # and 1/50 for these, while what is dropped there is looked at as well,
 OPEN_TOO = {"listeners": "syn_drop", "devices": "drop"}
 LOST_SHARE = 15  # and 1/15 for sockets, while records of them are lost,
-LOOK_S = 15.0  # but at least this often
+LOOK_S = 30.0  # but at least this often
 RESEED_SHARE = 500  # less often where a look is long: 1/500 of a CPU at most
 
 
@@ -183,7 +183,9 @@ class Session:
         while not limits.stop:
             source.wait(self._pause(quiet, end, mark), self.wake_fd)
             came = False
-            for frame in self._drain(source, groups):
+            marks = limits.interim or (mark is not None and time.monotonic() >= mark)
+            asks = marks or not self.settings.sparing
+            for frame in self._drain(source, groups, asks=asks):
                 came = came or frame.tag in ("SMAL", "LARG")
                 yield frame
             yield from self._change(source)
@@ -255,13 +257,18 @@ class Session:
     def _pause(self, quiet: int, end: float | None, mark: float | None) -> float:
         # what only adds up shows nothing sooner: larger batches cost less a record
         pause = FAST_S if quiet < QUIET_TICKS and not self.show.gathers else SLOW_S
+        if quiet >= QUIET_TICKS and self.settings.sparing and self.program_ended is None:
+            pause = IDLE_S  # whatever is asked for wakes it, and so does a buffer that fills
         now = time.monotonic()
         for moment in (end, mark):
             if moment is not None:
                 pause = min(pause, max(0.0, moment - now))
         return pause
 
-    def _drain(self, source: LiveSource, groups: Groups, final: bool = False) -> Iterator[Frame]:
+    def _drain(
+        self, source: LiveSource, groups: Groups, final: bool = False, asks: bool = True
+    ) -> Iterator[Frame]:
+        """What came, and, if it `asks` or something did, the counters."""
         began_ns: int | None = None
         for drained in source.drain():
             if began_ns is not None:
@@ -269,6 +276,7 @@ class Session:
             began_ns = drained.began_ns
             for tag, chunks in drained.parts:
                 for chunk in chunks:
+                    asks = True
                     if tag == "LARG":
                         yield from groups.frames(source.task_cgroups(chunk))
                         yield from self._descriptors.frames(source, chunk)
@@ -276,7 +284,7 @@ class Session:
                             yield from self._code.frames(source.drop_places(chunk))
                         yield from self._stacks.of_records(chunk)
                     yield Frame(tag, chunk)
-        stats = source.stats()
+        stats = source.stats() if asks else None
         if stats is not None:
             yield Frame("STAT", stats)
             lost = int(stats["lost_buffer"].sum() + stats["lost_map"].sum())

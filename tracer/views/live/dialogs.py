@@ -30,7 +30,7 @@ OUT     y copy   J copy as JSON   w write the screen to a file   q quit
 
 ! worth a look   - unknown or none   >= longer than that   v ^ sorted by
 Rates are of the last interval. Sockets are kept up from transitions, and
-set right by a look at all of them, every 15 s at the latest: what leaves
+set right by a look at all of them, every 30 s at the latest: what leaves
 TIME_WAIT shows then. Rows stay where they are while one is selected.
 BY in a history: the owner, if it was on the CPU; else a packet or timer.
 """

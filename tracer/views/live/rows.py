@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from tracer.attribution.cgroups import container_of
 from tracer.flows.listeners import Listener
 from tracer.flows.pulse import Pulse
-from tracer.flows.sockets import Owner, by_owner
+from tracer.flows.sockets import Owner, by_owner, by_state
 from tracer.views.columns import Facts
 from tracer.views.handshake_words import FIRST_RTO_NS
 from tracer.views.listeners import ANY, max_set_by
@@ -66,7 +67,7 @@ def process_rows(
 
     What they open and fail at a second is that of `pulse`, if given, not of `trends`.
     """
-    counted, late = by_owner(found), by_owner(_late(found, now_ns, facts))
+    counted, late = by_owner(found), _late(found, now_ns, facts)
     signs, pulse = trends.signs(), pulse or trends.pulse
     deepest: dict[Owner, ListenerRow] = {}
     for one in sorted(listeners, key=lambda one: (one.is_full, one.drops or 0, one.queue)):
@@ -85,7 +86,7 @@ def process_rows(
             ended=signs.ended[key],
             silent=signs.silent[key],
             failed=signs.failed[key],
-            late=sum(late.get(key, {}).values()),
+            late=late[key],
             left=signs.left[key],
         )
         rows.append(_judged(row, signs, deepest.get(key)))
@@ -105,11 +106,13 @@ def _named_row(key: Owner, now: dict[str, int], facts: Facts) -> ProcessRow:
     )
 
 
-def _late(found: Records, now_ns: int, facts: Facts) -> Records:
-    """Attempts that have waited for an answer for longer than a SYN's first timeout."""
-    waits = found["state"] == facts.layout.enums["tcp_state"]["SYN_SENT"]
-    late: Records = found[waits & (found["since_ns"] < now_ns - FIRST_RTO_NS)]
-    return late
+def _late(found: Records, now_ns: int, facts: Facts) -> Counter[Owner]:
+    """Attempts that have waited for an answer for longer than a SYN's first timeout, by owner."""
+    state = facts.layout.enums["tcp_state"]["SYN_SENT"]
+    if not by_state(found).get(state):
+        return Counter()
+    late = found[(found["state"] == state) & (found["since_ns"] < now_ns - FIRST_RTO_NS)]
+    return Counter(zip(late["pid"].tolist(), late["start"].tolist(), strict=True))
 
 
 def _judged(row: ProcessRow, signs: Signs, queue: ListenerRow | None) -> ProcessRow:
