@@ -6,8 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from tracer.advice import accept_queue, close_wait_leak, ephemeral_ports
-from tracer.advice.evidence import Closing, Evidence, Listening, Owner, PortUse, Wait
+from tracer.advice import (
+    accept_queue,
+    close_wait_leak,
+    descriptors,
+    ephemeral_ports,
+    not_reading,
+    syn_queue,
+)
+from tracer.advice.evidence import (
+    Closing,
+    Evidence,
+    Listening,
+    Owner,
+    PortUse,
+    Refused,
+    Unread,
+    Wait,
+)
 from tracer.advice.finding import CRIT, INFO, WARN, Finding
 from tracer.advice.rules import RULES, judge
 
@@ -35,7 +51,19 @@ TAKEN = PortUse(
     *("10.0.0.1", "10.0.0.9:443", SERVER, 7, 300, 27500, 28232, "32768-60999", False),
     opens_per_s=480.0,
 )
-ALL = (LEAK, FULL, TAKEN)
+FLOODED = replace(
+    FULL,
+    full_s=0.0,
+    overflows=0,
+    finished=3,
+    drops={syn_queue.FULL: 40},
+    syn_peak=129,
+    max_syn_backlog=512,
+    syncookies=0,
+)
+REFUSED = Refused(replace(SERVER, descriptors=(1024, 1024)), "*:8000", "EMFILE", 5, 7)
+UNREAD = Unread(SERVER, 2, 90_000, 65_000, 100, 7)
+ALL = (LEAK, FULL, TAKEN, FLOODED, REFUSED, UNREAD)
 
 
 def closing(one: Closing, evidence: Evidence = WATCHED) -> list[Finding]:
@@ -44,6 +72,18 @@ def closing(one: Closing, evidence: Evidence = WATCHED) -> list[Finding]:
 
 def listening(one: Listening, evidence: Evidence = WATCHED) -> list[Finding]:
     return accept_queue.find(replace(evidence, listenings=(one,)))
+
+
+def flooding(one: Listening, evidence: Evidence = WATCHED) -> list[Finding]:
+    return syn_queue.find(replace(evidence, listenings=(one,)))
+
+
+def refusing(*ones: Refused, evidence: Evidence = WATCHED) -> list[Finding]:
+    return descriptors.find(replace(evidence, refused=ones))
+
+
+def unread(one: Unread, evidence: Evidence = WATCHED) -> list[Finding]:
+    return not_reading.find(replace(evidence, unread=(one,)))
 
 
 def using(one: PortUse, evidence: Evidence = WATCHED) -> list[Finding]:
@@ -60,6 +100,14 @@ def test_rules_without_evidence_are_said_to_be_blind() -> None:
     assert set(advice.quiet) | set(advice.blind) == {rule.name for rule in RULES}
 
 
+def test_one_look_says_nothing_of_what_only_a_span_can_tell() -> None:
+    every = replace(LOOKED, listenings=(FLOODED,), unread=(UNREAD,))
+    advice = judge(every)
+    assert advice.findings == ()
+    assert set(advice.blind) == {rule.name for rule in RULES if rule.watches}
+    assert {"syn-queue-full", "not-reading"} <= set(advice.blind)
+
+
 def test_the_worst_comes_first() -> None:
     few = replace(LEAK, count=3, old=3, stayed=3, before=3)
     advice = judge(replace(WATCHED, closings=(few,), listenings=(FULL,), ports=(TAKEN,)))
@@ -72,7 +120,10 @@ def test_every_finding_says_what_it_stands_on_what_helps_and_what_that_costs(
     evidence: Evidence,
 ) -> None:
     found = [*closing(LEAK, evidence), *listening(FULL, evidence), *using(TAKEN, evidence)]
-    assert len(found) == len(ALL)
+    found += refusing(REFUSED, evidence=evidence)
+    if evidence.span_s is not None:
+        found += [*flooding(FLOODED), *unread(UNREAD)]
+    assert len(found) == len(ALL) - (0 if evidence.span_s else 2)
     for one in found:
         assert all((one.title, one.where, one.shown, one.meaning, one.fix, one.risk, one.see))
         assert "tcp_tw_recycle" not in str(one)
@@ -180,3 +231,64 @@ def test_ports_in_time_wait_that_are_used_again_are_no_trouble() -> None:
 
 def test_a_pool_that_warms_up_is_no_trouble() -> None:
     assert using(replace(TAKEN, in_use=300, time_wait=0, exhausted_in_s=90.0)) == []
+
+
+# --- SYN queues -------------------------------------------------------------------
+
+
+def test_a_full_syn_queue_without_cookies_wants_cookies_and_for_clients_a_longer_queue() -> None:
+    (one,) = flooding(FLOODED)
+    assert (one.severity, one.numbers["dropped_full"]) == (CRIT, 40)
+    assert "a flood" in one.meaning
+    assert len(one.fix) == 1
+    assert one.fix[0].startswith("sysctl -w net.ipv4.tcp_syncookies=1")
+    (one,) = flooding(replace(FLOODED, finished=400))
+    assert "a longer queue: listen() with more than 128" in one.fix[1]
+    (one,) = flooding(replace(FLOODED, finished=400, set_by="somaxconn"))
+    assert "net.core.somaxconn above 128" in one.fix[1]
+
+
+def test_the_reserve_of_tcp_max_syn_backlog_is_raised_only_where_it_binds() -> None:
+    (one,) = flooding(replace(FLOODED, drops={syn_queue.RESERVE: 7}))
+    assert "tcp_max_syn_backlog=1024" in one.fix[1]
+    assert "tcp_max_syn_backlog=" not in str(flooding(FLOODED)[0].fix)
+
+
+def test_cookies_that_clients_come_by_are_no_alarm_and_those_of_a_flood_are() -> None:
+    asked = replace(FLOODED, drops={}, cookies=100, syncookies=1)
+    (one,) = flooding(replace(asked, finished=90))
+    assert (one.severity, "nobody was turned away" in one.fix[1]) == (INFO, True)
+    (one,) = flooding(asked)
+    assert one.severity == WARN
+    assert flooding(replace(asked, syncookies=2)) == []
+    assert flooding(replace(asked, cookies=0)) == []
+
+
+# --- descriptors ------------------------------------------------------------------
+
+
+def test_failed_accepts_are_one_finding_for_each_process_and_errno() -> None:
+    other = replace(REFUSED, name="*:8001", count=2)
+    (one,) = refusing(REFUSED, other)
+    assert (one.severity, one.numbers["failed"]) == (CRIT, 7)
+    assert "on *:8000, *:8001; 1024 of 1024 descriptors are in use" in one.shown
+    assert "prlimit --pid 2207 --nofile=2048" in one.fix[1]
+    (one,) = refusing(replace(REFUSED, error="ENFILE"))
+    assert "fs.file-max" in one.fix[0]
+
+
+def test_who_has_few_descriptors_left_is_told_once_and_who_has_enough_is_not() -> None:
+    near = replace(FULL, owner=replace(SERVER, descriptors=(950, 1024)))
+    twice = replace(WATCHED, listenings=(near, replace(near, port=8001)))
+    (one,) = descriptors.find(twice)
+    assert (one.severity, one.numbers["failed"]) == (WARN, 0)
+    assert descriptors.find(replace(WATCHED, listenings=(FULL,))) == []
+
+
+# --- what is not read -------------------------------------------------------------
+
+
+def test_what_nobody_reads_is_told_only_of_a_span_that_is_long_enough() -> None:
+    (one,) = unread(UNREAD)
+    assert (one.severity, one.numbers["unread_bytes"]) == (WARN, 90_000)
+    assert unread(UNREAD, replace(WATCHED, span_s=1.0)) == []

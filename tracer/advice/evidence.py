@@ -78,6 +78,32 @@ class Listening:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Calls of accept() that one process made on one listener, and that failed by one errno."""
+
+    owner: Owner
+    name: str
+    error: str
+    count: int
+    netns: int | None = None
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Connections of one process on which much waits and nothing was read between two looks.
+
+    `unread`, `largest` are bytes at the last look, of all and of one; `grown` came meanwhile.
+    """
+
+    owner: Owner
+    count: int
+    unread: int
+    largest: int
+    grown: int
+    netns: int | None = None
+
+
+@dataclass(frozen=True)
 class PortUse:
     """Ephemeral ports of one source address for one destination: see tracer/flows/ports.py."""
 
@@ -109,6 +135,8 @@ class Evidence:
     closings: tuple[Closing, ...] = ()
     listenings: tuple[Listening, ...] = ()
     ports: tuple[PortUse, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     @property
     def span(self) -> str:

@@ -5,23 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracer.advice import accept_queue, close_wait_leak, ephemeral_ports
+from tracer.advice import (
+    accept_queue,
+    close_wait_leak,
+    descriptors,
+    ephemeral_ports,
+    not_reading,
+    syn_queue,
+)
 from tracer.advice.evidence import Evidence
 from tracer.advice.finding import SEVERITIES, Finding
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`needs` are of Evidence.has; `watches`: it has nothing to say of a single look."""
+    """`needs` is of Evidence.has; `watches`: it has nothing to say of a single look."""
 
     name: str
     needs: str
     find: Callable[[Evidence], list[Finding]]
+    watches: bool = False
 
 
 RULES = (
     Rule("close-wait-leak", "connections", close_wait_leak.find),
     Rule("accept-queue-full", "listeners", accept_queue.find),
+    Rule("syn-queue-full", "listeners", syn_queue.find, watches=True),
+    Rule("descriptors", "listeners", descriptors.find),
+    Rule("not-reading", "connections", not_reading.find, watches=True),
     Rule("ephemeral-ports", "ports", ephemeral_ports.find),
 )
 
@@ -40,7 +51,7 @@ def judge(evidence: Evidence) -> Advice:
     found: list[Finding] = []
     quiet, blind = [], []
     for rule in RULES:
-        if rule.needs not in evidence.has:
+        if rule.needs not in evidence.has or (rule.watches and evidence.span_s is None):
             blind.append(rule.name)
             continue
         its_own = rule.find(evidence)

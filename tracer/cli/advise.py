@@ -31,9 +31,10 @@ def advise(now: bool, fail_on: str | None, **given: Any) -> None:
     """Findings: what is wrong, by which numbers, what helps, and what that costs. Changes nothing.
 
     It watches for 10 s, or as long as -d says. Rules: connections that the peer has closed and the
-    program does not (close-wait-leak), accept queues that are full (accept-queue), ephemeral ports
-    that run out (ephemeral-ports). The last lines say which of them found nothing wrong, and what
-    could not be looked at.
+    program does not (close-wait-leak); accept queues and SYN queues that are full
+    (accept-queue-full, syn-queue-full); descriptors that run out (descriptors); data that nobody
+    reads (not-reading); ephemeral ports that run out (ephemeral-ports). The last lines say which
+    of them found nothing wrong, and what could not be looked at.
     """
     from tracer.cli.setup import Command
     from tracer.views.advise import AdviseView

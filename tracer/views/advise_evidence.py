@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from errno import errorcode
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.advice.evidence import Closing, Evidence, Listening, Owner, PortUse, Wait
+from tracer.advice.evidence import (
+    Closing,
+    Evidence,
+    Listening,
+    Owner,
+    PortUse,
+    Refused,
+    Unread,
+    Wait,
+)
 from tracer.flows.accepting import AcceptTable
 from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.ports import Use
@@ -22,6 +32,9 @@ from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 OLD_NS, OLDER_NS = 10 * 10**9, 60 * 10**9
+MUCH = 4096  # bytes unread; fewer are what TLS leaves behind on an idle connection
+# of accept(): for want of a descriptor, or of memory for a socket
+SCARCE = {"EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"}
 Held = dict[tuple[int, int], tuple[int, int]]
 
 
@@ -32,6 +45,7 @@ class Gathered:
         self._facts, self._traced = facts, traced
         states, owners = facts.layout.enums["tcp_state"], facts.layout.enums["owner_is"]
         self._close_wait, self._listen = states["CLOSE_WAIT"], states["LISTEN"]
+        self._established = states["ESTABLISHED"]
         self._waits_for_accept = owners["LISTENER"]
         self.ports = PortCounts(facts, head, traced)
         self._accepts = AcceptTable()
@@ -78,6 +92,8 @@ class Gathered:
             tuple(self._closings()),
             tuple(listenings),
             tuple(_port_uses(self.ports.rows(span_ns, True))),
+            tuple(self._refused()),
+            tuple(self._unread()),
         )
 
     def _owner(self, pid: int, start: int) -> Owner:
@@ -120,6 +136,34 @@ class Gathered:
             len(before) - stayed,
             int(mine["netns"][0]),
         )
+
+    # --- not read -------------------------------------------------------------
+
+    def _unread(self) -> Iterator[Unread]:
+        if self._last is None or self._first is None:
+            return
+        now, then = self._established_in(self._last), self._established_in(self._first)
+        _, i, j = np.intersect1d(now["cookie"], then["cookie"], return_indices=True)
+        now, then = now[i], then[j]
+        same = now["rx_bytes"] - now["recv_queue"] == then["rx_bytes"] - then["recv_queue"]
+        still = same & (now["recv_queue"] >= MUCH) & (then["recv_queue"] > 0)
+        now, then = now[still], then[still]
+        for owner in sorted({(int(row["pid"]), int(row["start"])) for row in now if row["pid"]}):
+            mine, before = _of(now, owner), then[_is_of(now, owner)]
+            waits = int(mine["recv_queue"].sum())
+            yield Unread(
+                self._owner(*owner),
+                len(mine),
+                waits,
+                int(mine["recv_queue"].max()),
+                waits - int(before["recv_queue"].sum()),
+                int(mine["netns"][0]),
+            )
+
+    def _established_in(self, rows: Records) -> Records:
+        taken = rows["owner_is"] != self._waits_for_accept
+        found: Records = rows[(rows["state"] == self._established) & taken]
+        return found
 
     # --- listeners ------------------------------------------------------------
 
@@ -169,6 +213,13 @@ class Gathered:
             _wait(waits.get(int(row["cookie"]))),
         )
 
+    def _refused(self) -> Iterator[Refused]:
+        for one in self._accepts.groups():
+            error = errorcode.get(one.error, "")
+            if error in SCARCE:
+                owner, name = self._owner(*one.acceptor), self._name(one.address, one.port)
+                yield Refused(owner, name, error, one.count, one.netns)
+
     def _waits(self) -> dict[int, Spread]:
         groups = self._accepts.groups()
         cookies = sorted({one.listener[0] for one in groups})
@@ -181,7 +232,12 @@ class Gathered:
 
 
 def _of(rows: Records, owner: tuple[int, int]) -> Records:
-    found: Records = rows[(rows["pid"] == owner[0]) & (rows["start"] == owner[1])]
+    found: Records = rows[_is_of(rows, owner)]
+    return found
+
+
+def _is_of(rows: Records, owner: tuple[int, int]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (rows["pid"] == owner[0]) & (rows["start"] == owner[1])
     return found
 
 

@@ -1,0 +1,112 @@
+"""`advise` of a server's SYN queue, its descriptors, and of what it does not read."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.harness import Namespace, Record, Tracer
+from tests.programs.driver import Program
+from tests.programs.places import NEAR, PORT, SILENT
+
+pytestmark = pytest.mark.kernel
+
+SPAN = ("-d", "2.5")
+FIRST, SYNS, BACKLOG = 20000, 101, 8
+FAILED, HELD = 5, 3
+
+
+def told(ns: Namespace, tracer: Tracer) -> list[Record]:
+    tracer.process.wait(30)
+    records = tracer.stop()
+    assert all(one["netns"] == ns.inode for one in records)
+    return records
+
+
+def advising(ns: Namespace) -> Tracer:
+    return Tracer("advise", "--netns", ns.name, *SPAN)
+
+
+def send_syns(client: Program) -> None:
+    client.do("send_syns", source=SILENT, address=NEAR, port=PORT, first=FIRST, count=SYNS)
+
+
+# --- SYN queues -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept_by", ["its own limit", "tcp_max_syn_backlog"])
+def test_syns_dropped_for_a_full_syn_queue_are_told_by_the_limit_that_binds(
+    ns: Namespace, server: Program, client: Program, kept_by: str
+) -> None:
+    ns.run("sysctl", "-qw", "net.ipv4.tcp_syncookies=0")
+    reserve = kept_by == "tcp_max_syn_backlog"
+    if reserve:
+        ns.run("sysctl", "-qw", "net.ipv4.tcp_max_syn_backlog=32")
+    server.do("listen", name="l", backlog=1000 if reserve else BACKLOG)
+    with advising(ns) as tracer:
+        send_syns(client)
+        (one,) = told(ns, tracer)
+    numbers, counters = one["evidence"], ns.counters()
+    assert (one["id"], one["severity"], one["pid"]) == ("syn-queue-full", "crit", server.pid)
+    dropped = numbers["dropped_full"] + numbers["dropped_reserve"]
+    assert dropped == (counters["TcpExtListenDrops"] if reserve else counters["TcpExtTCPReqQFullDrop"])
+    assert numbers["dropped_reserve" if reserve else "dropped_full"] == dropped > 0
+    assert numbers["queue_peak"] == SYNS - dropped
+    assert one["fix"][0].startswith("sysctl -w net.ipv4.tcp_syncookies=1")
+    assert any("tcp_max_syn_backlog" in text for text in one["fix"]) == reserve
+
+
+def test_cookies_sent_to_who_never_answers_are_told_as_a_flood(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    server.do("listen", name="l", backlog=BACKLOG)
+    with advising(ns) as tracer:
+        send_syns(client)
+        (one,) = told(ns, tracer)
+    assert (one["id"], one["severity"]) == ("syn-queue-full", "warn")
+    assert one["evidence"]["cookies_sent"] == ns.counters()["TcpExtSyncookiesSent"] > 0
+    assert "a flood" in one["meaning"]
+
+
+# --- descriptors ------------------------------------------------------------------
+
+
+def test_accepts_that_found_no_descriptor_are_told_with_how_many_there_may_be(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    server.do("listen", name="l", backlog=BACKLOG)
+    with advising(ns) as tracer:
+        assert client.do("hold", address=NEAR, port=PORT, count=HELD)["failures"] == {}
+        said = server.do("accept_without_room", listener="l", count=FAILED, keep=True)
+        (one,) = told(ns, tracer)
+    assert said["failed"] == ["EMFILE"] * FAILED
+    assert (one["id"], one["severity"], one["pid"]) == ("descriptors", "crit", server.pid)
+    numbers = one["evidence"]
+    assert (numbers["failed"], numbers["errno"]) == (FAILED, "EMFILE")
+    assert numbers["descriptors"] == numbers["descriptors_max"] == said["limit"]
+    assert f"at once: prlimit --pid {server.pid} --nofile={2 * said['limit']}" in one["fix"]
+
+
+# --- what is not read -------------------------------------------------------------
+
+
+def test_who_reads_nothing_is_told_and_who_reads_some_is_not(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    server.do("listen", name="l", backlog=BACKLOG)
+    waits = {}
+    for name in ("read", "unread"):
+        client.do("connect", name=name, address=NEAR, port=PORT)
+        server.do("accept", name=name, listener="l")
+        client.do("send", name=name, count=50_000)
+        server.do("receive", name=name, count=10_000)
+        waits[name] = 40_000
+    with advising(ns) as tracer:
+        server.do("receive", name="read", count=1000)
+        client.do("send", name="unread", count=77)
+        (one,) = told(ns, tracer)
+    assert (one["id"], one["severity"], one["pid"]) == ("not-reading", "warn", server.pid)
+    numbers = one["evidence"]
+    assert (numbers["connections"], numbers["grown_bytes"]) == (1, 77)
+    queue = ns.run("ss", "-Htn", f"sport = :{PORT}", "state", "established").split()
+    assert numbers["unread_bytes"] == numbers["largest_bytes"] == waits["unread"] + 77
+    assert str(numbers["unread_bytes"]) in queue
