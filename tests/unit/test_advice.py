@@ -101,7 +101,7 @@ def test_rules_without_evidence_are_said_to_be_blind() -> None:
 
 
 def test_one_look_says_nothing_of_what_only_a_span_can_tell() -> None:
-    every = replace(LOOKED, listenings=(FLOODED,), unread=(UNREAD,))
+    every = replace(LOOKED, listenings=(replace(FLOODED, queue=0),), unread=(UNREAD,))
     advice = judge(every)
     assert advice.findings == ()
     assert set(advice.blind) == {rule.name for rule in RULES if rule.watches}

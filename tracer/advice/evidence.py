@@ -104,6 +104,40 @@ class Unread:
 
 
 @dataclass(frozen=True)
+class Attempted:
+    """Attempts of one process to connect to one address and port, by how they ended.
+
+    `outcomes` are named as enum tt_outcome is, in small letters; `again`: SYNs sent again.
+    """
+
+    owner: Owner
+    host: str
+    port: int
+    outcomes: dict[str, int]
+    again: int = 0
+    netns: int | None = None
+
+    @property
+    def peer(self) -> str:
+        """As people write it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Space:
+    """A network namespace: by how much its counters grew over the span, and its settings.
+
+    `time_wait`: sockets in it at the last look; None: there was none.
+    """
+
+    netns: int
+    name: str
+    grown: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    time_wait: int | None = None
+
+
+@dataclass(frozen=True)
 class PortUse:
     """Ephemeral ports of one source address for one destination: see tracer/flows/ports.py."""
 
@@ -137,6 +171,8 @@ class Evidence:
     ports: tuple[PortUse, ...] = ()
     refused: tuple[Refused, ...] = ()
     unread: tuple[Unread, ...] = ()
+    attempted: tuple[Attempted, ...] = ()
+    spaces: tuple[Space, ...] = ()
 
     @property
     def span(self) -> str:

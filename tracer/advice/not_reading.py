@@ -32,7 +32,8 @@ def _tell(one: Unread, evidence: Evidence) -> Finding:
         WARN,
         one.owner.name,
         f"{one.count} {many} with data that nobody has read {evidence.span}",
-        f"{one.unread} bytes wait, at most {one.largest} on one; {one.grown} more came {evidence.span}",
+        f"{one.unread} bytes wait, at most {one.largest} on one; {one.grown} more came"
+        f" {evidence.span}",
         "when the receive buffer is full the window closes and the peer cannot send: to it the"
         " connection hangs; the network is not to blame",
         (

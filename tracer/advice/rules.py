@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from tracer.advice import (
     accept_queue,
     close_wait_leak,
+    conntrack,
     descriptors,
+    dropped_here,
     ephemeral_ports,
+    failed_connects,
+    lossy,
     not_reading,
     syn_queue,
+    time_wait,
 )
 from tracer.advice.evidence import Evidence
 from tracer.advice.finding import SEVERITIES, Finding
@@ -34,6 +39,11 @@ RULES = (
     Rule("descriptors", "listeners", descriptors.find),
     Rule("not-reading", "connections", not_reading.find, watches=True),
     Rule("ephemeral-ports", "ports", ephemeral_ports.find),
+    Rule("failed-connects", "handshakes", failed_connects.find, watches=True),
+    Rule("retransmits", "counters", lossy.find, watches=True),
+    Rule("dropped-here", "counters", dropped_here.find, watches=True),
+    Rule("time-wait", "settings", time_wait.find),
+    Rule("conntrack", "settings", conntrack.find),
 )
 
 

@@ -63,7 +63,9 @@ def _tell(one: Listening, evidence: Evidence, severity: str) -> Finding:
         _shown(one),
         _meaning(one),
         _fix(one),
-        _SAFE if one.syncookies == 0 else "listen() must be called anew: a restart, in most servers",
+        _SAFE
+        if one.syncookies == 0
+        else "listen() must be called anew: a restart, in most servers",
         (
             f"tcptrace listeners --lport {one.port} -i 1",
             f"tcptrace handshakes --lport {one.port} --by peer/24",

@@ -12,8 +12,9 @@ from tracer.kernel import iterators
 COUNTERS = {
     "Tcp": (
         *("ActiveOpens", "PassiveOpens", "OutRsts", "EstabResets"),
-        *("RetransSegs", "OutSegs"),
+        *("RetransSegs", "OutSegs", "InCsumErrors"),
     ),
+    "Ip": ("InAddrErrors", "InDiscards"),
     "TcpExt": (
         "ListenDrops",
         "ListenOverflows",
@@ -30,6 +31,9 @@ COUNTERS = {
         "TCPLostRetransmit",
         "TCPLossProbes",
         "TCPRetransFail",
+        *("TCPTimeouts", "TCPDSACKRecv", "TCPDSACKOfoRecv"),
+        *("TCPBacklogDrop", "TCPRcvQDrop", "RcvPruned", "OfoPruned", "PFMemallocDrop"),
+        *("TCPAbortOnMemory", "TCPTimeWaitOverflow", "IPReversePathFilter"),
     ),
 }
 FILES = ("net/snmp", "net/netstat")

@@ -13,6 +13,7 @@ WANTED = (
     *("core/somaxconn", "ipv4/ip_local_port_range", "ipv4/ip_local_reserved_ports"),
     *("ipv4/tcp_tw_reuse", "ipv4/tcp_timestamps", "ipv4/tcp_max_tw_buckets"),
     *("ipv4/tcp_max_syn_backlog", "ipv4/tcp_syncookies", "ipv4/tcp_fin_timeout"),
+    *("netfilter/nf_conntrack_count", "netfilter/nf_conntrack_max"),
     *("ipv4/tcp_keepalive_time", "ipv4/tcp_keepalive_intvl", "ipv4/tcp_keepalive_probes"),
 )
 Settings = dict[str, str]  # by the file's name

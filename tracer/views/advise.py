@@ -55,6 +55,11 @@ class AdviseView(SummaryView):
     def sysctls(self, found: dict[int, dict[str, str]]) -> None:
         """Take the settings."""
         self._gathered.ports.sysctls(found)
+        self._gathered.spaces.sysctls(found)
+
+    def kernel(self, counters: dict[int, dict[str, int]]) -> None:
+        """Take the kernel's own counters."""
+        self._gathered.spaces.kernel(counters)
 
     def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
         """Take a pass over all sockets."""

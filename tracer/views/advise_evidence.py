@@ -22,6 +22,8 @@ from tracer.flows.accepting import AcceptTable
 from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.ports import Use
 from tracer.flows.transitions import Spread
+from tracer.views.advise_attempts import AttemptCounts
+from tracer.views.advise_spaces import Spaces
 from tracer.views.columns import Facts
 from tracer.views.listeners import ANY, max_set_by
 from tracer.views.port_counts import PortCounts
@@ -48,7 +50,9 @@ class Gathered:
         self._established = states["ESTABLISHED"]
         self._waits_for_accept = owners["LISTENER"]
         self.ports = PortCounts(facts, head, traced)
+        self.spaces = Spaces(states["TIME_WAIT"])
         self._accepts = AcceptTable()
+        self._attempts = AttemptCounts(facts.layout, self._owner)
         self._listeners = ListenerTable(facts.layout)
         self._has = set[str]()
         self._first: Records | None = None
@@ -66,6 +70,7 @@ class Gathered:
     def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
         """Take a pass over all sockets."""
         self.ports.look(rows, chosen)
+        self.spaces.all_sockets(rows, chosen)
         self._has.add("ports")
 
     def listeners(self, rows: Records) -> None:
@@ -82,18 +87,23 @@ class Gathered:
         self.ports.gather(batch)
         if "accept" in batch.kinds:
             self._accepts.add(batch.kinds["accept"])
+        if "handshake" in batch.kinds:
+            self._attempts.add(batch.kinds["handshake"])
 
     def evidence(self, span_ns: int) -> Evidence:
         """All of it, over the whole span."""
         listenings = self._counted(span_ns) if self._traced else self._looked()
+        has = {*self._has, *self.spaces.has, "handshakes" if self._traced else "listeners"}
         return Evidence(
             span_ns / 1e9 if self._traced else None,
-            frozenset(self._has) if self._traced else frozenset({*self._has, "listeners"}),
+            frozenset(has),
             tuple(self._closings()),
             tuple(listenings),
             tuple(_port_uses(self.ports.rows(span_ns, True))),
             tuple(self._refused()),
             tuple(self._unread()),
+            tuple(self._attempts.told()),
+            tuple(self.spaces.told()),
         )
 
     def _owner(self, pid: int, start: int) -> Owner:

@@ -66,6 +66,13 @@ OTHERS: dict[str, Entry] = {
         ("tcptrace resets -d 10",),
         CONNTRACK,
     ),
+    "net.netfilter.nf_conntrack_tcp_timeout_time_wait": Entry(
+        "how long a connection that has ended is still tracked, s",
+        "120 is the default: twice as long as TIME_WAIT; many short connections fill the table",
+        "nf_conntrack_count",
+        ("conntrack -L", "tcptrace counters -d 10"),
+        CONNTRACK,
+    ),
     "net.netfilter.nf_conntrack_tcp_be_liberal": Entry(
         "1: packets out of the window are not taken for invalid",
         "",

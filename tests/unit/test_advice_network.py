@@ -1,0 +1,121 @@
+"""Rules of `advise` about the network: what fails, what is lost, what is full."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tracer.advice import conntrack, dropped_here, failed_connects, lossy, time_wait
+from tracer.advice.evidence import Attempted, Evidence, Owner, Space
+from tracer.advice.finding import CRIT, INFO, WARN, Finding
+from tracer.advice.rules import RULES, judge
+
+CALLER = Owner("app[99]", 99, "app", (20, 1024))
+WATCHED = Evidence(10.0, frozenset(rule.needs for rule in RULES))
+SPACE = Space(7, "network namespace 7", settings={"tcp_max_tw_buckets": "1000"}, time_wait=10)
+
+
+def connecting(**outcomes: int) -> list[Finding]:
+    one = Attempted(CALLER, "10.0.0.9", 5432, outcomes, 3, 7)
+    return failed_connects.find(replace(WATCHED, attempted=(one,)))
+
+
+def counting(time: int | None = 10, **grown: int) -> Space:
+    return replace(SPACE, grown=grown, time_wait=time)
+
+
+def of(rule: object, space: Space) -> list[Finding]:
+    return rule.find(replace(WATCHED, spaces=(space,)))  # type: ignore[attr-defined,no-any-return]
+
+
+# --- connects ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", failed_connects.FAILURES)
+def test_whatever_ends_an_attempt_has_its_own_words_and_names_the_peer(outcome: str) -> None:
+    (one,) = connecting(**{outcome: 5})
+    assert (one.severity, one.numbers[outcome]) == (CRIT, 5)
+    assert one.where == "app[99] -> 10.0.0.9:5432"
+    assert all((one.meaning, one.fix, one.risk))
+    assert "{" not in str(one.fix)
+
+
+def test_a_few_failures_among_many_that_went_well_are_no_finding() -> None:
+    assert connecting(ok=100, refused=5) == []
+    assert connecting(refused=2) == []
+    assert connecting(ok=3, aborted=50) == []
+    (one,) = connecting(ok=20, refused=5)
+    assert one.severity == WARN
+
+
+def test_what_failed_in_two_ways_is_told_in_the_words_of_the_usual_one() -> None:
+    (one,) = connecting(refused=2, timeout=9)
+    assert "ETIMEDOUT" in one.meaning
+    assert one.shown == "2 refused, 9 timeout; 3 SYNs sent again"
+
+
+# --- losses -----------------------------------------------------------------------
+
+
+def test_segments_sent_again_are_a_finding_from_one_in_a_hundred_on() -> None:
+    (one,) = of(lossy, counting(RetransSegs=200, OutSegs=5000, TCPTimeouts=11))
+    assert (one.severity, one.title) == (WARN, "3.8% of the segments were sent again in 10 s")
+    (one,) = of(lossy, counting(RetransSegs=100, OutSegs=5000))
+    assert one.severity == INFO
+    assert of(lossy, counting(RetransSegs=40, OutSegs=5000)) == []
+    assert of(lossy, counting(RetransSegs=19, OutSegs=100)) == []
+
+
+def test_syns_sent_again_are_not_taken_for_lost_data() -> None:
+    assert of(lossy, counting(RetransSegs=200, TCPSynRetrans=190, OutSegs=500)) == []
+
+
+def test_what_the_peer_had_already_is_told_as_lateness() -> None:
+    (one,) = of(lossy, counting(RetransSegs=200, OutSegs=5000, TCPDSACKRecv=150))
+    assert "loses little" in one.meaning
+    (one,) = of(lossy, counting(RetransSegs=200, OutSegs=5000, TCPDSACKRecv=20))
+    assert "lost on the way" in one.meaning
+
+
+@pytest.mark.parametrize("name", dropped_here.WORDS)
+def test_each_counter_of_what_is_thrown_away_here_is_told_with_its_words(name: str) -> None:
+    (one,) = of(dropped_here, counting(10, **{name: 12}))
+    assert (one.severity, one.numbers) == (WARN, {name: 12})
+    assert one.meaning.startswith(f"{name}: ")
+    (one,) = of(dropped_here, counting(10, **{name: 1}))
+    assert one.severity == INFO
+    assert of(dropped_here, counting(10, **{name: 0})) == []
+
+
+# --- tables -----------------------------------------------------------------------
+
+
+def test_a_full_table_of_time_wait_is_told_with_its_limit() -> None:
+    (one,) = of(time_wait, counting(time=1000, TCPTimeWaitOverflow=40))
+    assert (one.severity, one.numbers["overflows"]) == (WARN, 40)
+    assert "sysctl -w net.ipv4.tcp_max_tw_buckets=2000" in one.fix
+    (one,) = of(time_wait, counting(time=850))
+    assert (one.severity, one.title) == (INFO, "850 of 1000 that TIME_WAIT may have")
+    assert of(time_wait, counting(time=700)) == []
+    assert of(time_wait, counting(time=None)) == []
+
+
+def test_connection_tracking_is_told_when_it_is_nearly_full_and_only_where_it_tracks() -> None:
+    def tracking(count: int) -> list[Finding]:
+        settings = {"nf_conntrack_count": str(count), "nf_conntrack_max": "1000"}
+        return of(conntrack, replace(SPACE, settings=settings))
+
+    assert tracking(899) == []
+    assert [one.severity for one in tracking(950)] == [WARN]
+    (one,) = tracking(1000)
+    assert (one.severity, one.numbers) == (CRIT, {"entries": 1000, "max": 1000})
+    assert "nf_conntrack_max=2000" in one.fix[0]
+    assert of(conntrack, SPACE) == []
+
+
+def test_a_quiet_namespace_yields_nothing_by_any_rule() -> None:
+    quiet = counting(OutSegs=100_000, RetransSegs=3, ActiveOpens=900)
+    advice = judge(replace(WATCHED, spaces=(quiet,)))
+    assert advice.findings == ()
+    assert set(advice.quiet) == {rule.name for rule in RULES}
