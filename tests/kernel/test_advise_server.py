@@ -110,3 +110,27 @@ def test_who_reads_nothing_is_told_and_who_reads_some_is_not(
     queue = ns.run("ss", "-Htn", f"sport = :{PORT}", "state", "established").split()
     assert numbers["unread_bytes"] == numbers["largest_bytes"] == waits["unread"] + 77
     assert str(numbers["unread_bytes"]) in queue
+
+
+# --- what may not be sent ---------------------------------------------------------
+
+
+def test_who_sends_to_one_that_reads_nothing_is_held_up_by_the_peers_window(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    server.do("listen", name="l", backlog=BACKLOG)
+    client.do("connect", name="c", address=NEAR, port=PORT)
+    server.do("accept", name="s", listener="l")
+    client.do("send_what_fits", name="c")
+    with advising(ns) as tracer:
+        found = {one["id"]: one for one in told(ns, tracer)}
+    assert found.keys() == {"not-reading", "held-back"}
+    held, unread = found["held-back"], found["not-reading"]
+    assert (held["severity"], held["pid"], unread["pid"]) == ("warn", client.pid, server.pid)
+    numbers = held["evidence"]
+    assert (numbers["held_by"], numbers["connections"]) == ("rwnd", 1)
+    assert 0.9 * held["span_us"] <= numbers["limited_s"] * 1e6 <= 1.1 * held["span_us"]
+    assert numbers["bytes_per_s"] == 0
+    of_client = ns.run("ss", "-Htni", "state", "established", f"dport = :{PORT}")
+    assert "rwnd_limited:" in of_client
+    assert "the peer does not read" in held["meaning"]

@@ -6,8 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from tracer.advice import conntrack, dropped_here, failed_connects, lossy, time_wait
-from tracer.advice.evidence import Attempted, Evidence, Owner, Space
+from tracer.advice import (
+    conntrack,
+    dropped_here,
+    failed_connects,
+    held_back,
+    lossy,
+    time_wait,
+)
+from tracer.advice.evidence import Attempted, Evidence, HeldBack, Owner, Space
 from tracer.advice.finding import CRIT, INFO, WARN, Finding
 from tracer.advice.rules import RULES, judge
 
@@ -53,6 +60,29 @@ def test_what_failed_in_two_ways_is_told_in_the_words_of_the_usual_one() -> None
     (one,) = connecting(refused=2, timeout=9)
     assert "ETIMEDOUT" in one.meaning
     assert one.shown == "2 refused, 9 timeout; 3 SYNs sent again"
+
+
+# --- what may not be sent ---------------------------------------------------------
+
+STALLED = HeldBack(CALLER, "rwnd", "10.0.0.9:873", 1, 9.0, 0.0, 0.1, 7)
+
+
+def holding(one: HeldBack, evidence: Evidence = WATCHED) -> list[Finding]:
+    return held_back.find(replace(evidence, held_back=(one,)))
+
+
+def test_a_peer_that_takes_nothing_is_an_alarm_and_one_that_is_slow_is_none() -> None:
+    (one,) = holding(STALLED)
+    assert (one.severity, "the peer does not read" in one.meaning) == (WARN, True)
+    (one,) = holding(replace(STALLED, per_s=5e6))
+    assert (one.severity, one.numbers["bytes_on_the_way"]) == (INFO, 500_000)
+    assert holding(STALLED, replace(WATCHED, span_s=1.0)) == []
+
+
+def test_an_own_buffer_that_is_too_small_is_told_with_what_is_on_the_way() -> None:
+    (one,) = holding(replace(STALLED, by="sndbuf", per_s=5e6))
+    assert one.severity == WARN
+    assert "tcp_wmem above 1000000" in one.fix[1]
 
 
 # --- losses -----------------------------------------------------------------------

@@ -104,6 +104,24 @@ class Unread:
 
 
 @dataclass(frozen=True)
+class HeldBack:
+    """Connections of one process that had data and might not send, for most of the span.
+
+    `by`: rwnd, the peer's window, or sndbuf, the own buffer. `limited_s`, `srtt_s` and `peer` are
+    of the one that was so the longest; `per_s`: bytes a second that they sent, together.
+    """
+
+    owner: Owner
+    by: str
+    peer: str
+    count: int
+    limited_s: float
+    per_s: float
+    srtt_s: float
+    netns: int | None = None
+
+
+@dataclass(frozen=True)
 class Attempted:
     """Attempts of one process to connect to one address and port, by how they ended.
 
@@ -171,6 +189,7 @@ class Evidence:
     ports: tuple[PortUse, ...] = ()
     refused: tuple[Refused, ...] = ()
     unread: tuple[Unread, ...] = ()
+    held_back: tuple[HeldBack, ...] = ()
     attempted: tuple[Attempted, ...] = ()
     spaces: tuple[Space, ...] = ()
 

@@ -33,11 +33,11 @@ def advise(now: bool, fail_on: str | None, **given: Any) -> None:
     It watches for 10 s, or as long as -d says. Rules: connections that the peer has closed and the
     program does not (close-wait-leak); accept queues and SYN queues that are full
     (accept-queue-full, syn-queue-full); descriptors that run out (descriptors); data that nobody
-    reads (not-reading); ephemeral ports that run out (ephemeral-ports); attempts to connect that
-    fail (failed-connects); data sent again (retransmits); packets thrown away by this host
-    (dropped-here); tables of TIME_WAIT and of connection tracking that are full (time-wait,
-    conntrack). The last lines say which of them found nothing wrong, and what could not be looked
-    at.
+    reads, or that may not be sent (not-reading, held-back); ephemeral ports that run out
+    (ephemeral-ports); attempts to connect that fail (failed-connects); data sent again
+    (retransmits); packets thrown away by this host (dropped-here); tables of TIME_WAIT and of
+    connection tracking that are full (time-wait, conntrack). The last lines say which of them
+    found nothing wrong, and what could not be looked at.
     """
     from tracer.cli.setup import Command
     from tracer.views.advise import AdviseView

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracer.advice.evidence import (
     Closing,
     Evidence,
+    HeldBack,
     Listening,
     Owner,
     PortUse,
@@ -23,6 +24,7 @@ from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.ports import Use
 from tracer.flows.transitions import Spread
 from tracer.views.advise_attempts import AttemptCounts
+from tracer.views.advise_looks import TwoLooks, is_of
 from tracer.views.advise_spaces import Spaces
 from tracer.views.columns import Facts
 from tracer.views.listeners import ANY, max_set_by
@@ -34,7 +36,6 @@ from tracer.wire.head import Head
 from tracer.wire.layout import Records
 
 OLD_NS, OLDER_NS = 10 * 10**9, 60 * 10**9
-MUCH = 4096  # bytes unread; fewer are what TLS leaves behind on an idle connection
 # of accept(): for want of a descriptor, or of memory for a socket
 SCARCE = {"EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"}
 Held = dict[tuple[int, int], tuple[int, int]]
@@ -47,7 +48,6 @@ class Gathered:
         self._facts, self._traced = facts, traced
         states, owners = facts.layout.enums["tcp_state"], facts.layout.enums["owner_is"]
         self._close_wait, self._listen = states["CLOSE_WAIT"], states["LISTEN"]
-        self._established = states["ESTABLISHED"]
         self._waits_for_accept = owners["LISTENER"]
         self.ports = PortCounts(facts, head, traced)
         self.spaces = Spaces(states["TIME_WAIT"])
@@ -101,10 +101,16 @@ class Gathered:
             tuple(listenings),
             tuple(_port_uses(self.ports.rows(span_ns, True))),
             tuple(self._refused()),
-            tuple(self._unread()),
+            *self._of_two_looks(),
             tuple(self._attempts.told()),
             tuple(self.spaces.told()),
         )
+
+    def _of_two_looks(self) -> tuple[tuple[Unread, ...], tuple[HeldBack, ...]]:
+        if self._last is None or self._first is None:
+            return (), ()
+        both = TwoLooks(self._facts, self._owner, self._first, self._last)
+        return tuple(both.unread()), tuple(both.held_back())
 
     def _owner(self, pid: int, start: int) -> Owner:
         process = self._facts.process(pid, start)
@@ -146,34 +152,6 @@ class Gathered:
             len(before) - stayed,
             int(mine["netns"][0]),
         )
-
-    # --- not read -------------------------------------------------------------
-
-    def _unread(self) -> Iterator[Unread]:
-        if self._last is None or self._first is None:
-            return
-        now, then = self._established_in(self._last), self._established_in(self._first)
-        _, i, j = np.intersect1d(now["cookie"], then["cookie"], return_indices=True)
-        now, then = now[i], then[j]
-        same = now["rx_bytes"] - now["recv_queue"] == then["rx_bytes"] - then["recv_queue"]
-        still = same & (now["recv_queue"] >= MUCH) & (then["recv_queue"] > 0)
-        now, then = now[still], then[still]
-        for owner in sorted({(int(row["pid"]), int(row["start"])) for row in now if row["pid"]}):
-            mine, before = _of(now, owner), then[_is_of(now, owner)]
-            waits = int(mine["recv_queue"].sum())
-            yield Unread(
-                self._owner(*owner),
-                len(mine),
-                waits,
-                int(mine["recv_queue"].max()),
-                waits - int(before["recv_queue"].sum()),
-                int(mine["netns"][0]),
-            )
-
-    def _established_in(self, rows: Records) -> Records:
-        taken = rows["owner_is"] != self._waits_for_accept
-        found: Records = rows[(rows["state"] == self._established) & taken]
-        return found
 
     # --- listeners ------------------------------------------------------------
 
@@ -242,12 +220,7 @@ class Gathered:
 
 
 def _of(rows: Records, owner: tuple[int, int]) -> Records:
-    found: Records = rows[_is_of(rows, owner)]
-    return found
-
-
-def _is_of(rows: Records, owner: tuple[int, int]) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = (rows["pid"] == owner[0]) & (rows["start"] == owner[1])
+    found: Records = rows[is_of(rows, owner)]
     return found
 
 

@@ -1,0 +1,92 @@
+"""What became of a connection between two looks, as rules see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.advice.evidence import HeldBack, Owner, Unread
+from tracer.views.columns import Facts
+from tracer.views.text import address
+from tracer.wire.layout import Records
+
+MUCH = 4096  # bytes unread; fewer are what TLS leaves behind on an idle connection
+MOST = 0.5  # of the time between the looks
+_LIMITS = {"rwnd": "rwnd_limited_ns", "sndbuf": "sndbuf_limited_ns"}
+
+
+class TwoLooks:
+    """Established connections that were there at both looks, and taken by a process."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        owner: Callable[[int, int], Owner],
+        first: Records,
+        last: Records,
+    ) -> None:
+        self._facts, self._owner = facts, owner
+        now, then = self._open(last), self._open(first)
+        _, i, j = np.intersect1d(now["cookie"], then["cookie"], return_indices=True)
+        self._now, self._then = now[i], then[j]
+
+    def _open(self, rows: Records) -> Records:
+        enums = self._facts.layout.enums
+        taken = rows["owner_is"] != enums["owner_is"]["LISTENER"]
+        found: Records = rows[(rows["state"] == enums["tcp_state"]["ESTABLISHED"]) & taken]
+        return found
+
+    def unread(self) -> Iterator[Unread]:
+        """Who has not read anything, by process, where much waits."""
+        now, then = self._now, self._then
+        same = now["rx_bytes"] - now["recv_queue"] == then["rx_bytes"] - then["recv_queue"]
+        still = same & (now["recv_queue"] >= MUCH) & (then["recv_queue"] > 0)
+        for owner, mine, before in _by_owner(now[still], then[still]):
+            waits = int(mine["recv_queue"].sum())
+            yield Unread(
+                self._owner(*owner),
+                len(mine),
+                waits,
+                int(mine["recv_queue"].max()),
+                waits - int(before["recv_queue"].sum()),
+                int(mine["netns"][0]),
+            )
+
+    def held_back(self) -> Iterator[HeldBack]:
+        """Who might not send for most of the time, by process and by what kept it."""
+        now, then = self._now, self._then
+        between = now["mono_ns"].astype(np.int64) - then["mono_ns"].astype(np.int64)
+        for by, name in _LIMITS.items():
+            limited = now[name].astype(np.int64) - then[name].astype(np.int64)
+            held = (limited >= MOST * between) & (between > 0)
+            for owner, mine, before in _by_owner(now[held], then[held]):
+                times = mine[name].astype(np.int64) - before[name].astype(np.int64)
+                longest = int(times.argmax())
+                row = mine[longest]
+                took_ns = int(row["mono_ns"]) - int(before[longest]["mono_ns"])
+                sent = int(mine["tx_bytes"].sum()) - int(before["tx_bytes"].sum())
+                yield HeldBack(
+                    self._owner(*owner),
+                    by,
+                    self._facts.endpoint(address(bytes(row["raddr"])), int(row["rport"])),
+                    len(mine),
+                    min(int(times[longest]), took_ns) / 1e9,
+                    sent * 1e9 / took_ns,
+                    int(row["srtt_us"]) / 1e6,
+                    int(row["netns"]),
+                )
+
+
+def is_of(rows: Records, owner: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which rows are this process's."""
+    found: NDArray[np.bool_] = (rows["pid"] == owner[0]) & (rows["start"] == owner[1])
+    return found
+
+
+def _by_owner(now: Records, then: Records) -> Iterator[tuple[tuple[int, int], Records, Records]]:
+    owners = {(int(row["pid"]), int(row["start"])) for row in now if row["pid"]}
+    for owner in sorted(owners):
+        mine = is_of(now, owner)
+        yield owner, now[mine], then[mine]
