@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.harness import Namespace, Record, Tracer
+from tests.programs.crafted import SYN, Host
 from tests.programs.driver import Program
 from tests.programs.losing import DATA, Losing
-from tests.programs.places import ADDRESS, NEAR, PORT, SILENT, server_in
+from tests.programs.places import ADDRESS, PORT, SILENT, server_in
 
 pytestmark = pytest.mark.kernel
 
@@ -70,8 +71,9 @@ def test_segments_sent_again_are_told_as_a_share_of_what_was_sent(
         assert server.do("receive", name="s", count=size * times)["bytes"] == size * times
         losing.stop()
         (one,) = told(ns, tracer)
+        counters = ns.counters()  # before the two say that they close
     assert (one["id"], one["severity"]) == ("retransmits", "warn")
-    numbers, counters = one["evidence"], ns.counters()
+    numbers = one["evidence"]
     again = counters["TcpRetransSegs"] - counters["TcpExtTCPSynRetrans"]
     assert numbers["sent_again"] == again > 0
     assert numbers["sent"] == counters["TcpOutSegs"] + again
@@ -97,14 +99,18 @@ def test_connections_that_found_no_room_for_time_wait_are_counted(
 
 
 def test_packets_that_the_host_threw_away_are_told_by_the_kernels_own_counters(
-    ns: Namespace, client: Program
+    ns: Namespace,
 ) -> None:
-    count = 13
+    strange, broken = 13, 7
     ns.run("sysctl", "-qw", "net.ipv4.conf.near.rp_filter=1")
-    with advising(ns) as tracer:
-        client.do("send_syns", source=STRANGER, address=NEAR, port=PORT, first=20000, count=count)
+    with Host(ns) as host, advising(ns) as tracer:
+        for i in range(strange):
+            host.send(SYN, 20000 + i, source=STRANGER)
+        for i in range(broken):
+            host.send(SYN, 30000 + i, good=False)
         (one,) = told(ns, tracer)
     assert (one["id"], one["severity"]) == ("dropped-here", "warn")
-    assert one["evidence"]["IPReversePathFilter"] == count
-    assert ns.counters()["TcpExtIPReversePathFilter"] == count
+    numbers, counters = one["evidence"], ns.counters()
+    assert numbers["IPReversePathFilter"] == counters["TcpExtIPReversePathFilter"] == strange
+    assert numbers["InCsumErrors"] == counters["TcpInCsumErrors"] == broken
     assert "tcptrace explain IPReversePathFilter" in one["see"]

@@ -107,7 +107,7 @@ def test_who_reads_nothing_is_told_and_who_reads_some_is_not(
     assert (one["id"], one["severity"], one["pid"]) == ("not-reading", "warn", server.pid)
     numbers = one["evidence"]
     assert (numbers["connections"], numbers["grown_bytes"]) == (1, 77)
-    queue = ns.run("ss", "-Htn", f"sport = :{PORT}", "state", "established").split()
+    queue = ns.run("ss", "-Htn", "state", "established", f"sport = :{PORT}").split()
     assert numbers["unread_bytes"] == numbers["largest_bytes"] == waits["unread"] + 77
     assert str(numbers["unread_bytes"]) in queue
 

@@ -47,6 +47,11 @@ WORDS = {
 }
 
 
+# where nstat has several of a name
+_WHOLE = {name: f"Ip{name}" for name in ("InAddrErrors", "InDiscards")}
+_WHOLE["InCsumErrors"] = "TcpInCsumErrors"
+
+
 def find(evidence: Evidence) -> list[Finding]:
     """One finding for each namespace where any of them grew."""
     return [found for one in evidence.spaces if (found := _judge(one, evidence))]
@@ -67,7 +72,10 @@ def _judge(one: Space, evidence: Evidence) -> Finding | None:
         tuple(dict.fromkeys(WORDS[name][1] for name in grown)),
         "larger buffers take memory; rp_filter=2 lets in what comes by any device that has a route"
         " back",
-        ("tcptrace drops -d 10", *(f"tcptrace explain {name}" for name in list(grown)[:2])),
+        (
+            "tcptrace drops -d 10",
+            *(f"tcptrace explain {_WHOLE.get(name, name)}" for name in list(grown)[:2]),
+        ),
         numbers,
         netns=one.netns,
     )
