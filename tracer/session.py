@@ -95,7 +95,7 @@ class Session:
             self._tell(source)
             for frame in self._frames(source):
                 if self.record:
-                    self._keep(self.record, frame)
+                    self._keep(self.record, frame, source.waiting)
                 if frame.tag in ("MARK", "LAST"):
                     self.progress("")
                 player.feed(frame)
@@ -128,7 +128,7 @@ class Session:
             f" {tally.lost} lost; Ctrl-C ends it and shows them"
         )
 
-    def _keep(self, record: Writer, frame: Frame) -> None:
+    def _keep(self, record: Writer, frame: Frame, waiting: int) -> None:
         try:
             record.write(frame)
             if frame.tag == "TICK":
@@ -144,7 +144,7 @@ class Session:
         if limits.most_bytes and record.size > limits.most_bytes and not limits.stop:
             limits.stop = "size"
             self.notice(f"{record.name} has reached --max-size: recording ends")
-        if frame.tag == "TICK" and not limits.stop and record.is_short_of_room():
+        if frame.tag == "TICK" and not limits.stop and record.is_short_of_room(waiting):
             limits.stop = "disk"
             self.notice(f"the disk of {record.name} is nearly full: recording ends")
 

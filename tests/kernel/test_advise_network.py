@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import Namespace, Record, Tracer
+from tests.harness import Namespace
+from tests.programs.advising import advising, told
 from tests.programs.crafted import SYN, Host
 from tests.programs.driver import Program
 from tests.programs.losing import DATA, Losing
@@ -12,20 +13,8 @@ from tests.programs.places import ADDRESS, PORT, SILENT, server_in
 
 pytestmark = pytest.mark.kernel
 
-SPAN = ("-d", "2.5")
 CLOSED = PORT + 7
 STRANGER = "203.0.113.9"  # there is no route to it
-
-
-def advising(ns: Namespace) -> Tracer:
-    return Tracer("advise", "--netns", ns.name, *SPAN)
-
-
-def told(ns: Namespace, tracer: Tracer) -> list[Record]:
-    tracer.process.wait(30)
-    records = tracer.stop()
-    assert all(one["netns"] == ns.inode for one in records)
-    return records
 
 
 def test_connects_that_were_refused_are_told_by_process_and_peer(

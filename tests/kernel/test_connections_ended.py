@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import programs
-from tests.bench.peers.tools import PORT as STORM_PORT
+from tests.bench.traffic import PORT as STORM_PORT
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.hidden import hidden_events
 from tests.programs.driver import Program

@@ -355,7 +355,7 @@ def test_a_disk_that_becomes_full_leaves_a_recording_that_can_be_shown(
 ) -> None:
     """It ends before there is nothing left: test_parts.py has how much."""
     kept = tmp_path / "room" / "kept"
-    process = _fill(tmp_path, "96m", *command, str(kept))
+    process = _fill(tmp_path, "32m", *command, str(kept))
     _, stderr = _connect_until_it_ends(tmp_path, process)
     assert process.returncode == 0, stderr
     assert f"the disk of {kept} is nearly full: recording ends" in stderr.splitlines()

@@ -11,7 +11,7 @@ from tracer.advice import (
     dropped_here,
     failed_connects,
     held_back,
-    lossy,
+    retransmits,
     time_wait,
 )
 from tracer.advice.evidence import Attempted, Evidence, HeldBack, Owner, Space
@@ -89,22 +89,22 @@ def test_an_own_buffer_that_is_too_small_is_told_with_what_is_on_the_way() -> No
 
 
 def test_segments_sent_again_are_a_finding_from_one_in_a_hundred_on() -> None:
-    (one,) = of(lossy, counting(RetransSegs=200, OutSegs=5000, TCPTimeouts=11))
+    (one,) = of(retransmits, counting(RetransSegs=200, OutSegs=5000, TCPTimeouts=11))
     assert (one.severity, one.title) == (WARN, "3.8% of the segments were sent again in 10 s")
-    (one,) = of(lossy, counting(RetransSegs=100, OutSegs=5000))
+    (one,) = of(retransmits, counting(RetransSegs=100, OutSegs=5000))
     assert one.severity == INFO
-    assert of(lossy, counting(RetransSegs=40, OutSegs=5000)) == []
-    assert of(lossy, counting(RetransSegs=19, OutSegs=100)) == []
+    assert of(retransmits, counting(RetransSegs=40, OutSegs=5000)) == []
+    assert of(retransmits, counting(RetransSegs=19, OutSegs=100)) == []
 
 
 def test_syns_sent_again_are_not_taken_for_lost_data() -> None:
-    assert of(lossy, counting(RetransSegs=200, TCPSynRetrans=190, OutSegs=500)) == []
+    assert of(retransmits, counting(RetransSegs=200, TCPSynRetrans=190, OutSegs=500)) == []
 
 
 def test_what_the_peer_had_already_is_told_as_lateness() -> None:
-    (one,) = of(lossy, counting(RetransSegs=200, OutSegs=5000, TCPDSACKRecv=150))
+    (one,) = of(retransmits, counting(RetransSegs=200, OutSegs=5000, TCPDSACKRecv=150))
     assert "loses little" in one.meaning
-    (one,) = of(lossy, counting(RetransSegs=200, OutSegs=5000, TCPDSACKRecv=20))
+    (one,) = of(retransmits, counting(RetransSegs=200, OutSegs=5000, TCPDSACKRecv=20))
     assert "lost on the way" in one.meaning
 
 

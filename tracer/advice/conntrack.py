@@ -34,7 +34,7 @@ def _judge(one: Space) -> Finding | None:
         "at the limit the first packet of each new connection is dropped, here, without a word: who"
         " connects waits until ETIMEDOUT",
         (
-            f"sysctl -w net.netfilter.nf_conntrack_max={2 * limit}, of the first network namespace",
+            f"sysctl -w net.netfilter.nf_conntrack_max={2 * limit}: in the first network namespace",
             "do not track what needs no state: nft `notrack` for the busy ports",
             "shorter memory: sysctl -w net.netfilter.nf_conntrack_tcp_timeout_time_wait=30",
         ),

@@ -14,8 +14,8 @@ from tracer.advice import (
     ephemeral_ports,
     failed_connects,
     held_back,
-    lossy,
     not_reading,
+    retransmits,
     syn_queue,
     time_wait,
 )
@@ -42,7 +42,7 @@ RULES = (
     Rule("held-back", "connections", held_back.find, watches=True),
     Rule("ephemeral-ports", "ports", ephemeral_ports.find),
     Rule("failed-connects", "handshakes", failed_connects.find, watches=True),
-    Rule("retransmits", "counters", lossy.find, watches=True),
+    Rule("retransmits", "counters", retransmits.find, watches=True),
     Rule("dropped-here", "counters", dropped_here.find, watches=True),
     Rule("time-wait", "settings", time_wait.find),
     Rule("conntrack", "settings", conntrack.find),

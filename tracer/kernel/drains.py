@@ -79,6 +79,11 @@ class Drains:
         self._waiting.append(found)
         self._bytes += found.nbytes
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait."""
+        return self._bytes
+
     def take(self) -> Iterator[Drained]:
         """All that came since the last call, oldest first; the last is of now."""
         with suppress(BlockingIOError):

@@ -380,6 +380,11 @@ class LiveSource:
         assert self._drains is not None  # it has started
         return self._drains
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that have been taken out of the buffers and wait to be drained."""
+        return self._drained.waiting
+
     def drain(self) -> Iterator[Drained]:
         """What came since the last call, each time that the buffers were emptied; in order."""
         return self._drained.take()

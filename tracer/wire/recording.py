@@ -85,17 +85,17 @@ class Writer:
             self._file.write(np.ascontiguousarray(data).view(np.uint8).data)
             self.size += data.nbytes
 
-    def is_short_of_room(self) -> bool:
+    def is_short_of_room(self, waiting: int = 0) -> bool:
         """Whether the disk is nearly full: less than RESERVE is left, or half of a small one.
 
-        What is there has to do for what is still to be written when a session ends: what has been
-        taken out of the kernel and waits (tracer/kernel/drains.py), and what is in it.
+        What is there has to do for what is still to be written when a session ends: `waiting` bytes
+        that have been taken out of the kernel, and what is in it.
         """
         if not stat.S_ISREG(os.fstat(self.fd).st_mode):
             return False
         disk = os.fstatvfs(self.fd)
         left = disk.f_bavail * disk.f_frsize
-        return bool(left < min(RESERVE, disk.f_blocks * disk.f_frsize // 2))
+        return bool(left - waiting < min(RESERVE, disk.f_blocks * disk.f_frsize // 2))
 
     def flush(self) -> None:
         """Hand everything to the kernel."""
