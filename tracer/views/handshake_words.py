@@ -22,6 +22,7 @@ KNOWN_ERRORS = {"EINVAL": " (as a blackhole route answers)"}
 BEYOND = {
     "SyncookiesRecv": "the rest was good and made no connection, as the accept queue was full",
     "EmbryonicRsts": "reset in the SYN queue, of which no record tells",
+    "PassiveOpens": "the rest were made on two CPUs at once and thrown away on one, or lost",
 }
 
 
