@@ -1,10 +1,12 @@
-"""`accepts`: every accept for its process and listener, how long it waited, and what failed."""
+"""`accepts`: every accept for its process and listener, and what failed.
+
+How long each waited is test_accept_waits.py's.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -22,7 +24,6 @@ from tests.programs.places import ADDRESS, PORT, flood, server_in
 
 pytestmark = pytest.mark.kernel
 
-NEAR_US = 100  # what lies between the end of a handshake and its client's return from connect()
 IN_ACCEPT = ("43", "288", "202", "242")  # accept, accept4: x86-64, arm64
 MEMBERS = [
     *("ts", "span_us", "kind", "total"),
@@ -192,61 +193,6 @@ def test_counts_stay_exact_when_every_cpu_is_busy_with_connections(ns: Namespace
     assert record["wait_us"]["count"] == count - hidden.steps["SYN_RECV ESTABLISHED"]
     ends = ("waiting", "reset_in_queue", "never_accepted")
     assert [record[name] for name in ends] == [0, 0, 0]
-
-
-# --- how long it waited -----------------------------------------------------------
-
-
-def test_each_wait_is_what_the_server_and_the_client_measured(
-    ns: Namespace, server: Program, client: Program, tmp_path: Path
-) -> None:
-    """The server holds accept() back for known times, and both sides keep a log of their own."""
-    count, path = 211, str(tmp_path / "a.rec")
-    chance = random.Random(211)
-    pauses = [[chance.randrange(8000) for _ in range(count)] for _ in range(2)]
-    with hidden_events(PORT) as hidden, trace(ns, "-w", path) as tracer:
-        server.tell("accept_slowly", listener="l", pauses_us=pauses[0])
-        client.tell("connect_timed", address=ADDRESS, port=PORT, pauses_us=pauses[1])
-        connects = {port: (called, done) for port, called, done in client.answer()["log"]}
-        accepts = {peer: (called, done) for peer, called, done in server.answer()["log"]}
-        (record,) = tracer.stop()
-    told = [json.loads(line) for line in replay("events", "-j", "-r", path).splitlines()]
-    assert sorted(r["rport"] for r in told) == sorted(connects) == sorted(accepts)
-    assert len(told) == record["accepts"] == count
-    for one in told:
-        called, returned = connects[one["rport"]]
-        # the moment lies within the server's call: what the scheduler does to the server after
-        # that, before it reads its clock, is no wait
-        assert accepts[one["rport"]][0] <= one["mono_ns"] <= accepts[one["rport"]][1], one
-        if one["wait_us"] is None:
-            continue  # it became ESTABLISHED where no BPF program runs
-        most = (one["mono_ns"] - called) / 1000
-        least = (one["mono_ns"] - returned) / 1000 - NEAR_US
-        assert least <= one["wait_us"] <= most, one
-    waits = [one["wait_us"] for one in told if one["wait_us"] is not None]
-    assert len(waits) == count - hidden.steps["SYN_RECV ESTABLISHED"]
-    summed = record["wait_us"]
-    assert (summed["count"], summed["min"], summed["max"]) == (len(waits), min(waits), max(waits))
-    assert summed["sum"] == pytest.approx(sum(waits))
-
-
-def test_depth_is_rate_times_wait(ns: Namespace, server: Program, client: Program) -> None:
-    """Little's law, with the depth that another process read from the kernel all the while."""
-    count = 997
-    with trace(ns) as tracer:
-        watcher = server.fork()
-        watcher.tell("watch_queue", listener="l", every_us=500)
-        server.tell("accept_slowly", listener="l", pauses_us=[1000] * count)
-        client.do("connect_timed", address=ADDRESS, port=PORT, pauses_us=[500] * count)
-        server.answer()
-        watched = watcher.stop()
-        (record,) = tracer.stop()
-    assert record["accepts"] == count
-    assert record["wait_us"]["count"] >= 0.99 * count  # but for those hidden from BPF
-    mean_ns = 1000 * record["wait_us"]["sum"] / record["wait_us"]["count"]
-    depth = record["accepts"] / watched["span_ns"] * mean_ns
-    assert watched["mean"] > 20
-    assert depth == pytest.approx(watched["mean"], rel=0.1)
 
 
 # --- what did not come to an accept ------------------------------------------------

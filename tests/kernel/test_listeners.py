@@ -244,6 +244,24 @@ def test_every_process_with_a_descriptor_for_it_is_a_holder(ns: Namespace) -> No
     assert record["listener_comm"] == "holder"
 
 
+def test_listeners_that_share_a_port_are_each_listed_with_their_own_queue(ns: Namespace) -> None:
+    count = 31
+    with Program("tt-one", ns.enter) as one, Program("tt-two", ns.enter) as two:
+        for twin in (one, two):
+            twin.do("bind", name="l", address="127.0.0.1", port=PORT, share=True)
+            twin.do("listen", name="l", backlog=count)
+        with traced(ns) as tracer:
+            clients = connect(ns, count)
+            rows = [line.split() for line in ns.run("ss", "-Hltne").splitlines()]
+            records = tracer.stop()
+            assert clients
+    depths = {next(w[3:] for w in row if w.startswith("sk:")): int(row[1]) for row in rows}
+    assert {r["listener_cookie"]: r["accept_queue"] for r in records} == depths
+    assert sum(depths.values()) == count
+    assert {r["listener_pid"] for r in records} == {one.pid, two.pid}
+    assert all(r["reuseport"] and r["finished"] == r["accept_queue"] for r in records)
+
+
 def test_listeners_of_another_port_are_left_out_open_and_closed(ns: Namespace) -> None:
     with listen(ns), traced(ns, "--lport", str(PORT)) as tracer:
         with listen(ns, port=PORT + 1):
