@@ -569,6 +569,7 @@ struct tt_sock_row {
 #define TT_OPEN_ORPHAN 4 /* and its last one was closed */
 #define TT_OPEN_SENT 8	 /* data */
 #define TT_OPEN_RECEIVED 16
+#define TT_OPEN_RCVBUF_SET 32 /* by SO_RCVBUF: the kernel sizes it no more */
 
 /* iter/tcp: one socket with what the kernel keeps of it; spans are good to a tick of the kernel's
  */
@@ -602,7 +603,9 @@ struct tt_open_row {
 	__u32 keepalive_interval_ms;
 	__u32 fd; /* of its owner, if `holders`; both are found in user space */
 	tt_count holders;
-	__u32 matched; /* by the filters of this session */
+	tt_count rcv_window; /* bytes that the peer was told it may send */
+	tt_count rcvbuf;     /* bytes of memory that may lie unread */
+	__u32 matched;	     /* by the filters of this session */
 	__u8 keepalive_probes;
 	tt_tcp_state_t state;
 	tt_dwell_is_t age_is;

@@ -133,6 +133,8 @@ struct sock {
 	socket_lock_t sk_lock;
 	int sk_err;
 	int sk_err_soft;
+	int sk_rcvbuf;
+	__u8 sk_userlocks : 4;
 	kuid_t sk_uid;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
@@ -183,6 +185,7 @@ struct tcp_sock {
 	__u32 data_segs_in;
 	__u32 data_segs_out;
 	__u32 rcv_nxt;
+	__u32 rcv_wnd;
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 snd_una;

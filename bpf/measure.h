@@ -127,6 +127,17 @@ tt_inline void tt_measure_keepalive(struct tt_open_row *row, const struct sock_c
 	row->keepalive_probes = probes;
 }
 
+/* What may come before it is read. SOCK_RCVBUF_LOCK is 2 (include/net/sock.h). */
+tt_inline void tt_measure_room(struct tt_open_row *row, const struct tcp_sock *tp)
+{
+	const struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+
+	row->rcv_window = tp->rcv_wnd;
+	row->rcvbuf = sk->sk_rcvbuf;
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & 2)
+		row->flags |= TT_OPEN_RCVBUF_SET;
+}
+
 /*
  * When data was last sent and received, and how old it is by that. The stamp of
  * the last data sent is set when the handshake ends (tcp_finish_connect(),
@@ -205,6 +216,7 @@ tt_inline void tt_measure(struct tt_open_row *row, const struct sock_common *skc
 	BPF_CORE_READ_INTO(&row->congestion, tp, inet_conn.icsk_ca_ops, name);
 	tt_measure_limits(row, tp, jiffies);
 	tt_measure_keepalive(row, skc, tp);
+	tt_measure_room(row, tp);
 	if (row->state == TT_SYN_SENT)
 		tt_measure_attempt(row, tp);
 	else

@@ -296,6 +296,29 @@ class Peer:
             "bytes": len(self._sockets[name].recv(count, socket.MSG_WAITALL if count > 100 else 0))
         }
 
+    def limit_room(self, name: str, count: int) -> None:
+        """Set SO_RCVBUF: the kernel doubles it, and sizes the buffer no more."""
+        self._sockets[name].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, count)
+
+    def pour(self, name: str) -> None:
+        """Send as fast as it goes, until stopped."""
+        made = self._sockets[name]
+        made.setblocking(False)
+        while True:
+            ready = select.select([self._input], [made], [])
+            if ready[0]:
+                made.setblocking(True)
+                return
+            made.send(b"x" * 65536)
+
+    def drain(self, name: str) -> Facts:
+        """Read all there is, to the end; tells how many bytes, and in which time."""
+        made = self._sockets[name]
+        began, count = time.monotonic(), 0
+        while piece := len(made.recv(1 << 20)):
+            count += piece
+        return {"bytes": count, "seconds": time.monotonic() - began}
+
     def keep_alive(self, name: str, idle: int, interval: int, probes: int) -> None:
         made = self._sockets[name]
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

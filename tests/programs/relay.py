@@ -6,7 +6,8 @@ makes a TUN device of that name in each of the two named namespaces, says `ready
 whatever comes out of one at the other. The plan is a JSON list: its first entry is for the
 connection whose SYN comes first, and so on; those beyond the list pass at once. An entry may have
 `lose_syn` and `lose_synack`, how many of them are lost, and `hold_synack_ms` and `hold_ack_ms`, for
-how long the first SYN-ACK, and the first packet that is an ACK and nothing else, are held back.
+how long the first SYN-ACK, and the first packet that is an ACK and nothing else, are held back; and
+`delay_ms`, for how long any other packet of it is, each way.
 
 The end of stdin ends it: then it says by the caller's port, in JSON, what it did. Imports nothing
 of the tree.
@@ -98,6 +99,8 @@ class Relay:
                 lost = False
             if lost:
                 return
+            rest = self._rest.get(source) or self._rest.get(target) or {}
+            held_ms = held_ms or rest.get("delay_ms", 0.0)
         if not held_ms:
             os.write(device, packet)
             return

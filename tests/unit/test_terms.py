@@ -17,6 +17,8 @@ import pytest
 
 from tests.unit.test_meanings import TITLES
 from tracer import cli, views
+from tracer.advice import dropped_here, failed_connects
+from tracer.advice.rules import RULES
 from tracer.cli import looking, setup
 from tracer.cli.explain import _kernel
 from tracer.cli.grammar import build
@@ -132,6 +134,30 @@ def test_every_kind_of_record_its_members_and_their_words_are_explained(kind: st
         if member != "topic":
             found = lookup(word)
             assert any(member in t.where or t.topic == "states" for t in found), (member, word)
+
+
+def test_every_rule_of_advise_is_explained_and_every_number_it_stands_on() -> None:
+    found = of("findings")
+    assert set(found) == {rule.name for rule in RULES}
+    for name, term in found.items():
+        entry = term.entry
+        assert all((entry.cause, entry.look, len(entry.commands) > 1)), name
+    members = of("members")
+    named = set(_numbers())
+    assert len(named) > 80
+    assert sorted(name for name in named if "finding" not in members[name].where) == []
+
+
+def _numbers() -> Iterator[str]:
+    """What rules put into `numbers`: keys of the dicts that are written there."""
+    yield from (*failed_connects.FAILURES, *dropped_here.WORDS)
+    for path in (TRACER / "advice").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            targets = [getattr(node, "target", None), *getattr(node, "targets", ())]
+            if any(getattr(target, "id", "") == "numbers" for target in targets):
+                for part in ast.walk(node):
+                    if isinstance(part, ast.Dict):
+                        yield from (str(ast.literal_eval(key)) for key in part.keys if key)
 
 
 def test_no_member_is_explained_by_nothing_but_its_place() -> None:

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class Owner:
-    """Who answers for it; `name` is safe to show. `descriptors`: in use, and the limit."""
-
-    name: str = "(unknown)"
-    pid: int | None = None
-    comm: str | None = None
-    descriptors: tuple[int, int] | None = None
+from tracer.advice.lasting import Forgotten, HalfClosed, Ownerless, Receiving, Silent, Unheard
+from tracer.advice.owner import Owner as Owner
 
 
 @dataclass(frozen=True)
@@ -192,6 +185,12 @@ class Evidence:
     held_back: tuple[HeldBack, ...] = ()
     attempted: tuple[Attempted, ...] = ()
     spaces: tuple[Space, ...] = ()
+    silent: tuple[Silent, ...] = ()
+    forgotten: tuple[Forgotten, ...] = ()
+    half_closed: tuple[HalfClosed, ...] = ()
+    ownerless: tuple[Ownerless, ...] = ()
+    receiving: tuple[Receiving, ...] = ()
+    unheard: tuple[Unheard, ...] = ()
 
     @property
     def span(self) -> str:

@@ -43,7 +43,7 @@ def _tell(one: Unread, evidence: Evidence) -> Finding:
             "a larger receive buffer only delays it",
         ),
         "none, they change the program alone; it must be started anew",
-        (f"tcptrace connections --open{pid} --sort recv-queue -i 1",),
+        (f"tcptrace connections --open{pid} --sort recv-q -i 1",),
         numbers,
         one.owner.pid,
         one.owner.comm,

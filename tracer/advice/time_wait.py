@@ -51,7 +51,10 @@ def _tell(one: Space, evidence: Evidence, severity: str, over: int, limit: int) 
             else "sysctl -w net.ipv4.tcp_max_tw_buckets=... to twice what it is",
         ),
         f"each takes some {BYTES} bytes for 60 s; read at once, no restart",
-        ("tcptrace states --state time-wait", "tcptrace connections --by peer"),
+        (
+            "tcptrace states --state time-wait",
+            "tcptrace connections --open --state time-wait --by peer",
+        ),
         numbers,
         netns=one.netns,
     )

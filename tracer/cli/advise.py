@@ -33,7 +33,10 @@ def advise(now: bool, fail_on: str | None, **given: Any) -> None:
     It watches for 10 s, or as long as -d says. Rules: connections that the peer has closed and the
     program does not (close-wait-leak); accept queues and SYN queues that are full
     (accept-queue-full, syn-queue-full); descriptors that run out (descriptors); data that nobody
-    reads, or that may not be sent (not-reading, held-back); ephemeral ports that run out
+    reads, that may not be sent, or that a small receive buffer lets in slowly (not-reading,
+    held-back, receive-buffer); silent connections without keepalive probes, dead peers, and idle
+    timeouts of others (keepalive, idle-timeout); closed connections that do not end (fin-wait2);
+    ports without a listener for a while (listener-gap); ephemeral ports that run out
     (ephemeral-ports); attempts to connect that fail (failed-connects); data sent again
     (retransmits); packets thrown away by this host (dropped-here); tables of TIME_WAIT and of
     connection tracking that are full (time-wait, conntrack). The last lines say which of them
@@ -60,7 +63,7 @@ def advise(now: bool, fail_on: str | None, **given: Any) -> None:
             Command(
                 given,
                 stream=True,
-                kinds=frozenset({"accept", "handshake", "syn_drop"}),
+                kinds=frozenset({"accept", "handshake", "syn_drop", "reset", "error"}),
                 snapshots=True,
                 connections=True,
                 listen_stats=True,

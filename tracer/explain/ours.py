@@ -8,7 +8,7 @@ from typing import Any
 from tracer.explain.term import Term, gathered
 from tracer.views import schema as schemas
 from tracer.views.meanings import COLUMNS as HELPED
-from tracer.words import causes, outcomes, records, resets, ss
+from tracer.words import causes, findings, outcomes, records, resets, ss
 from tracer.words.columns import COLUMNS as PLAIN
 from tracer.words.columns import KEYS
 from tracer.words.entry import Entry
@@ -22,6 +22,7 @@ _WORDS: tuple[tuple[str, str, Mapping[str, Entry]], ...] = (
     ("syn-drop-causes", "cause", causes.CAUSES),
     ("drop-layers", "layer", records.LAYERS),
     ("reset-causes", "by", resets.BYS),
+    ("findings", "id", findings.FINDINGS),
     ("record-kinds", "kind", records.KINDS),
     ("owner-kinds", "owner_is", records.OWNERS),
     ("owner-kinds", "owner_from", records.OWNER_FROM),

@@ -92,6 +92,10 @@ class ListenerTable:
         self._peaks = {}
         return found
 
+    def so_far(self) -> list[Listener]:
+        """The same, and the span goes on."""
+        return self._all(self._before, self._peaks)
+
     def in_all(self) -> list[Listener]:
         """Every listener since tracing began, the busiest first."""
         return self._all({}, self._highest)

@@ -34,6 +34,7 @@ COUNTERS = {
         *("TCPTimeouts", "TCPDSACKRecv", "TCPDSACKOfoRecv"),
         *("TCPBacklogDrop", "TCPRcvQDrop", "RcvPruned", "OfoPruned", "PFMemallocDrop"),
         *("TCPAbortOnMemory", "TCPTimeWaitOverflow", "IPReversePathFilter"),
+        *("TCPRcvCollapsed", "PruneCalled"),
     ),
 }
 FILES = ("net/snmp", "net/netstat")

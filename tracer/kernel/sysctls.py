@@ -9,10 +9,12 @@ from pathlib import Path
 from tracer.kernel import iterators
 
 _NET = Path("/proc/sys/net")
+MACHINE = ("ipv4/tcp_max_orphans",)  # of all namespaces, and to be read in the first alone
 WANTED = (
     *("core/somaxconn", "ipv4/ip_local_port_range", "ipv4/ip_local_reserved_ports"),
     *("ipv4/tcp_tw_reuse", "ipv4/tcp_timestamps", "ipv4/tcp_max_tw_buckets"),
     *("ipv4/tcp_max_syn_backlog", "ipv4/tcp_syncookies", "ipv4/tcp_fin_timeout"),
+    *("ipv4/tcp_rmem", "ipv4/tcp_moderate_rcvbuf"),
     *("netfilter/nf_conntrack_count", "netfilter/nf_conntrack_max"),
     *("ipv4/tcp_keepalive_time", "ipv4/tcp_keepalive_intvl", "ipv4/tcp_keepalive_probes"),
 )
@@ -25,19 +27,24 @@ def read(wanted: set[int] | None) -> dict[int, Settings]:
     One that cannot be entered is left out; to be in the own one takes no capability.
     """
     found: dict[int, Settings] = {}
-    own = os.stat("/proc/self/ns/net").st_ino
+    own, machine = os.stat("/proc/self/ns/net").st_ino, _read_these(MACHINE)
     for inode, path in iterators.network_namespaces().items():
         if wanted is None or inode in wanted:
             with suppress(OSError):
                 here = inode == own
                 found[inode] = _read_here() if here else iterators.in_namespace(path, _read_here)
+                found[inode] |= machine
     return found
 
 
 def _read_here() -> Settings:
+    return _read_these(WANTED)
+
+
+def _read_these(names: tuple[str, ...]) -> Settings:
     """Those of the namespace that this thread is in; some are not in all of them."""
     found = {}
-    for name in WANTED:
+    for name in names:
         with suppress(OSError):
             found[name.rpartition("/")[2]] = (_NET / name).read_text().strip()
     return found

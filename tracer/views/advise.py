@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from tracer.advice.finding import Finding, is_at_least
 from tracer.advice.rules import Advice, judge
 from tracer.flows.tally import Outcome
+from tracer.views import finding_lines
 from tracer.views.advise_evidence import Gathered, Held
 from tracer.views.closing import explain_lost
 from tracer.views.summary import Block, Document, SummaryView
@@ -18,7 +18,6 @@ from tracer.views.tables import Part
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
-WIDTH, INDENT = 100, 12
 MEMBERS = (
     *("id", "severity", "where", "title", "evidence", "meaning", "fix", "risk", "see"),
     *("pid", "comm", "netns"),
@@ -32,7 +31,7 @@ class AdviseView(SummaryView):
     kind = "finding"
     needs: tuple[str, ...] = ("connections",)
     kinds = frozenset({"accept", "handshake"})
-    also = frozenset({"syn_drop"})
+    also = frozenset({"syn_drop", "reset", "error"})
     wants_sysctls = True
     wants_descriptors = True
     traces = True
@@ -110,8 +109,8 @@ class AdviseView(SummaryView):
         """Findings, and what was looked at."""
         lines: list[Part] = []
         for one in self._advice.findings:
-            lines += ["", *_lines(one)]
-        return [*lines, *([""] if lines else []), *_wrapped("", self._looked_at(), 0)]
+            lines += ["", *finding_lines.lines(one)]
+        return [*lines, *([""] if lines else []), *finding_lines.wrapped("", self._looked_at(), 0)]
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each."""
@@ -138,28 +137,6 @@ class AdviseView(SummaryView):
         if not self.traces:
             parts.append("one look knows nothing of what comes and goes: tcptrace advise -d 10")
         return "; ".join(parts)
-
-
-def _lines(one: Finding) -> list[str]:
-    lines = _wrapped("", f"{one.severity.upper()} {one.id}  {one.where}: {one.title}", 2)
-    for name in ("evidence", "meaning", "fix", "risk", "see"):
-        told = one.shown if name == "evidence" else getattr(one, name)
-        label = f"  {name}"
-        for text in (told,) if isinstance(told, str) else told:
-            lines += _wrapped(label.ljust(INDENT), text, INDENT)
-            label = ""
-    return lines
-
-
-def _wrapped(label: str, text: str, indent: int) -> list[str]:
-    return textwrap.wrap(
-        label + text,
-        WIDTH,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    )
 
 
 def _document(one: Finding) -> Document:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from errno import errorcode
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from tracer.advice.evidence import (
     Owner,
     PortUse,
     Refused,
+    Space,
     Unread,
     Wait,
 )
@@ -24,7 +26,10 @@ from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.ports import Use
 from tracer.flows.transitions import Spread
 from tracer.views.advise_attempts import AttemptCounts
+from tracer.views.advise_gaps import TurnedAway
+from tracer.views.advise_lasting import Lasting
 from tracer.views.advise_looks import TwoLooks, is_of
+from tracer.views.advise_silence import Silences
 from tracer.views.advise_spaces import Spaces
 from tracer.views.columns import Facts
 from tracer.views.listeners import ANY, max_set_by
@@ -46,6 +51,7 @@ class Gathered:
 
     def __init__(self, facts: Facts, head: Head, traced: bool) -> None:
         self._facts, self._traced = facts, traced
+        self._kinds = frozenset(head.kinds)
         states, owners = facts.layout.enums["tcp_state"], facts.layout.enums["owner_is"]
         self._close_wait, self._listen = states["CLOSE_WAIT"], states["LISTEN"]
         self._waits_for_accept = owners["LISTENER"]
@@ -53,6 +59,8 @@ class Gathered:
         self.spaces = Spaces(states["TIME_WAIT"])
         self._accepts = AcceptTable()
         self._attempts = AttemptCounts(facts.layout, self._owner)
+        self._silences = Silences(facts, self._owner)
+        self._turned_away = TurnedAway(facts.layout, self._owner)
         self._listeners = ListenerTable(facts.layout)
         self._has = set[str]()
         self._first: Records | None = None
@@ -64,6 +72,7 @@ class Gathered:
         """Take a pass over what is open."""
         self._last = rows
         self._first = rows if self._first is None else self._first
+        self._silences.connections(rows)
         self.sockets = len(rows)
         self._has.add("connections")
 
@@ -78,6 +87,10 @@ class Gathered:
         self._listeners.look(rows)
         self._has.add("listeners")
 
+    def from_now_on(self) -> None:
+        """What listeners have counted so far is of an earlier span."""
+        self._listeners.since_last()
+
     def held(self, found: Held) -> None:
         """Take descriptors in use, and limits, of processes."""
         self._held = found
@@ -89,11 +102,18 @@ class Gathered:
             self._accepts.add(batch.kinds["accept"])
         if "handshake" in batch.kinds:
             self._attempts.add(batch.kinds["handshake"])
+        if "reset" in batch.kinds:
+            self._silences.resets(batch.kinds["reset"])
+            self._turned_away.add(batch.kinds["reset"])
+        if "error" in batch.kinds:
+            self._silences.errors(batch.kinds["error"])
 
     def evidence(self, span_ns: int) -> Evidence:
         """All of it, over the whole span."""
         listenings = self._counted(span_ns) if self._traced else self._looked()
         has = {*self._has, *self.spaces.has, "handshakes" if self._traced else "listeners"}
+        has |= {"resets"} if "reset" in self._kinds else set()
+        spaces = tuple(self.spaces.told())
         return Evidence(
             span_ns / 1e9 if self._traced else None,
             frozenset(has),
@@ -103,8 +123,19 @@ class Gathered:
             tuple(self._refused()),
             *self._of_two_looks(),
             tuple(self._attempts.told()),
-            tuple(self.spaces.told()),
+            spaces,
+            tuple(self._silences.silent()),
+            tuple(self._silences.forgotten()),
+            unheard=tuple(self._turned_away.told(self._listeners.so_far())),
+            **self._lasting(spaces),
         )
+
+    def _lasting(self, spaces: tuple[Space, ...]) -> dict[str, Any]:
+        if self._last is None or self._first is None:
+            return {}
+        both = Lasting(self._facts, self._owner, spaces, self._first, self._last)
+        found = both.half_closed(), both.ownerless(), both.receiving()
+        return dict(zip(("half_closed", "ownerless", "receiving"), map(tuple, found), strict=True))
 
     def _of_two_looks(self) -> tuple[tuple[Unread, ...], tuple[HeldBack, ...]]:
         if self._last is None or self._first is None:
@@ -174,7 +205,7 @@ class Gathered:
 
     def _counted(self, span_ns: int) -> list[Listening]:
         waits = self._waits()
-        return [self._listening(one, waits, span_ns) for one in self._listeners.in_all()]
+        return [self._listening(one, waits, span_ns) for one in self._listeners.so_far()]
 
     def _listening(self, one: Listener, waits: dict[int, Spread], span_ns: int) -> Listening:
         row = one.row

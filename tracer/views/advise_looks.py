@@ -85,6 +85,12 @@ def is_of(rows: Records, owner: tuple[int, int]) -> NDArray[np.bool_]:
     return found
 
 
+def by_owner(rows: Records) -> Iterator[tuple[tuple[int, int], Records]]:
+    """Rows of each process, (tgid, start), that has any."""
+    for owner in sorted(set(zip(rows["pid"].tolist(), rows["start"].tolist(), strict=True))):
+        yield owner, rows[is_of(rows, owner)]
+
+
 def _by_owner(now: Records, then: Records) -> Iterator[tuple[tuple[int, int], Records, Records]]:
     owners = {(int(row["pid"]), int(row["start"])) for row in now if row["pid"]}
     for owner in sorted(owners):

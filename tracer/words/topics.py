@@ -19,6 +19,7 @@ TOPICS: dict[str, str] = {
     "sysctls": "settings of the kernel",
     "columns": "columns of tcptrace's own tables",
     "members": "members of its JSON records",
+    "findings": "what advise finds",
     "record-kinds": "kinds of its JSON records",
     "member-values": "words that members are one of",
     "owner-kinds": "how an owner is known",

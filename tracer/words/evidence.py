@@ -1,0 +1,106 @@
+"""Numbers that findings stand on, by their names in a finding's `evidence`."""
+
+from __future__ import annotations
+
+_SPAN = "over the span"
+NUMBERS: dict[str, str] = {
+    # of several rules
+    "connections": "how many connections it is about",
+    "descriptors": "file descriptors that the process has in use",
+    "descriptors_max": "how many it may have",
+    "kept": "of these, those that were there for all of the span; of one look: for 10 s or more",
+    "longest_s": "the longest of these times, in seconds",
+    "queue": "what waits in the queue now",
+    "queue_peak": f"the most that waited {_SPAN}",
+    "queue_max": "the queue's limit",
+    "finished": f"handshakes that were finished {_SPAN}",
+    "overflows": "how often there was no room",
+    "time_wait": "sockets in TIME_WAIT",
+    "fin_wait2": "connections in FIN_WAIT2",
+    "bytes_per_s": "bytes of payload a second",
+    "bytes_on_the_way": "bytes a second times the round trip: what is under way at once",
+    "failed": "how many of them failed",
+    # close-wait-leak
+    "close_wait": "sockets in CLOSE_WAIT now",
+    "before": "how many there were when it began; null: nobody looked",
+    "left": "of those that were there when it began, those that are in it no longer",
+    "per_minute": "how many more there are a minute",
+    "oldest_at_least_s": "how long the oldest is in it, in seconds: it may be longer",
+    "unread": "sockets with bytes that nobody has read",
+    # accept-queue-full, syn-queue-full
+    "max_set_by": "which limit binds: listen or somaxconn",
+    "somaxconn": "net.core.somaxconn",
+    "full_s": "how long it was full, in seconds",
+    "accepts": f"connections that the program took {_SPAN}",
+    "wait_p50_s": "half of them waited for accept() no longer than that, in seconds",
+    "wait_p99_s": "99 of 100 waited no longer than that",
+    "wait_max_s": "the longest wait for accept()",
+    "queue_needed_at_most": "a queue that would have held all; less will do, as SYNs come again",
+    "dropped_full": "SYNs dropped as the SYN queue was full",
+    "dropped_reserve": "SYNs dropped to keep the last quarter of net.ipv4.tcp_max_syn_backlog",
+    "cookies_sent": "SYNs answered with a cookie",
+    "max_syn_backlog": "net.ipv4.tcp_max_syn_backlog",
+    "syncookies": "net.ipv4.tcp_syncookies",
+    # descriptors
+    "errno": "the error that accept() gave",
+    # not-reading
+    "unread_bytes": "bytes that wait to be read, together",
+    "largest_bytes": "the most on one connection",
+    "grown_bytes": f"how many more came {_SPAN}",
+    # held-back, receive-buffer
+    "held_by": "rwnd: the peer's window; sndbuf: its own send buffer",
+    "limited_s": "how long it might not send, in seconds",
+    "srtt_s": "round trip, smoothed, in seconds",
+    "rtt_s": "the least round trip, in seconds",
+    "window": "the largest window that was offered, in bytes",
+    "buffer": "memory of the receive buffer, in bytes: SO_RCVBUF as the kernel has it, doubled",
+    "kept_small_by": "what keeps the buffer small",
+    "tcp_rmem_max": "the third value of net.ipv4.tcp_rmem",
+    "collapsed": f"segments put together for want of room {_SPAN}: TCPRcvCollapsed",
+    "pruned": f"times that a receive queue was too large {_SPAN}: PruneCalled",
+    # keepalive, idle-timeout
+    "silent": "connections over which nothing went for a minute or more",
+    "without_keepalive": "of these, those without SO_KEEPALIVE",
+    "keepalive_late": "of these, those that send the first probe after two hours or later",
+    "found_dead_by_probes": "connections that ended as nobody answered keepalive probes",
+    "found_dead_by_data": "connections that ended as data was never acknowledged",
+    "resets": "connections that were reset after that silence",
+    "of": "RSTs that came for its connections",
+    "silent_s": "how long nothing had come before, in seconds",
+    "looked_at": "of the connections that were reset, those that were looked at before",
+    "with_keepalive": "of these, those that send keepalive probes",
+    "first_probe_s": "silence before the first of these probes, in seconds",
+    # fin-wait2
+    "unacknowledged": "connections without a process whose last bytes or FIN nobody acknowledges",
+    "orphans": "connections without a process, TIME_WAIT and FIN_WAIT2's small ones left out",
+    "max_orphans": "net.ipv4.tcp_max_orphans; null: not known",
+    "fin_timeout_s": "net.ipv4.tcp_fin_timeout, in seconds",
+    # listener-gap
+    "port": "the port that nobody listened on",
+    "gaps": "how often",
+    "whole_s": "how long, all in all, in seconds",
+    "reset_in_queue": "connections that waited for accept() as the listener closed",
+    # ephemeral-ports
+    "in_use": "local ports of connections that are open",
+    "ports": "how many there are for this destination",
+    "free": "neither in use nor in TIME_WAIT",
+    "range": "net.ipv4.ip_local_port_range",
+    "opens_per_s": "connections opened a second",
+    "exhausted_in_s": "when none is left if that goes on, in seconds",
+    "failures": "connect() that found no port: EADDRNOTAVAIL",
+    # failed-connects
+    "ok": "attempts that became connections",
+    "attempts": "attempts that ended",
+    "syns_sent_again": "SYNs sent again",
+    # retransmits
+    "sent_again": "segments sent again, SYNs left out",
+    "sent": "segments sent, these among them",
+    "share": "the share of those sent again",
+    "timeouts": "how often a timer found the loss: TCPTimeouts",
+    "lost_again": "what was sent again and lost once more: TCPLostRetransmit",
+    "had_already": "what the peer said that it had already: TCPDSACKRecv, TCPDSACKOfoRecv",
+    # time-wait, conntrack
+    "tcp_max_tw_buckets": "net.ipv4.tcp_max_tw_buckets",
+    "entries": "entries of connection tracking",
+    "max": "how many there may be: net.netfilter.nf_conntrack_max",
+}
