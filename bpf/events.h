@@ -643,6 +643,7 @@ struct tt_listener_row {
 	tt_ns oldest_ns;	  /* how long the first of its accept queue waits, 0: none */
 	tt_mono_ns opened_ns;	  /* 0: before tracing */
 	tt_mono_ns closed_ns;	  /* 0: it listens */
+	tt_mono_ns looked_ns;	  /* full_ns is up to here */
 	tt_count somaxconn;	  /* of its namespace */
 	tt_count max_syn_backlog; /* likewise */
 	__u8 syncookies;	  /* likewise */

@@ -112,6 +112,7 @@ struct tt_control {
 	__u64 names_full; /* a process is called as was asked for, and there was no room to say so
 			   */
 	__u64 cgroups_made;
+	__u64 reader_sleeps; /* for long: the first record into an empty ring wakes it */
 	__u32 pidns;	   /* inode of the tracer's PID namespace, */
 	__u32 pidns_level; /* and its depth: the task iterator, run by it, finds both */
 };

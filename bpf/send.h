@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The two roads to user space. Neither wakes the reader for a record: only half full do they. */
+/*
+ * The two roads to user space. Neither wakes the reader for a record: only half full do they. A
+ * ring does so for its first one too, while there has been nothing to read for so long that the
+ * reader comes seldom.
+ */
 #ifndef TT_SEND_H
 #define TT_SEND_H
 
@@ -8,13 +12,15 @@
 #ifdef TT_BCC /* which has no arrays of maps that are filled later */
 #define tt_put(ctx, buffer, record) BUFFER_PUT(ctx, buffer, record)
 #else
-/* Wakes whoever waits, once: with the record that fills the ring's first half. */
+/* Wakes whoever waits, once: with the record that fills the ring's first half, or its first. */
 tt_inline __u64 tt_ring_flags(void *ring, __u64 size)
 {
 	__u64 half = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 
-	return waiting <= half && half < waiting + size ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	if (waiting <= half && half < waiting + size)
+		return BPF_RB_FORCE_WAKEUP;
+	return !waiting && CONTROL_NOW(reader_sleeps) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 tt_inline long tt_put_in_ring(void *rings, void *record, __u64 size)

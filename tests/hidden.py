@@ -35,7 +35,15 @@ _DESTROY = re.compile(r" tcp_destroy_sock: .* sock_cookie=([0-9a-f]+)$", re.MULT
 _FREE = re.compile(r" sched_process_free: .* pid=(\d+) prio=", re.MULTILINE)
 _LOST = re.compile(r"^(?:overrun|commit overrun|dropped events): ([1-9]\d*)$", re.MULTILINE)
 
+# what of TCP a timer or a packet from afar may bring at any moment
+ANY = (STATE, DESTROY, "tcp/tcp_retransmit_skb", "tcp/tcp_send_reset", "tcp/tcp_receive_reset")
+_ANY = re.compile(r"^ *\S.*-\d+ +\[\d+\] \S+ +[\d.]+: (\w+):", re.MULTILINE)
+
 Key = TypeVar("Key")
+
+
+class HiddenFromProgramsError(Exception):
+    """A test failed, and something of TCP came in the first process's time meanwhile."""
 
 
 class Hidden:
@@ -47,15 +55,9 @@ class Hidden:
         self.freed: set[int] = set()  # PIDs, or TIDs, of what has ended
         self._instance = instance
         self._threads = threads()
-        mine = " || ".join(f"common_pid == {tid}" for tid in sorted(self._threads))
+        mine = _whose(self._threads)
         ported = f"(sport == {port} || dport == {port}) && ({mine})"
-        self._write("buffer_size_kb", str(BUFFER_KB))
-        for event, which in ((STATE, ported), (DESTROY, ported), (FREE, mine)):
-            self._write(f"events/{event}/filter", which)
-            self._write(f"events/{event}/enable", "1")
-
-    def _write(self, name: str, text: str) -> None:
-        (self._instance / name).write_text(text)
+        _record(instance, {STATE: ported, DESTROY: ported, FREE: mine})
 
     def read(self) -> None:
         """Read what has been recorded up to now."""
@@ -70,7 +72,7 @@ class Hidden:
     def end(self) -> None:
         """Record no more and read it all; fails if the record may have gaps."""
         for event in (STATE, DESTROY, FREE):
-            self._write(f"events/{event}/enable", "0")
+            (self._instance / f"events/{event}/enable").write_text("0")
         self.read()
         for stats in self._instance.glob("per_cpu/cpu*/stats"):
             assert not _LOST.search(stats.read_text()), f"{stats.parent.name}: events lost"
@@ -106,15 +108,42 @@ def hidden_events(port: int) -> Iterator[Hidden]:
 
     Its buffer and its filters are an instance of its own: the machine's own tracing is not touched.
     """
+    with _instance() as instance:
+        hidden = Hidden(instance, port)
+        yield hidden
+        hidden.end()
+
+
+@contextmanager
+def anything_hidden() -> Iterator[Callable[[], Counter[str]]]:
+    """Record what of TCP comes in the first process's time; call it for how often, by event."""
+    with _instance() as instance:
+        mine = _whose(threads())
+        _record(instance, dict.fromkeys(ANY, mine))
+        yield lambda: Counter(_ANY.findall((instance / "trace").read_text()))
+
+
+@contextmanager
+def _instance() -> Iterator[Path]:
     with tracefs() as mounted:
         instance = mounted / "instances" / f"tt{os.getpid()}-{time.monotonic_ns() % 10**9}"
         instance.mkdir()
         try:
-            hidden = Hidden(instance, port)
-            yield hidden
-            hidden.end()
+            yield instance
         finally:
             instance.rmdir()  # ends its events as well
+
+
+def _whose(tids: set[int]) -> str:
+    return " || ".join(f"common_pid == {tid}" for tid in sorted(tids))
+
+
+def _record(instance: Path, events: dict[str, str]) -> None:
+    """Record each of the events that its filter lets through."""
+    (instance / "buffer_size_kb").write_text(str(BUFFER_KB))
+    for event, which in events.items():
+        (instance / "events" / event / "filter").write_text(which)
+        (instance / "events" / event / "enable").write_text("1")
 
 
 @contextmanager

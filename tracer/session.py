@@ -46,7 +46,7 @@ from tracer.wire.window import Window
 __all__ = ["Limits", "Replay", "Session", "Settings"]
 
 FAST_S, SLOW_S, IDLE_S = 0.05, 0.2, 1.0
-QUIET_TICKS = 10
+QUIET_S = 0.5
 CLOSER_LOOK = "connections"  # as tracer/probes/snapshot.py calls it
 PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
@@ -83,6 +83,7 @@ class Session:
         self._began = self._told = time.monotonic()
         self._next_look: dict[str, float] = {}
         self._lost, self._unsure = 0, False
+        self._woken = False
         self._told_of = 0
         try:
             # what was open as it began, before anybody is told that it has
@@ -177,11 +178,11 @@ class Session:
         self._marks = 0
         end = begin + limits.seconds if limits.seconds else None
         mark = begin + limits.interval if limits.interval else None
-        quiet = 0
+        came_last, quiet, rests = begin, False, False
         look, soon = begin + RESEED_S, begin
         followers = Followers(source, self.program_ended) if self.program_ended else None
         while not limits.stop:
-            source.wait(self._pause(quiet, end, mark), self.wake_fd)
+            source.wait(self._pause(quiet, rests, end, mark), self.wake_fd)
             came = False
             marks = limits.interim or (mark is not None and time.monotonic() >= mark)
             asks = marks or not self.settings.sparing
@@ -190,7 +191,10 @@ class Session:
                 yield frame
             yield from self._change(source)
             yield from self._price(source)
-            quiet = 0 if came or source.later.is_busy else quiet + 1
+            if came or source.later.is_busy:
+                came_last = time.monotonic()
+            quiet = time.monotonic() - came_last >= QUIET_S
+            rests = self._rests(source, quiet)
             if followers is not None and followers.have_gone():
                 limits.stop = limits.stop or "gone"
             now = time.monotonic()
@@ -254,11 +258,20 @@ class Session:
         if not source.is_priced:
             yield Frame("COST", OVER)
 
-    def _pause(self, quiet: int, end: float | None, mark: float | None) -> float:
+    def _rests(self, source: LiveSource, quiet: bool) -> bool:
+        """Whether it may sleep for long: what is waited for will wake it."""
+        if self.program_ended is not None:
+            return False
+        if self.settings.sparing:  # whatever is asked for does, and a buffer that fills
+            return quiet
+        before, self._woken = self._woken, source.be_woken(quiet)
+        return before and self._woken  # what came before that was so has woken nobody
+
+    def _pause(self, quiet: bool, rests: bool, end: float | None, mark: float | None) -> float:
         # what only adds up shows nothing sooner: larger batches cost less a record
-        pause = FAST_S if quiet < QUIET_TICKS and not self.show.gathers else SLOW_S
-        if quiet >= QUIET_TICKS and self.settings.sparing and self.program_ended is None:
-            pause = IDLE_S  # whatever is asked for wakes it, and so does a buffer that fills
+        pause = SLOW_S if quiet or self.show.gathers else FAST_S
+        if rests:
+            pause = IDLE_S
         now = time.monotonic()
         for moment in (end, mark):
             if moment is not None:

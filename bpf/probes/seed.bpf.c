@@ -231,7 +231,7 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 /* What was counted of it. */
 tt_inline void tt_fill_queue(struct tt_listener_row *row, const struct tt_queue *queue)
 {
-	tt_mono_ns since_ns, now_ns;
+	tt_mono_ns since_ns;
 
 	row->finished = queue->finished;
 	row->accepts = queue->accepts;
@@ -246,9 +246,9 @@ tt_inline void tt_fill_queue(struct tt_listener_row *row, const struct tt_queue 
 	row->opened_ns = queue->opened_ns;
 	/* the span that goes on; read once, as it may end meanwhile */
 	since_ns = *(volatile __u64 *)&queue->full_since_ns;
-	now_ns = bpf_ktime_get_ns();
-	if (since_ns && now_ns > since_ns && row->accept_queue > row->accept_queue_max)
-		row->full_ns += now_ns - since_ns;
+	row->looked_ns = bpf_ktime_get_ns();
+	if (since_ns && row->looked_ns > since_ns && row->accept_queue > row->accept_queue_max)
+		row->full_ns += row->looked_ns - since_ns;
 }
 
 /*

@@ -11,7 +11,7 @@ from tests.programs.driver import Program
 from tests.programs.losing import DATA, Losing
 from tests.programs.places import ADDRESS, PORT, SILENT, server_in
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 CLOSED = PORT + 7
 STRANGER = "203.0.113.9"  # there is no route to it

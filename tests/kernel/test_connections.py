@@ -24,7 +24,7 @@ from tracer.session import Limits, Session, Settings
 from tracer.views.base import View
 from tracer.wire.filters import Filters
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 HERE = "10.99.0.1"
 MAPPED_PORT, SIX_PORT, QUEUE_PORT, HALF_PORT = PORT + 1, PORT + 2, PORT + 3, PORT + 4

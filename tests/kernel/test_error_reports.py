@@ -10,7 +10,7 @@ from tests.harness import Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, SHUT_PORT, SILENT, add_silent_host, server_in
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 NOBODY = "10.99.0.7"  # on the link, and nobody tells its hardware address
 

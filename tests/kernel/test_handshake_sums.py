@@ -27,7 +27,7 @@ from tests.programs.places import (
 )
 from tests.programs.reading import only, stop_after, told
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 UNROUTED = "10.97.0.1"
 

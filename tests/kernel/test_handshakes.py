@@ -23,7 +23,7 @@ from tests.programs.places import (
 )
 from tests.programs.reading import only, stop_after, told
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 UNROUTED, REJECTED, ABSENT = "10.97.0.1", "10.96.0.1", "10.99.0.3"
 

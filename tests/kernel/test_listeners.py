@@ -149,10 +149,8 @@ def test_a_queue_that_was_full_before_tracing_is_full_all_the_span(ns: Namespace
             wait_until(lambda: len(tracer.so_far()) > 1, "a second interval")
             records = tracer.stop()
         assert clients
-    # on a busy machine the first span begins well before the look that found it
-    first, *rest = [r["full_us"] / r["span_us"] for r in records if r["span_us"]]
-    assert first > 0.5
-    assert [share > 0.9 for share in rest] == [True] * len(rest)
+    shares = [r["full_us"] / r["span_us"] for r in records if r["span_us"]]
+    assert [share > 0.9 for share in shares] == [True] * len(shares)
     assert all(r["full_us"] <= r["span_us"] for r in records if r["total"])
 
 

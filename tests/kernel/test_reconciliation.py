@@ -16,7 +16,7 @@ import pytest
 from tests.harness import Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.places import inside
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 PORT, CLOSED = 7001, 7002
 BACKLOG, CONNECTIONS = 3, 13

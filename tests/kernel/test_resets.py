@@ -25,7 +25,7 @@ from tracer.kernel.features import choose
 from tracer.kernel.resets import reason_names
 from tracer.probes import ANSWER
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 IN_GUESTS = pytest.mark.guest("reset", "tp_btf")
 COUNT = 7  # of each way

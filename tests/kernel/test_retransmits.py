@@ -18,7 +18,7 @@ from tests.programs.driver import Program
 from tests.programs.losing import DATA, Losing
 from tests.programs.places import PORT, server_in
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 BOTH = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 

@@ -15,7 +15,7 @@ from tests.harness import Namespace, Record, Tracer, namespace
 from tests.kernel.test_reconciliation import CLOSED, CONNECTIONS, attempts, server
 from tests.programs.places import inside
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 REFUSED = 5
 PORTS = 4

@@ -30,7 +30,7 @@ from tracer.kernel.core import CoreObject
 from tracer.kernel.live import LiveSource, Settings
 from tracer.wire.filters import Filters
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 FIRST = 20000
 COUNTERS = (

@@ -40,7 +40,9 @@ SUMS = {
     "bpftrace, count()": "Attaching 1 probe...\n\n@[7, 2]: 17\n@[10, 3]: 2\n",
 }
 LOST = {
-    "tcptrace events": "40 seen, 40 matched, 19 lost in 1s\n",
+    "tcptrace record": "40 seen, 40 matched, 19 lost in 1s\n",
+    "tcptrace events": "62 seen, 62 matched, 26 lost in 1s\n"
+    "lost: 26 found the buffer full (7 accept, 19 state); larger ones: --buffer-pages N\n",
     "bcc tcpstates": "Possibly lost 17 samples\nPossibly lost 2 samples\n",
     "libbpf-tools tcpstates": "lost 17 events on CPU #0!\nlost 2 events on CPU #1!\n",
     "bpftrace, printf": "Lost 17 events\nLost 2 events\n",

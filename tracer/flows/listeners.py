@@ -47,6 +47,7 @@ class ListenerTable:
     _before: dict[int, np.void] = field(default_factory=dict)
     _peaks: dict[int, tuple[int, int]] = field(default_factory=dict)
     _highest: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _before_ns: int = 0
 
     def look(self, rows: Records) -> None:
         """Take all listeners as they stand, and those that closed since the last look."""
@@ -83,36 +84,40 @@ class ListenerTable:
         ]
         return depths[0], depths[1]
 
-    def since_last(self) -> list[Listener]:
+    def since_last(self, now_ns: int) -> list[Listener]:
         """Every listener of the span since the last call of this, the busiest first."""
-        found = self._all(self._before, self._peaks)
+        found = self._all(self._before, self._peaks, now_ns)
         self._before = dict(self._now)
         for cookie in self._gone:
             self._before[cookie] = self._gone[cookie]
-        self._peaks = {}
+        self._peaks, self._before_ns = {}, now_ns
         return found
 
-    def so_far(self) -> list[Listener]:
+    def so_far(self, now_ns: int) -> list[Listener]:
         """The same, and the span goes on."""
-        return self._all(self._before, self._peaks)
+        return self._all(self._before, self._peaks, now_ns)
 
-    def in_all(self) -> list[Listener]:
+    def in_all(self, now_ns: int) -> list[Listener]:
         """Every listener since tracing began, the busiest first."""
-        return self._all({}, self._highest)
+        return self._all({}, self._highest, now_ns)
 
-    def _all(self, before: dict[int, np.void], peaks: dict[int, tuple[int, int]]) -> list[Listener]:
+    def _all(
+        self, before: dict[int, np.void], peaks: dict[int, tuple[int, int]], now_ns: int
+    ) -> list[Listener]:
         rows = self._now | {
             cookie: row
             for cookie, row in self._gone.items()
             if cookie not in before or before[cookie]["closed_ns"] != row["closed_ns"]
         }
         found = [
-            self._subtract(row, before.get(cookie), peaks.get(cookie, (0, 0)))
+            self._subtract(row, before.get(cookie), peaks.get(cookie, (0, 0)), now_ns)
             for cookie, row in rows.items()
         ]
         return sorted(found, key=_trouble)
 
-    def _subtract(self, row: np.void, before: np.void | None, peaks: tuple[int, int]) -> Listener:
+    def _subtract(
+        self, row: np.void, before: np.void | None, peaks: tuple[int, int], now_ns: int
+    ) -> Listener:
         def grown(name: str) -> int:
             return int(row[name]) - (int(before[name]) if before is not None else 0)
 
@@ -124,7 +129,21 @@ class ListenerTable:
             if now > then
         }
         counted = {name: grown(name) for name in COUNTERS}
+        counted["full_ns"] += _still_full_ns(row, now_ns)
+        if before is not None:
+            counted["full_ns"] -= _still_full_ns(before, self._before_ns)
         return Listener(row, counted, drops, *peaks)
+
+
+def _still_full_ns(row: np.void, now_ns: int) -> int:
+    """From the look to this moment, of a queue that the look found full.
+
+    A busy machine looks well before or after the moments that a span is between: below 0 after.
+    """
+    full = not row["closed_ns"] and row["accept_queue"] > row["accept_queue_max"]
+    if not full or "looked_ns" not in (row.dtype.names or ()):  # a recording of before
+        return 0
+    return now_ns - int(row["looked_ns"]) if row["looked_ns"] else 0
 
 
 def _added(row: np.void, past: np.void) -> np.void:

@@ -375,6 +375,17 @@ class LiveSource:
             if fd == wake_fd:
                 os.read(fd, 4096)  # each signal's number: only its coming matters
 
+    def be_woken(self, at_once: bool) -> bool:
+        """Have the first record wake `wait`, or no longer; whether that is so from now on.
+
+        One that came before has woken nobody: the next wait must be a short one still.
+        """
+        if self._ladder.transport != "ring":
+            return False
+        if at_once != bool(self._control["reader_sleeps"]):
+            self._control["reader_sleeps"] = at_once
+        return at_once
+
     @property
     def _drained(self) -> Drains:
         assert self._drains is not None  # it has started

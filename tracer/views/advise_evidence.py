@@ -50,7 +50,7 @@ class Gathered:
     """What was told so far; `traced`: probes were attached, and there is a span."""
 
     def __init__(self, facts: Facts, head: Head, traced: bool) -> None:
-        self._facts, self._traced = facts, traced
+        self._facts, self._traced, self._began_ns = facts, traced, head.started_ns
         self._kinds = frozenset(head.kinds)
         states, owners = facts.layout.enums["tcp_state"], facts.layout.enums["owner_is"]
         self._close_wait, self._listen = states["CLOSE_WAIT"], states["LISTEN"]
@@ -87,9 +87,10 @@ class Gathered:
         self._listeners.look(rows)
         self._has.add("listeners")
 
-    def from_now_on(self) -> None:
+    def from_now_on(self, now_ns: int) -> None:
         """What listeners have counted so far is of an earlier span."""
-        self._listeners.since_last()
+        self._listeners.since_last(now_ns)
+        self._began_ns = now_ns
 
     def held(self, found: Held) -> None:
         """Take descriptors in use, and limits, of processes."""
@@ -126,7 +127,7 @@ class Gathered:
             spaces,
             tuple(self._silences.silent()),
             tuple(self._silences.forgotten()),
-            unheard=tuple(self._turned_away.told(self._listeners.so_far())),
+            unheard=tuple(self._turned_away.told(self._listeners.so_far(self._began_ns + span_ns))),
             **self._lasting(spaces),
         )
 
@@ -205,7 +206,8 @@ class Gathered:
 
     def _counted(self, span_ns: int) -> list[Listening]:
         waits = self._waits()
-        return [self._listening(one, waits, span_ns) for one in self._listeners.so_far()]
+        now_ns = self._began_ns + span_ns
+        return [self._listening(one, waits, span_ns) for one in self._listeners.so_far(now_ns)]
 
     def _listening(self, one: Listener, waits: dict[int, Spread], span_ns: int) -> Listening:
         row = one.row
@@ -219,7 +221,7 @@ class Gathered:
             max_set_by(row),
             int(row["somaxconn"]) or None,
             one.accept_queue_peak,
-            min(one.counted["full_ns"], span_ns) / 1e9,  # the last look comes after the end
+            max(0, min(one.counted["full_ns"], span_ns)) / 1e9,
             one.counted["overflows"],
             one.counted["finished"],
             one.counted["accepts"],

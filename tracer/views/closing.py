@@ -39,7 +39,8 @@ def explain_lost(tally: Tally) -> list[str]:
         sum(part.values()) for part in (tally.lost_buffer, tally.lost_map, tally.missed)
     )
     if buffer:
-        lines.append(f"lost: {buffer} found the buffer full; larger ones: --buffer-pages N")
+        of = ", ".join(f"{count} {kind}" for kind, count in tally.lost_buffer.items() if count)
+        lines.append(f"lost: {buffer} found the buffer full ({of}); larger ones: --buffer-pages N")
     if tally.unmarked:
         room -= tally.unmarked
         lines.append(

@@ -57,8 +57,8 @@ class Row:
         return self.full_ns() / self.span_ns if self.span_ns else 0.0
 
     def full_ns(self) -> int:
-        """Time at full; the look that reads it comes somewhat after the span's end."""
-        return min(self.one.counted["full_ns"], self.span_ns)
+        """Time at full; within the span, though a queue that was full may not have stayed so."""
+        return max(0, min(self.one.counted["full_ns"], self.span_ns))
 
     def accepts(self) -> float | None:
         """A second."""
@@ -141,7 +141,8 @@ class ListenersView(SummaryView):
 
     def rows(self, block: Block) -> list[Row]:
         """All of the block, the ones in trouble first."""
-        found = self._table.in_all() if block.total else self._table.since_last()
+        table = self._table
+        found = table.in_all(block.now_ns) if block.total else table.since_last(block.now_ns)
         return [self._row(one, block.span_ns) for one in found]
 
     def parts(self, block: Block) -> list[Part]:

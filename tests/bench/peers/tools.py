@@ -100,6 +100,8 @@ _OURS = re.compile(
     re.MULTILINE,
 )
 _OURS_LOST = re.compile(r" matched, (\d+) lost in ")
+# text may come too fast for who prints it: accepts and handshakes are lost then as well
+_OURS_LOST_TRANSITIONS = re.compile(r"found the buffer full \((?:.*, )?(\d+) state\b")
 _SUM = re.compile(r"^[A-Z_0-9]+ -> [A-Z_0-9]+(?: \(mini-socket\))? +(?P<count>\d+)", re.MULTILINE)
 _STATES = re.compile(
     r"^[0-9a-f]{16} +(?P<pid>\d+) .* (?P<lport>\d+) +\S+ +(?P<rport>\d+) +\w+ +-> ", re.MULTILINE
@@ -133,7 +135,7 @@ TOOLS = [
         "tcptrace events",
         [COMMAND, "events"],
         _OURS,
-        _OURS_LOST,
+        _OURS_LOST_TRANSITIONS,
         drops=(COMMAND, "events", "--kind", "syn_drop"),
     ),
     Tool(

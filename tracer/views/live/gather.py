@@ -174,7 +174,7 @@ class LiveView(View):
     def listeners(self, found: Records) -> None:
         """Listening sockets as they stand. Looks may be further apart than pictures."""
         self._table.look(found)
-        self._listeners = self._table.since_last()
+        self._listeners = self._table.since_last(self._tick_ns)
         for one in self._listeners:
             cookie = int(one.row["cookie"])
             self._peaks[cookie] = max(self._peaks.get(cookie, 0), one.accept_queue_peak)

@@ -48,7 +48,7 @@ def listener_row(
         peak=peak,
         limit=int(row["accept_queue_max"]),
         set_by=max_set_by(row) or "-",
-        full=min(1.0, one.counted["full_ns"] / (seconds * 1e9)) if seconds else None,
+        full=max(0.0, min(1.0, one.counted["full_ns"] / (seconds * 1e9))) if seconds else None,
         syn_queue=int(row["syn_queue"]),
         accepts=one.counted["accepts"] / seconds if seconds else None,
         drops=drops,
