@@ -113,8 +113,8 @@ struct tt_control {
 			   */
 	__u64 cgroups_made;
 	__u64 reader_sleeps; /* for long: the first record into an empty ring wakes it */
-	__u32 pidns;	   /* inode of the tracer's PID namespace, */
-	__u32 pidns_level; /* and its depth: the task iterator, run by it, finds both */
+	__u32 pidns;	     /* inode of the tracer's PID namespace, */
+	__u32 pidns_level;   /* and its depth: the task iterator, run by it, finds both */
 };
 
 CONTROL(struct tt_control, tt_control);
