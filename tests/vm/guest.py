@@ -1,14 +1,16 @@
 """One guest: boot a kernel, run the tests in it, and end it when it hangs.
 
-The guest shares the machine's root file system, read-only. Python would load its modules through
-it one small request at a time, so all of them and this tree go in as one archive, into the guest's
-memory. Results come out line by line, so that those of a guest that hung are there.
+The guest shares the machine's root file system, read-only. What runs would be read through it again
+each time, one small request after the other, so programs, their libraries, Python's modules and
+this tree go in as one archive, into the guest's memory. Results come out line by line, so that
+those of a guest that hung are there.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,9 +26,15 @@ from tests.harness import ROOT
 from tests.vm.packages import BUILD, Kernel, image, release
 
 LIMIT_S = 1800
+WORKERS = (0, 1)  # of inside.sh
 VNG = BUILD / "venv/bin/vng"
 SHARED = "/tmp/tcptrace-guest"  # the guest's own /tmp: the machine's is not written to
 TREE = ("tracer", "tests", "bpf")
+PROGRAMS = (
+    *(sys.executable, "ip", "ss", "tc", "nft", "bpftool", "sysctl"),
+    *("dash", "cat", "taskset", "mount", "umount", "env"),
+)
+LATE_LIBRARIES = ("libbpf.so.1", "libnftables.so.1")  # loaded once a program runs
 # what no test in a guest needs, and what would fill its memory
 LEFT_OUT = {
     *("build", "test", "idlelib", "ensurepip", "lib2to3", "tkinter", "turtledemo", "pydoc_data"),
@@ -55,7 +63,7 @@ def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> 
     shared = BUILD / "shared" / kernel.line
     shutil.rmtree(shared, ignore_errors=True)
     shared.mkdir(parents=True)
-    _pack(shared / "tree.tar")
+    _pack(shared)
     (shared / "job.json").write_text(json.dumps(_job(kernel, arguments)))
     shutil.copy(Path(__file__).with_name("inside.sh"), shared)
     began = time.monotonic()
@@ -63,18 +71,19 @@ def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> 
     (shared / "tree.tar").unlink()
     outcome = Outcome(kernel, release(vmlinuz), time.monotonic() - began, died)
     outcome.rungs = _lines(shared / "rungs.jsonl")
-    outcome.tests = _lines(shared / "tests.jsonl")
-    if not died and not (shared / "done").exists():
-        outcome.died = f"it ended early: see {shared}/console and {shared}/log"
+    outcome.tests = [test for n in WORKERS for test in _lines(shared / f"tests-{n}.jsonl")]
+    if not died and not all((shared / f"done-{n}").exists() for n in WORKERS):
+        outcome.died = f"it ended early: see {shared}/console and {shared}/log*"
     return outcome
 
 
 def _job(kernel: Kernel, arguments: list[str]) -> dict[str, Any]:
     """What pytest is told: to read only files with marked tests, as reading is slow there."""
-    given = any(Path(word.partition("::")[0]).exists() for word in arguments)
-    files = [] if given else sorted((ROOT / "tests/kernel").glob("test_*.py"))
+    given = [word for word in arguments if Path(word.partition("::")[0]).exists()]
+    files = sorted((ROOT / "tests/kernel").glob("test_*.py"))
     marked = [f"tests/kernel/{file.name}" for file in files if "mark.guest" in file.read_text()]
-    return {"arguments": [*arguments, *marked], "cannot": kernel.cannot}
+    options = [word for word in arguments if word not in given]
+    return {"arguments": options, "files": given or marked, "cannot": kernel.cannot}
 
 
 def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:
@@ -89,7 +98,6 @@ def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:
         str(ROOT),
         sys.executable,
         modules,
-        *_folders(),
     ]
     path = f"{VNG.parent}:{os.environ['PATH']}"
     with (shared / "console").open("w") as console:
@@ -104,7 +112,7 @@ def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:
         try:
             guest.wait(limit)
         except subprocess.TimeoutExpired:
-            return f"it hung: ended after {limit:.0f} s, see {shared}/console and {shared}/log"
+            return f"it hung: ended after {limit:.0f} s, see {shared}/console and {shared}/log*"
         finally:
             # its own session: vng, what it started, and QEMU
             if guest.poll() is None:
@@ -113,16 +121,26 @@ def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:
     return ""
 
 
-def _folders() -> list[str]:
-    """What goes in: Python's own modules, those of this environment, this tree."""
+def _going_in() -> list[str]:
+    """Python's own modules, those of this environment, this tree, programs and their libraries."""
     modules = [sysconfig.get_path("stdlib"), sysconfig.get_path("platlib")]
-    return [*(os.path.realpath(folder) for folder in modules), *(str(ROOT / n) for n in TREE)]
+    folders = [*(os.path.realpath(folder) for folder in modules), *(str(ROOT / n) for n in TREE)]
+    found = [path for name in PROGRAMS if (path := shutil.which(name))]
+    found += [str(file) for name in LATE_LIBRARIES for file in Path("/usr/lib").glob(f"*/{name}")]
+    modules = [str(file) for folder in folders[:2] for file in Path(folder).rglob("*.so")]
+    said = subprocess.run(["ldd", *found, *modules], capture_output=True, text=True).stdout
+    found += re.findall(r"(/\S+) \(0x", said)
+    files = dict.fromkeys(os.path.realpath(path) for path in found)
+    return [*folders, *(f for f in files if not any(f.startswith(f"{g}/") for g in folders))]
 
 
-def _pack(archive: Path) -> None:
-    with tarfile.open(archive, "w") as tar:
-        for folder in _folders():
-            tar.add(folder, folder[1:], filter=_wanted)
+def _pack(shared: Path) -> None:
+    """The archive, and a list of what is in it: the kernel's command line is short."""
+    paths = _going_in()
+    (shared / "paths").write_text("".join(f"{path}\n" for path in paths))
+    with tarfile.open(shared / "tree.tar", "w") as tar:
+        for path in paths:
+            tar.add(path, path[1:], filter=_wanted)
 
 
 def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -1,4 +1,7 @@
-"""In the guest: what each rung meets there, then the tests, each told of as it ends."""
+"""In the guest: what each rung meets there, then the tests, each told of as it ends.
+
+Two processes do it, one a CPU: each takes the next file of tests until none is left.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from tracer.kernel.features import why_not
 from tracer.probes import PROBES
 
 SHARED = Path(os.environ.get("TCPTRACE_GUEST", "."))
+CLAIMS = Path("/tmp/tcptrace-claims")
+# that tests failed is told by their own lines; what was asked for may leave out all of a file
+FINE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 def tell_rungs() -> None:
@@ -29,8 +35,8 @@ def tell_rungs() -> None:
 class Told:
     """Writes a line for each test; those that cannot pass here have to fail."""
 
-    def __init__(self, cannot: dict[str, str]) -> None:
-        self._cannot = cannot
+    def __init__(self, cannot: dict[str, str], told: Path) -> None:
+        self._cannot, self._told = cannot, told
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
@@ -51,7 +57,7 @@ class Told:
             "why": _why(report),
             **dict(report.user_properties),
         }
-        with (SHARED / "tests.jsonl").open("a") as file:
+        with self._told.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
 
@@ -65,14 +71,36 @@ def _why(report: pytest.TestReport) -> str:
     return (errors or lines or [""])[0]
 
 
-def main() -> int:
-    """Returns the exit status: that tests failed is told by their own lines."""
-    tell_rungs()
+def claim(number: int) -> bool:
+    """Whether this process is the first to want it."""
+    try:
+        (CLAIMS / str(number)).mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
+
+
+def main(worker: str) -> int:
+    """Returns the exit status."""
+    if worker == "0":
+        tell_rungs()
     job = json.loads((SHARED / "job.json").read_text())
-    options = ["-q", "-p", "no:cacheprovider", "-m", "guest"]
-    status = pytest.main([*options, *job["arguments"]], plugins=[Told(job["cannot"])])
-    return 0 if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) else int(status)
+    options = ["-q", "-p", "no:cacheprovider", "-m", "guest", *job["arguments"]]
+    told = Told(job["cannot"], SHARED / f"tests-{worker}.jsonl")
+    worst = 0
+    for number, file in enumerate(job["files"]):
+        if not claim(number):
+            continue
+        status = pytest.main([*options, file], plugins=[told])
+        # all of a file's tests may be left out by what was asked for
+        fine = (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.TESTS_FAILED,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        )
+        worst = worst if status in fine else int(status)
+    return worst
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

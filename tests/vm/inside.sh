@@ -1,19 +1,22 @@
 #!/bin/sh
-# Runs in the guest: SHARED ROOT PYTHON MODULES FOLDER...; the folders are in SHARED/tree.tar.
+# Runs in the guest: SHARED ROOT PYTHON MODULES; SHARED/paths are what is in SHARED/tree.tar.
 shared=$1 root=$2 python=$3 modules=$4
-shift 4
 exec >"$shared/log" 2>&1
 # the kernel's own: veth is one. Before this tree, which hides where they are
 mount --bind "$modules" /lib/modules || exit 1
 mkdir -p /run/tree && mount -t tmpfs -o size=1500m tree /run/tree || exit 1
 tar -xf "$shared/tree.tar" -C /run/tree || exit 1
-for folder; do
-	mount --bind "/run/tree$folder" "$folder" || exit 1
-done
+while read -r path; do
+	mount --bind "/run/tree$path" "$path" || exit 1
+done <"$shared/paths"
 cd "$root" || exit 1
 export PYTHONPATH="$root" PYTHONDONTWRITEBYTECODE=1 TCPTRACE_PATIENCE=8 TCPTRACE_GUEST="$shared"
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 # those of plugins that stayed behind
 ulimit -n 20000
-# On one CPU: where two work off a handshake's ACK and its first data at once, the kernel makes a
-# second child and throws it away, and exact counts are then one off.
-taskset -c 0 "$python" -m tests.vm.inside && touch "$shared/done"
+# Each on one CPU: where two work off a handshake's ACK and its first data at once, the kernel makes
+# a second child and throws it away, and exact counts are then one off.
+for cpu in 0 1; do
+	{ taskset -c $cpu "$python" -m tests.vm.inside $cpu && touch "$shared/done-$cpu"; } \
+		>"$shared/log-$cpu" 2>&1 &
+done
+wait
