@@ -17,6 +17,7 @@ CLOSED = PORT + 7
 STRANGER = "203.0.113.9"  # there is no route to it
 
 
+@pytest.mark.guest
 def test_connects_that_were_refused_are_told_by_process_and_peer(
     ns: Namespace, client: Program
 ) -> None:

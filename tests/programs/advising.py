@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.harness import Namespace, Record, Tracer
+from tests.harness import PATIENCE, Namespace, Record, Tracer
 
-SPAN_S = "2.5"
+SPAN_S = str(2.5 * PATIENCE)
 
 
 def advising(ns: Namespace) -> Tracer:
@@ -14,7 +14,7 @@ def advising(ns: Namespace) -> Tracer:
 
 def told(ns: Namespace, tracer: Tracer) -> list[Record]:
     """Its findings at the end: all of this namespace."""
-    tracer.process.wait(30)
+    tracer.process.wait(30 * PATIENCE)
     records = tracer.stop()
     assert all(one["netns"] == ns.inode for one in records)
     return records

@@ -135,9 +135,9 @@ def _going_in() -> list[str]:
 
 
 def _pack(shared: Path) -> None:
-    """The archive, and a list of what is in it: the kernel's command line is short."""
+    """The archive, and where what is in it belongs."""
     paths = _going_in()
-    (shared / "paths").write_text("".join(f"{path}\n" for path in paths))
+    (shared / "fstab").write_text("".join(f"/run/tree{p} {p} none bind 0 0\n" for p in paths))
     with tarfile.open(shared / "tree.tar", "w") as tar:
         for path in paths:
             tar.add(path, path[1:], filter=_wanted)

@@ -1,14 +1,13 @@
 #!/bin/sh
-# Runs in the guest: SHARED ROOT PYTHON MODULES; SHARED/paths are what is in SHARED/tree.tar.
+# Runs in the guest: SHARED ROOT PYTHON MODULES; SHARED/tree.tar is unpacked at /run/tree.
 shared=$1 root=$2 python=$3 modules=$4
 exec >"$shared/log" 2>&1
 # the kernel's own: veth is one. Before this tree, which hides where they are
 mount --bind "$modules" /lib/modules || exit 1
 mkdir -p /run/tree && mount -t tmpfs -o size=1500m tree /run/tree || exit 1
-tar -xf "$shared/tree.tar" -C /run/tree || exit 1
-while read -r path; do
-	mount --bind "/run/tree$path" "$path" || exit 1
-done <"$shared/paths"
+# in few large reads
+tar -b 1000 -xf "$shared/tree.tar" -C /run/tree || exit 1
+mount --all --fstab "$shared/fstab" || exit 1
 cd "$root" || exit 1
 export PYTHONPATH="$root" PYTHONDONTWRITEBYTECODE=1 TCPTRACE_PATIENCE=8 TCPTRACE_GUEST="$shared"
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 # those of plugins that stayed behind
