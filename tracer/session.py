@@ -48,6 +48,7 @@ __all__ = ["Limits", "Replay", "Session", "Settings"]
 FAST_S, SLOW_S, IDLE_S = 0.05, 0.2, 1.0
 QUIET_S = 0.5
 CLOSER_LOOK = "connections"  # as tracer/probes/snapshot.py calls it
+ADVICE = "advice"  # what a sparing session reads settings for
 PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
@@ -311,7 +312,7 @@ class Session:
             yield _tick(began_ns)
 
     def _snapshot(self, source: LiveSource, final: bool = False) -> Iterator[Frame]:
-        yield from self._sysctls()
+        yield from self._sysctls(final)
         if self.settings.count_by_owner:
             yield Frame("CNTS", source.counts())
         if self.settings.counts_moves:
@@ -349,10 +350,14 @@ class Session:
         yield from drops
         yield from _kernel(*read)
 
-    def _sysctls(self) -> Iterator[Frame]:
-        if self.settings.sysctls:
+    def _sysctls(self, final: bool = False) -> Iterator[Frame]:
+        if not self.settings.sysctls or not self._is_due("sysctls", final):
+            return
+        if self.settings.sparing and ADVICE not in self.limits.wanted:
+            return
+        with self._priced("sysctls"):
             found = sysctls.read(set(self.settings.filters.netns) or None)
-            yield Frame("SYSC", json.dumps(found).encode())
+        yield Frame("SYSC", json.dumps(found).encode())
 
     def _count_packets(self, source: LiveSource) -> Iterator[Frame]:
         pairs, rest = source.packets()

@@ -37,6 +37,7 @@ WALK = {
     "handshakes": ("4", r"\[4 Hand"),
     "drops": ("5", r"\[5 Drop"),
     "counters": ("7", r"\[7 Coun"),
+    "advice": ("8", r"\[8 Advice\]"),
     "help": ("?", r"WHERE"),
 }
 
@@ -276,8 +277,8 @@ def test_a_recording_can_be_gone_through(shown: Screen) -> None:
 
 
 def test_a_number_that_no_pane_has_is_answered(shown: Screen) -> None:
-    shown.press("8")
-    shown.wait_for(r"no pane is 8: there are 1, 2, 3, 4, 5, 6, 7", "the answer")
+    shown.press("9")
+    shown.wait_for(r"no pane is 9: there are 1, 2, 3, 4, 5, 6, 7, 8", "the answer")
     assert "[1 Processes]" in shown.text()
 
 
@@ -285,7 +286,7 @@ def test_texts_to_read_are_whole_on_a_narrow_screen(tmp_path: Path, recording: P
     with screen(tmp_path, SMALL, "-r", str(recording), env=UTF8) as small:
         small.wait_for(r"NOW ", "the picture")
         small.press("?")
-        small.wait_for(r"7 Counters *\|", "the last of the panes")
+        small.wait_for(r"8 Advice *\|", "the last of the panes")
         small.press("q")
         wait_until(lambda: "WHERE" not in small.text(), "the help to go")
         small.press("w")

@@ -30,7 +30,8 @@ def _judge(one: Listening, evidence: Evidence) -> Finding | None:
 
 def _tell(one: Listening, evidence: Evidence, severity: str) -> Finding:
     span = evidence.span_s
-    steady = span is None or one.full_s >= STEADY * span
+    # one that accepts nothing would fill any queue
+    steady = span is None or not one.accepts or one.full_s >= STEADY * span
     dropped = f"{one.overflows} SYNs and ACKs dropped {evidence.span}"
     numbers: dict[str, Number] = {
         "queue": one.queue,

@@ -49,6 +49,7 @@ def show(given: dict[str, Any]) -> None:
         reconcile=True,
         sparing=True,
         connections=True,
+        sysctls=True,
         later=frozenset({"syn_drop", "drop"}),
     )
     remote = _recorded(command) if given.get("source") is not None else _live(command)
@@ -90,6 +91,10 @@ def _live(command: Command) -> Any:
             # everything is detached; whatever is still to be drawn would wait for ever
             os._exit(0)
 
+    def want(subjects: frozenset[str]) -> None:
+        view.want(subjects)
+        command.want(subjects)
+
     return Remote(
         run=run,
         end=lambda: command.stop("quit"),
@@ -98,7 +103,7 @@ def _live(command: Command) -> Any:
         zero_peaks=view.zero_peaks,
         set_interval=lambda seconds: setattr(command.limits, "interval", seconds),
         doctor=_doctor,
-        want=command.want,
+        want=want,
         price=command.price,
     )
 

@@ -22,10 +22,10 @@ class TurnedAway:
     def __init__(self, layout: Layout, owner: Callable[[int, int], Owner]) -> None:
         self._layout, self._owner = layout, owner
         enums = layout.enums
-        self._nobody, self._queued = (
-            enums["reset_by"][name] for name in ("NO_SOCKET", "LISTENER_CLOSED")
-        )
-        self._syn = enums["answers"]["SYN"]
+        # a recording of an earlier version has no RSTs
+        by = enums.get("reset_by", {})
+        self._nobody, self._queued = by.get("NO_SOCKET"), by.get("LISTENER_CLOSED")
+        self._syn = enums.get("answers", {}).get("SYN")
         self._kept: list[Records] = []
 
     def add(self, resets: Records) -> None:

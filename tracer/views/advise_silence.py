@@ -31,8 +31,9 @@ class Silences:
         self._facts, self._owner = facts, owner
         enums = facts.layout.enums
         self._states = [enums["tcp_state"][name] for name in ("ESTABLISHED", "CLOSE_WAIT")]
-        self._received = enums["reset_way"]["RECEIVED"]
-        self._keepalive = enums["reset_by"]["KEEPALIVE"]
+        # a recording of an earlier version has no RSTs
+        self._received = enums.get("reset_way", {}).get("RECEIVED")
+        self._keepalive = enums.get("reset_by", {}).get("KEEPALIVE")
         self._waits_for_accept = enums["owner_is"]["LISTENER"]
         self._probes: dict[int, int] = {}  # by cookie: ms of silence before the first, 0: none
         self._open: Records | None = None

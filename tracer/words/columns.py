@@ -82,6 +82,10 @@ COLUMNS: dict[str, dict[str, str]] = {
         "FOR": "what it is for",
     },
     "the screen": {
+        "SEVERITY": "how bad a finding is: info, warn or crit",
+        "RULE": "what kind of trouble it is: tcptrace explain findings lists them",
+        "FINDING": "the trouble in a line; enter opens it",
+        "ABOUT": "of a finding: the process, listener or destination that it is about",
         "SOCKS": "sockets of the process",
         "OPEN/s": "connections opened a second",
         "FAIL/s": "attempts to connect that came to nothing, a second",

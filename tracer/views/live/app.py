@@ -18,11 +18,13 @@ from textual.geometry import Size
 from textual.widgets import Static
 
 from tracer.errors import TracerError
+from tracer.views import finding_lines
 from tracer.views.live import copying, draw, paint, story
 from tracer.views.live.browse import Browser
-from tracer.views.live.dialogs import HELP, Asking, Reading
+from tracer.views.live.dialogs import EDGES, HELP, Asking, Reading
 from tracer.views.live.narrow import Narrowing
-from tracer.views.live.panes import PANES
+from tracer.views.live.panes import PANES, advice
+from tracer.views.live.panes.advice import ADVICE_PANE
 from tracer.views.live.picture import Picture
 from tracer.views.live.terminal import Terminal
 from tracer.wire.filters import Filters
@@ -107,6 +109,7 @@ class LiveApp(App[None]):
                 ("J", "copy_json"),
                 ("w", "write"),
                 ("z", "zero"),
+                ("a", "pane(8)"),
                 ("d", "doctor"),
                 ("K", "price"),
                 ("plus,equals_sign", "interval(1)"),
@@ -282,11 +285,23 @@ class LiveApp(App[None]):
         browser = self._look.browser
         if browser.place() < 0:
             browser.move(0)
-        if browser.pane.number != 2:
+        if browser.pane.number == ADVICE_PANE.number:
+            self._read_finding()
+        elif browser.pane.number != 2:
             self.action_process()
         elif browser.selected is not None:
             self._look.opened, self._look.scrolled = int(browser.selected), 0
             self._draw()
+
+    def _read_finding(self) -> None:
+        """Its evidence, what it means, what helps: all of it, however little room there is."""
+        picture = self._shown()
+        one = advice.find(picture, self._look.browser.selected) if picture else None
+        if one is None:
+            self._say("nothing has been found")
+            return
+        width = min(finding_lines.WIDTH, self._room.width - EDGES)
+        self.push_screen(Reading("\n".join(finding_lines.lines(one, width))))
 
     def action_previous(self) -> None:
         """The connection before, where one is open."""

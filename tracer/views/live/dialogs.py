@@ -16,7 +16,7 @@ EDGES = 4  # a frame, and a bar to scroll by
 HELP = """\
 WHERE   {panes}
         tab next pane    up down pgup pgdn home end j k [ ]  move
-ROWS    enter  open the connection, with its whole history
+ROWS    enter  open the connection, with its whole history; the finding
         o      this process alone       esc  back, let go, show all
         s      sort by the next column  r    the other way round
         /      search, n N next and previous hit
@@ -25,6 +25,7 @@ WHEN    space  hold the picture; gathering goes on
         + -    longer and shorter intervals     z  queue peaks from now on
         < >    through a recording, back and on
 WHAT    e events on and off   d doctor   A drops that lose nothing as well
+        a advice: what is wrong, and what helps
         K what our programs take of the kernel, on and off (+20 ns a run)
 OUT     y copy   J copy as JSON   w write the screen to a file   q quit
 
@@ -41,7 +42,7 @@ class Reading(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(key, "dismiss", show=False)
+            Binding(key, "leave", show=False)
             for key in ("escape", "q", "question_mark", "enter", "d")
         ),
     ]
@@ -54,6 +55,11 @@ class Reading(ModalScreen[None]):
         """One text, scrolled where it is long."""
         with VerticalScroll(id="reading"):
             yield Static(Text(wrapped(self._text, self.app.size.width - EDGES)))
+
+    def action_leave(self) -> None:
+        """Go: once, however often a key is pressed."""
+        if self.is_current:
+            self.dismiss()
 
 
 def wrapped(text: str, width: int) -> str:
@@ -82,8 +88,10 @@ class Asking(ModalScreen[str | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take the line."""
-        self.dismiss(event.value)
+        if self.is_current:  # of two keys at once, the first
+            self.dismiss(event.value)
 
     def action_leave(self) -> None:
         """Take nothing."""
-        self.dismiss(None)
+        if self.is_current:
+            self.dismiss(None)

@@ -27,6 +27,7 @@ from tracer.views.base import View
 from tracer.views.closing import closing
 from tracer.views.columns import Facts, rows
 from tracer.views.live import draw
+from tracer.views.live.advising import ADVICE, Advising
 from tracer.views.live.gathered import Gathered
 from tracer.views.live.losses import Losses
 from tracer.views.live.narrow import Narrowing
@@ -84,6 +85,8 @@ class LiveView(View):
         self._sockets_ns = 0  # when all sockets were looked at last, and
         self._unsure_ns = 0  # when, after that, records of their states were lost
         self._ticks = self._tick_ns = 0
+        self._asks_advice = recorded
+        self._advising: Advising | None = None
 
     def begin(self, facts: Facts, head: Head) -> None:
         """Start to gather."""
@@ -112,6 +115,16 @@ class LiveView(View):
         if self._narrowing:
             self._gathered.restart(head.started_ns, narrowed=True)
         self._tally, self._ended = Tally(), ""
+        self._advise()
+
+    def want(self, subjects: frozenset[str]) -> None:
+        """What the pane in view needs; from the screen's thread. Advice goes on from then on."""
+        self._asks_advice = self._asks_advice or ADVICE in subjects
+
+    def _advise(self) -> None:
+        """Begin to gather evidence, once it is asked for."""
+        if self._asks_advice and self._advising is None:
+            self._advising = Advising(self._facts, self._head, self._tick_ns, whole=self._recorded)
 
     # --- what comes -----------------------------------------------------------
 
@@ -131,6 +144,8 @@ class LiveView(View):
                 kinds = {kind: self._narrow(records) for kind, records in kinds.items()}
                 self._shown.add(kinds)
             self._gathered.add(kinds, every)
+            if self._advising is not None:
+                self._advising.batch(Batch(every))
             self._keep_last(Batch(kinds))
 
     def _narrow(self, records: Records) -> Records:
@@ -149,6 +164,16 @@ class LiveView(View):
             self._sockets.set_right(found, self._tick_ns)
             self._gathered.sockets(found)
             self._sockets_ns, self._unsure_ns = self._told_ns(), 0
+
+    def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
+        """The same pass with what filters leave out."""
+        if self._advising is not None:
+            self._advising.all_sockets(rows, chosen)
+
+    def sysctls(self, found: dict[int, dict[str, str]]) -> None:
+        """Settings, while advice is asked for."""
+        if self._advising is not None:
+            self._advising.sysctls(found)
 
     def counted(self, stats: Records) -> None:
         """The kernel's counts: what happens a second, records lost or not."""
@@ -170,10 +195,14 @@ class LiveView(View):
     def connections(self, rows: Records, now_ns: int) -> None:
         """A closer look at them, while somebody looks at that."""
         self._measured.look(rows, now_ns)
+        if self._advising is not None:
+            self._advising.connections(rows)
 
     def listeners(self, found: Records) -> None:
         """Listening sockets as they stand. Looks may be further apart than pictures."""
         self._table.look(found)
+        if self._advising is not None:
+            self._advising.listeners(found)
         self._listeners = self._table.since_last(self._tick_ns)
         for one in self._listeners:
             cookie = int(one.row["cookie"])
@@ -219,6 +248,8 @@ class LiveView(View):
     def kernel(self, counters: Counters) -> None:
         """The kernel's own counters."""
         self._readings.read(counters, self._told_ns())
+        if self._advising is not None:
+            self._advising.kernel(counters)
 
     def lost(self, lost: list[Lost]) -> None:
         """Records that did not come: what lived then is not known to be whole."""
@@ -234,6 +265,9 @@ class LiveView(View):
     def tick(self, now_ns: int) -> None:
         """Time goes on; in a recording nothing else tells when a second is over."""
         self._tick_ns = now_ns
+        self._advise()
+        if self._advising is not None:
+            self._advising.tick(now_ns)
         with self._lock:
             self._trends.pulse.stand(now_ns)
             if self._recorded and now_ns - self._mark_ns >= SECOND_NS:
@@ -365,6 +399,7 @@ class LiveView(View):
                 ),
                 shares=self._losses.of_minute(),
                 shares_of_all=self._losses.of_all(),
+                advice=self._advising.picture(self._now_ns) if self._advising else None,
             ),
             recorded=self._recorded,
             costs=head.costs,

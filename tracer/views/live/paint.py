@@ -183,6 +183,7 @@ MAIN_KEYS = (
     *("q quit", "/ search", "f filter", "s sort", "space pause", "enter open", "tab next"),
     *(
         "? help",
+        "a advice",
         "esc back",
         "r reverse",
         "o by process",

@@ -14,6 +14,7 @@ from tracer.flows.handshakes import HandshakeTable
 from tracer.flows.listeners import Listener
 from tracer.flows.transitions import Spread
 from tracer.views.columns import Facts
+from tracer.views.live.advising import AdvicePicture
 from tracer.views.live.losses import Share
 from tracer.wire.layout import Records
 
@@ -173,3 +174,4 @@ class Parts:
     holders: Records | None = None
     shares: dict[str, Share] = field(default_factory=dict)
     shares_of_all: dict[str, Share] = field(default_factory=dict)
+    advice: AdvicePicture | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracer.views.live.panes.advice import ADVICE_PANE
 from tracer.views.live.panes.base import Pane, Table
 from tracer.views.live.panes.connections import CONNECTIONS
 from tracer.views.live.panes.counters import COUNTERS
@@ -11,6 +12,9 @@ from tracer.views.live.panes.listeners import LISTENERS
 from tracer.views.live.panes.processes import PROCESSES
 from tracer.views.live.panes.resets import RESETS
 
-PANES: tuple[Pane, ...] = (PROCESSES, CONNECTIONS, LISTENERS, HANDSHAKES, DROPS, RESETS, COUNTERS)
+PANES: tuple[Pane, ...] = (
+    *(PROCESSES, CONNECTIONS, LISTENERS, HANDSHAKES, DROPS, RESETS, COUNTERS),
+    ADVICE_PANE,
+)
 
 __all__ = ["PANES", "Pane", "Table"]

@@ -35,4 +35,11 @@ def below(picture: Picture, name: Name | None, width: int, height: int) -> list[
     return textwrap.wrap(f"{chosen.name}: {text}", width)[:height]
 
 
-COUNTERS = Pane(7, "Counters", [column.heading for column in COLUMNS], _table, below=below)
+COUNTERS = Pane(
+    7,
+    "Counters",
+    [column.heading for column in COLUMNS],
+    _table,
+    below=below,
+    short="Counts",
+)

@@ -173,4 +173,11 @@ def _below(picture: Picture, name: Name | None, width: int, height: int) -> list
     return [since, *told][:height]
 
 
-HANDSHAKES = Pane(4, "Handshakes", [column.heading for column in COLUMNS], _table, below=_below)
+HANDSHAKES = Pane(
+    4,
+    "Handshakes",
+    [column.heading for column in COLUMNS],
+    _table,
+    below=_below,
+    short="Handshk",
+)

@@ -39,5 +39,11 @@ def _table(picture: Picture) -> Table:
 
 
 LISTENERS = Pane(
-    3, "Listeners", [column.heading for column in COLUMNS], _table, ("syn_drop",), below
+    3,
+    "Listeners",
+    [column.heading for column in COLUMNS],
+    _table,
+    ("syn_drop",),
+    below,
+    short="Listen",
 )

@@ -39,4 +39,4 @@ def _table(picture: Picture) -> Table:
     )
 
 
-PROCESSES = Pane(1, "Processes", [column.heading for column in COLUMNS], _table)
+PROCESSES = Pane(1, "Processes", [column.heading for column in COLUMNS], _table, short="Procs")
