@@ -90,7 +90,6 @@ class Gathered:
     def from_now_on(self, now_ns: int) -> None:
         """What listeners have counted so far is of an earlier span."""
         self._listeners.since_last(now_ns)
-        self._began_ns = now_ns
 
     def held(self, found: Held) -> None:
         """Take descriptors in use, and limits, of processes."""

@@ -45,6 +45,7 @@ class Advising:
         self._spans: list[tuple[int, Gathered]] = []
         self._picture: AdvicePicture | None = None
         self._due = 0.0
+        self._now_ns = now_ns
         self._begin(now_ns)
 
     def _begin(self, now_ns: int) -> None:
@@ -54,7 +55,7 @@ class Advising:
         made.spaces.sysctls(self._settings)
         if self._listening is not None:
             made.listeners(self._listening)
-            made.from_now_on()
+            made.from_now_on(now_ns)
         self._spans = [*self._spans[-1:], (now_ns, made)]
 
     # --- what a session tells -------------------------------------------------
@@ -93,10 +94,11 @@ class Advising:
         for _, one in self._spans:
             one.listeners(rows)
             if first:  # what they counted before is of a time that nobody looked at
-                one.from_now_on()
+                one.from_now_on(self._now_ns)
 
     def tick(self, now_ns: int) -> None:
         """Time goes on."""
+        self._now_ns = now_ns
         if now_ns - self._spans[-1][0] >= TURN_NS:
             self._begin(now_ns)
         for _, one in self._spans:
