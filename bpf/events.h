@@ -476,7 +476,8 @@ struct tt_drop {
 	__u8 tcp_flags;
 	__u8 told; /* as a syn_drop too */
 	__u8 headers_length;
-	__u8 reserved[6];
+	__u8 spent; /* for what remains of a connection that is over, with nothing in it to lose */
+	__u8 reserved[5];
 	tt_stack_id stack;	/* the kernel's */
 	tt_stack_id user_stack; /* its owner's, if that ran */
 	tt_dev dev;
@@ -790,9 +791,11 @@ struct tt_packet_key {
 	tt_direction_t direction;
 	tt_owner_is_t owner_is;
 	tt_owner_from_t owner_from;
-	__u8 syn;     /* with SYN, and without ACK */
+	__u8 syn;     /* with SYN, and without ACK, but for what remains of a connection */
 	__u8 told;    /* as a syn_drop too */
-	__u8 matched; /* by the filters of this session */
+	__u8 matched; /* by the filters of this session: others take no place */
+	__u8 spent;   /* as in struct tt_drop */
+	__u8 reserved[3];
 	tt_stack_id stack;
 };
 

@@ -6,6 +6,7 @@
 #include "events.h"
 #include "sock.h"
 
+#define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10

@@ -41,9 +41,9 @@ SETTING(struct tt_drop_setup, tt_drop_setup);
 /* Shared by all CPUs: few places are busy, and none is counted twice. */
 MAP_OF(HASH, tt_packets, struct tt_packet_key, struct tt_packet_value, 16384);
 
-/* What finds no room there: by reason, and for each SYN or not, told or not,
- * matched or not. */
-MAP_OF(PERCPU_ARRAY, tt_packets_rest, __u32, __u64, TT_REASONS * 8);
+/* What finds no room there: by reason, and for each spent or not, SYN or not,
+ * told or not, matched or not. */
+MAP_OF(PERCPU_ARRAY, tt_packets_rest, __u32, __u64, TT_REASONS * 16);
 
 /* Expected ones and losses: neither takes the other's room. */
 MAP_OF(PERCPU_ARRAY, tt_drop_rates, __u32, struct tt_rate, 2);
@@ -209,7 +209,25 @@ tt_inline void tt_tell_device(const struct sk_buff *skb, const struct net *net, 
 		event->queue = TT_LOAD(struct sk_buff, skb, queue_mapping);
 }
 
-tt_inline void tt_count_packet(const struct tt_drop *event, bool matched)
+/*
+ * Whether nothing is lost with it: a FIN, an ACK or a RST, without data, for what
+ * remains of a connection that is over, which has heeded it or needs it no more.
+ * The kernel gives these the same reason as what it refuses there
+ * (tcp_v4_rcv(): discard_it). Where it does not tell for which socket a packet
+ * came, a FIN says as much: of those of others it gives a reason.
+ */
+tt_inline bool tt_is_spent(const struct tt_drop *event)
+{
+	if (event->direction == TT_DIRECTION_TX || event->tcp_flags & TCP_SYN ||
+	    event->length > event->headers_length)
+		return false;
+	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk))
+		return event->state == TT_TIME_WAIT;
+	return event->tcp_flags & TCP_FIN;
+}
+
+/* What nobody asked for takes no place: a storm elsewhere would leave none. */
+tt_inline void tt_count_packet(const struct tt_drop *event)
 {
 	const struct tt_head *head = &event->head;
 	struct tt_packet_key key = {
@@ -223,9 +241,11 @@ tt_inline void tt_count_packet(const struct tt_drop *event, bool matched)
 		.direction = event->direction,
 		.owner_is = head->owner_is,
 		.owner_from = event->owner_from,
-		.syn = (event->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN,
+		.syn = (event->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+		       event->state != TT_TIME_WAIT,
 		.told = event->told,
-		.matched = matched,
+		.matched = true,
+		.spent = event->spent,
 		.stack = event->stack,
 	};
 	struct tt_packet_value first = {.cgroup_id = head->cgroup_id};
@@ -242,7 +262,7 @@ tt_inline void tt_count_packet(const struct tt_drop *event, bool matched)
 		__sync_fetch_and_add(&value->packets, 1);
 		return;
 	}
-	place = place * 8 + key.syn * 4 + key.told * 2 + key.matched;
+	place = place * 16 + key.spent * 8 + key.syn * 4 + key.told * 2 + key.matched;
 	rest = MAP_GET(tt_packets_rest, &place);
 	if (rest)
 		(*rest)++;
@@ -253,19 +273,19 @@ tt_inline void tt_tell_packet(void *ctx, struct tt_large *large, const struct tt
 {
 	struct tt_stats *stats = tt_get_stats(TT_SLOT_PACKET);
 	struct tt_drop *event = &large->drop;
-	__u32 expected = tt_has_reason(tt_drop_setup.expected, event->reason);
+	__u32 expected = event->spent || tt_has_reason(tt_drop_setup.expected, event->reason);
 	struct tt_rate *rate = MAP_GET(tt_drop_rates, &expected);
 	__u32 states = event->state && event->state < 32 ? 1U << event->state : 0;
-	bool admitted;
 
 	if (!stats || !rate)
 		return;
-	admitted = tt_admit(stats, TT_KIND_DROP, &event->head, event->uid, states, marks,
-			    tt_refuses_end(true, 0));
-	if (CFG(stacks) && admitted)
+	if (!tt_admit(stats, TT_KIND_DROP, &event->head, event->uid, states, marks,
+		      tt_refuses_end(true, 0)))
+		return;
+	if (CFG(stacks))
 		event->stack = tt_kernel_stack(ctx);
-	tt_count_packet(event, admitted);
-	if (!admitted || !CFG(stream))
+	tt_count_packet(event);
+	if (!CFG(stream))
 		return;
 	if (!tt_may_send(rate, event->head.mono_ns)) {
 		stats->limited[TT_KIND_DROP]++;
@@ -366,6 +386,7 @@ static __noinline int tt_look_at_drop(struct bpf_raw_tracepoint_args *ctx)
 		tt_answer_by_socket(sk, event, &found);
 	if (!found.from)
 		tt_answer_by_port(skb, event, &found);
+	event->spent = tt_is_spent(event);
 	event->owner_from = found.from;
 	event->head.owner_is = found.owner_is;
 	event->head.pid = found.owner.pid;

@@ -14,14 +14,23 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
-from tests.programs.crafted import ACK, SYN, Host, Talk
+from tests.programs.crafted import ACK, FIN, SYN, Host, Talk
 from tests.programs.driver import Program
-from tests.programs.places import NEAR, PORT, SILENT, add_silent_host, build, inside
+from tests.programs.places import (
+    NEAR,
+    PORT,
+    SILENT,
+    add_silent_host,
+    build,
+    inside,
+    server_in,
+)
 from tests.schemas import checked
 from tracer.kernel.packets import reason_names, tells_sockets
 
@@ -30,6 +39,7 @@ pytestmark = pytest.mark.kernel
 AWAY = "10.97.0.5"  # routed, and not here
 SHUT = 7999
 IP_MINTTL = 21
+RCV_WND = 232  # of tcpi_rcv_wnd in struct tcp_info
 SO_ATTACH_FILTER = 26
 
 
@@ -218,6 +228,61 @@ def test_a_packet_whose_source_no_single_machine_has(ns: Namespace) -> None:
     assert {r["raddr"] for r in found} == {"224.0.0.9"}
 
 
+@dataclass(frozen=True)
+class Martian:
+    """A source that no packet from there may have, and the counter that tells of it."""
+
+    source: str
+    reason: str
+    counter: str | None = None
+    settings: tuple[str, ...] = ()
+
+
+STRICT = ("net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.near.rp_filter=1")
+
+
+@pytest.mark.parametrize(
+    "martian",
+    [
+        Martian("127.0.0.5", "IP_LOCALNET"),
+        Martian(NEAR, "IP_LOCAL_SOURCE"),
+        Martian("198.51.100.7", "IP_RPFILTER", "TcpExtIPReversePathFilter", STRICT),
+    ],
+    ids=lambda martian: martian.reason,
+)
+def test_a_packet_whose_source_cannot_be_behind_its_device(ns: Namespace, martian: Martian) -> None:
+    count = 11
+    for setting in martian.settings:
+        ns.run("sysctl", "-qw", setting)
+    with listening(ns, "0.0.0.0"), Host(ns) as host, events(ns) as tracer:
+        for i in range(count):
+            host.send(SYN, 20000 + i, source=martian.source)
+        found = stop_after(tracer, count)
+    assert told(found) == {(martian.reason, "ip", "rx"): count}
+    assert {(r["raddr"], r["dev"]) for r in found} == {(martian.source, "near")}
+    if martian.counter:
+        assert ns.counters()[martian.counter] == count
+
+
+def test_a_packet_whose_ttl_runs_out_as_it_is_passed_on(ns: Namespace) -> None:
+    count = 7
+    ns.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    ns.run("ip", "route", "add", f"{AWAY}/32", "via", SILENT)
+    ns.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0")
+    with Host(ns) as host, Tracer("drops", "--packets", "--netns", ns.name) as table:
+        with events(ns) as tracer:
+            for i in range(count):
+                host.send(SYN, 20000 + i, target=AWAY, ttl=1)
+            found = stop_after(tracer, count)
+        documents = table.stop()
+    assert told(found) == {("IP_INHDR", "ip", "rx"): count}
+    assert {(r["pid"], r["laddr"], r["owner_from"]) for r in found} == {(None, AWAY, "none")}
+    assert ns.counters()["IpInHdrErrors"] == count
+    (row,) = [one for one in documents if one["kind"] == "drop_summary"]
+    assert (row["count"], row["location"].partition("+")[0]) == (count, "ip_forward")
+    assert row["meaning"].startswith("its TTL ran out")
+
+
 def accepted(listener: socket.socket, host: Host, stamp: int = 0) -> tuple[socket.socket, Talk]:
     """A connection of the host's to this process."""
     talk = host.open(stamp=stamp)
@@ -300,6 +365,25 @@ def test_what_the_receive_buffer_has_no_room_for(ns: Namespace) -> None:
     assert {r["pid"] for r in records} == {os.getpid()}
 
 
+def test_what_ends_beyond_the_window_that_was_announced(ns: Namespace) -> None:
+    """It begins within. Where something waits to be read, the kernel takes none of it."""
+    count, data = 7, b"x" * 10
+    with listening(ns) as listener, Host(ns) as host:
+        made, talk = accepted(listener, host)
+        host.say(talk, data)
+        talk.sequence += len(data)
+        wait_until(lambda: made.recv(100, socket.MSG_PEEK), "something unread")
+        info = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        (window,) = struct.unpack_from("I", info, RCV_WND)
+        with made, events(ns) as tracer:
+            for _ in range(count):
+                host.say(talk, b"x" * 100, ahead=window - 50)
+            found = stop_after(tracer, count)
+    assert told(found) == {("TCP_INVALID_END_SEQUENCE", "tcp", "rx"): count}
+    assert ns.counters()["TcpExtBeyondWindow"] == count
+    assert {(r["pid"], r["owner_from"]) for r in found} == {(os.getpid(), "socket")}
+
+
 def test_a_connection_whose_route_is_gone_drops_what_it_sends(ns: Namespace) -> None:
     with listening(ns) as listener, Host(ns) as host:
         made, _ = accepted(listener, host)
@@ -312,6 +396,76 @@ def test_a_connection_whose_route_is_gone_drops_what_it_sends(ns: Namespace) -> 
     assert {(r["reason"], r["direction"]) for r in found} == {("IP_OUTNOROUTES", "tx")}
     assert 1 <= len(found) <= missing
     assert {(r["laddr"], r["raddr"], r["pid"]) for r in found} == {(NEAR, SILENT, os.getpid())}
+
+
+# --- the end of connections ---------------------------------------------------------
+
+
+def closed_first_by_the_client(
+    ns: Namespace, server: Program, client: Program, address: str
+) -> None:
+    """Its socket is gone, but for a mini-socket, as the server's FIN comes."""
+    client.do("connect", name="c", address=address, port=PORT)
+    server.do("accept", name="s", listener="l")
+    client.do("close", name="c")
+    server.do("receive", name="s")  # its end
+    side = ("state", "fin-wait-2", f"dport = :{PORT}")
+    wait_until(lambda: ns.run("ss", "-tnH", *side), "our FIN to be acknowledged")
+    server.do("close", name="s")
+    wait_until(lambda: not ns.run("ss", "-tnH", *side), "its FIN")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_connections_that_end_as_they_should_lose_nothing(
+    ns: Namespace, client: Program, address: str
+) -> None:
+    """The kernel frees a FIN for a mini-socket as it frees what it refuses, with no reason."""
+    count = 7
+    with (
+        server_in(ns, address=address) as server,
+        Tracer("drops", "--packets", "--netns", ns.name, json=False) as losses,
+        Tracer("drops", "--packets", "--all", "--netns", ns.name) as every,
+        Tracer("events", "--kind", "drop", "--netns", ns.name) as lines,
+    ):
+        for _ in range(count):
+            closed_first_by_the_client(ns, server, client, address)
+        documents, records = every.stop(), drops(lines.stop())
+        losses.stop()
+    assert f"\n{count} expected ones hidden: nothing is lost with them" in losses.stdout
+    assert "NOT_SPECIFIED" not in losses.stdout
+    rows = [one for one in documents if one["kind"] == "drop_summary"]
+    assert sum(row["count"] for row in rows) == count
+    assert {(row["expected"], row["layer"]) for row in rows} == {(True, "tcp")}
+    assert all(row["meaning"].startswith("a FIN, ACK or RST for a connection") for row in rows)
+    assert [(r["expected"], r["tcp_flags"]) for r in records] == [(True, "FIN|ACK")] * count
+    assert every.counts["lost"] == lines.counts["lost"] == 0
+
+
+def test_what_a_connection_that_is_over_refuses_is_lost(ns: Namespace) -> None:
+    """Data, which is answered with a RST; and a SYN that is no newer than what was."""
+    count = 5
+    with listening(ns) as listener, Host(ns) as host, events(ns) as tracer:
+        for i in range(count):
+            talk = host.open(port=31000 + i)
+            listener.accept()[0].close()
+            host.answer(talk.port, FIN)
+            talk.acked += 1
+            host.say(talk, b"")
+            wait_until(lambda: in_state(ns, "fin-wait-2"), "a mini-socket")
+            if i % 2:
+                host.say(talk, b"x" * 10)
+                wait_until(lambda: not in_state(ns, "fin-wait-2"), "the RST")
+            else:
+                host.send(FIN | ACK, talk.port, PORT, talk.sequence, talk.acked)
+                wait_until(lambda: not in_state(ns, "fin-wait-2"), "the FIN to be taken")
+                host.send(SYN, talk.port, PORT, talk.sequence - 1000)
+        found = stop_after(tracer, count)
+    assert told(found) == {("NOT_SPECIFIED", "tcp", "rx"): count}
+    assert Counter(r["tcp_flags"] for r in found) == {"SYN": 3, "ACK": 2}
+
+
+def in_state(ns: Namespace, state: str) -> bool:
+    return bool(ns.run("ss", "-tnH", "state", state, f"sport = :{PORT}"))
 
 
 # --- the table ----------------------------------------------------------------------

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tracer.attribution.processes import ProcessTable
 from tracer.kernel import before_packets, packets, symbols
+from tracer.views.columns import Facts
+from tracer.views.text import Clock
 from tracer.wire import reasons
+from tracer.wire.layout import Layout
 from tracer.wire.pcapng import Capture
 from tracer.wire.reasons import LAYERS, REASONS, is_expected, layer_of, meaning_of
 
@@ -70,6 +74,45 @@ def test_a_syn_sent_again_is_expected_and_another_packet_without_a_reason_is_not
     assert is_expected("TCP_OLD_ACK", "tcp_ack", False)
     assert not is_expected("TCP_FUTURE", "tcp_ack", False)
     assert meaning_of("TCP_FUTURE")
+
+
+def test_what_came_for_a_connection_that_is_over_is_expected_where_nothing_refused_it() -> None:
+    for reason in ("NOT_SPECIFIED", "TCP_RFC7323_TW_PAWS"):
+        assert is_expected(reason, "tcp_v6_rcv", False, True)
+        assert meaning_of(reason, "tcp_v4_rcv", False, True) == reasons.SPENT
+        assert not is_expected(reason, "tcp_v4_rcv", False, False)
+        assert is_expected(reason, None, False, True)  # addresses are hidden, or none was kept
+    assert not is_expected("TCP_CSUM", "tcp_v4_rcv", False, True)
+    assert not is_expected("NOT_SPECIFIED", "ip_rcv_core", False, True)
+
+
+@pytest.mark.parametrize("function", ["ip_forward", "ip6_forward", "ip_forward.cold"])
+def test_a_bad_header_is_told_apart_from_a_ttl_that_ran_out(function: str) -> None:
+    """The kernel gives both the same reason."""
+    assert "TTL" in meaning_of("IP_INHDR", function)
+    assert "TTL" not in meaning_of("IP_INHDR", "ip_rcv_core")
+    assert layer_of("IP_INHDR", function) == "ip"
+
+
+def test_reasons_of_modules_are_numbers_of_their_subsystem_and_unknown_ones_numbers(
+    wire: Layout,
+) -> None:
+    dump = ["bpftool", "btf", "dump", "file", VMLINUX, "format", "c"]
+    text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    found = re.findall(r"SKB_DROP_REASON_SUBSYS_(\w+) = (\d+)", text)
+    names = {name: int(value) for name, value in found if name != "NUM"}
+    facts = Facts(
+        wire,
+        ProcessTable(2, 3),
+        Clock(0, True),
+        reasons=packets.reason_names(),
+        subsystems=packets.subsystem_names(),
+    )
+    assert facts.reason(names["OPENVSWITCH"] << 16 | 7) == "OPENVSWITCH:7"
+    assert facts.reason(of_this_kernel()["NO_SOCKET"]) == "NO_SOCKET"
+    nobody = max(names.values()) + 100
+    assert facts.reason(nobody << 16 | 7) == str(nobody << 16 | 7)
+    assert facts.reason(0xFFF0) == str(0xFFF0)
 
 
 SYMBOLS = b"""0000000000000000 A fixed_percpu_data

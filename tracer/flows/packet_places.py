@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.flows.packets import ACK, COLUMNS, SYN, PacketTable, Spot
+from tracer.flows.packets import COLUMNS, PacketTable, Spot, column
 from tracer.wire.layout import Records
 
 PLACE = tuple(name for name in COLUMNS if name != "port")
@@ -33,7 +33,7 @@ class PlaceTable(PacketTable):
         self.ports.clear()
         pairs = pairs[pairs["key"]["matched"] > 0]
         key, value = pairs["key"], pairs["value"]
-        keys = np.stack([key[name].astype(np.uint64) for name in PLACE], axis=1)
+        keys = np.stack([column(key, name).astype(np.uint64) for name in PLACE], axis=1)
         self._put(keys, key["port"], value["packets"].astype(np.int64), value["dev"])
 
     def _put(
@@ -69,9 +69,7 @@ def last_of_each(records: Records) -> list[tuple[Spot, int]]:
 
 
 def _of_records(records: Records) -> Keys:
-    syn = (records["tcp_flags"] & (SYN | ACK)) == SYN
-    columns = [syn if name == "syn" else records[name] for name in PLACE]
-    return np.stack([column.astype(np.uint64) for column in columns], axis=1)
+    return np.stack([column(records, name).astype(np.uint64) for name in PLACE], axis=1)
 
 
 def _spot(key: list[int]) -> Spot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from tracer.flows.grouping import Numbers
 from tracer.wire.layout import Records
 
-SYN, ACK = 0x02, 0x10
+SYN, ACK, TIME_WAIT = 0x02, 0x10, 6
+RESTS_BEFORE = 2048  # of those without a place, in recordings of before there were `spent` ones
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,30 @@ class Spot:
     direction: int = 0
     owner_is: int = 0
     owner_from: int = 0
-    syn: int = 0  # with SYN, and without ACK
+    syn: int = 0  # with SYN, and without ACK, but for what remains of a connection
     told: int = 0  # as a drop of a listener's too
+    spent: int = 0  # for what remains of a connection, with nothing in it to lose
     group: int = 0  # the number of what --by asks for, where that takes records
 
 
 COLUMNS = (
     *("reason", "location", "netns", "ifindex", "pid", "start", "port", "direction"),
-    *("owner_is", "owner_from", "syn", "told"),
+    *("owner_is", "owner_from", "syn", "told", "spent"),
 )
+
+
+def column(records: Records, name: str) -> NDArray[Any]:
+    """One of COLUMNS, of `drop` records or of the keys of counts."""
+    names = records.dtype.names or ()
+    found: NDArray[Any] = np.zeros(len(records), np.uint8)  # in a recording of before it was told
+    if name in names:
+        found = records[name]
+    elif name == "port":
+        found = records["lport"]
+    elif name == "syn":
+        begins = (records["tcp_flags"] & (SYN | ACK)) == SYN
+        found = begins & (records["state"] != TIME_WAIT)
+    return found
 
 
 class PacketTable:
@@ -56,13 +73,11 @@ class PacketTable:
 
     def add(self, records: Records) -> None:
         """Add drop records, a batch at a time."""
-        syn = (records["tcp_flags"] & (SYN | ACK)) == SYN
-        made = {"port": records["lport"], "syn": syn}
-        taken = [made[name] if name in made else records[name] for name in COLUMNS]
+        taken = [column(records, name) for name in COLUMNS]
         none: NDArray[np.int64] = np.zeros(len(records), np.int64)
         taken.append(self._numbers.of(records) if self._numbers else none)
         taken.append(_stacks(records))
-        keys = np.stack([column.astype(np.uint64) for column in taken], axis=1)
+        keys = np.stack([part.astype(np.uint64) for part in taken], axis=1)
         found, first, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
         for key, at, count in zip(found.tolist(), first.tolist(), counts.tolist(), strict=True):
             self._count(Spot(*key[:-1]), key[-1], count)
@@ -73,7 +88,7 @@ class PacketTable:
         self.packets.clear()
         self.stacks.clear()
         pairs = pairs[pairs["key"]["matched"] > 0]
-        columns = [pairs["key"][name].tolist() for name in COLUMNS]
+        columns = [column(pairs["key"], name).tolist() for name in COLUMNS]
         values = pairs["value"]
         numbers = _stacks(pairs["key"]).tolist()
         for *key, number, count, dev in zip(
@@ -81,9 +96,12 @@ class PacketTable:
         ):
             self._count(Spot(*key), number, count)
             self._name(key[2], key[3], dev)
+        spents = len(rest) > RESTS_BEFORE
         for index in np.flatnonzero(rest).tolist():
             if index & 1:
-                spot = Spot(index >> 3, syn=index >> 2 & 1, told=index >> 1 & 1)
+                spent = index >> 3 & 1 if spents else 0
+                reason = index >> 4 if spents else index >> 3
+                spot = Spot(reason, syn=index >> 2 & 1, told=index >> 1 & 1, spent=spent)
                 self.packets[spot] += int(rest[index])
 
     def _count(self, spot: Spot, stack: int, count: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tracer.errors import TracerError
 from tracer.views.columns import Facts, Row, rows
-from tracer.views.drop_columns import is_expected_drop, is_syn
+from tracer.views.drop_columns import is_expected_drop, told_by
 from tracer.views.drop_rows import owner_text
 from tracer.views.text import escape
 from tracer.wire import reasons
@@ -69,11 +69,11 @@ class Captured:
 
 def comment(row: Row, facts: Facts) -> str:
     """`NETFILTER_DROP at nf_hook_slow+0x9c (netfilter): a firewall rule …; owner gunicorn[7]`."""
-    reason, function = facts.reason(row.reason), facts.function(row.location)
-    syn = is_syn(row.tcp_flags)
+    reason, function, syn, spent = told_by(row, facts)
     layer = reasons.layer_of(reason, function)
     place = f"{reason} at {facts.code.get(row.location, 'an unknown place')}"
-    text = f"{place}{f' ({layer})' if layer else ''}: {reasons.meaning_of(reason, function, syn)}"
+    meaning = reasons.meaning_of(reason, function, syn, spent)
+    text = f"{place}{f' ({layer})' if layer else ''}: {meaning}"
     owner = owner_text(facts, (row.pid, row.start))
     if owner is None:
         return f"{text}; owner not known"

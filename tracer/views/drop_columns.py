@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tracer.flows.packets import TIME_WAIT
 from tracer.wire.reasons import is_expected, layer_of
 
 Column = Callable[[Any, Any], object]
@@ -21,10 +22,17 @@ def is_syn(bits: int) -> bool:
     return bool(bits & 2) and not bits & 16
 
 
+def told_by(row: Any, facts: Any) -> tuple[str, str | None, bool, bool]:
+    """What tells whether a packet is missed, and why it was dropped: see `wire/reasons.py`."""
+    reason, function = facts.reason(row.reason), facts.function(row.location)
+    syn = is_syn(row.tcp_flags) and row.state != TIME_WAIT
+    # recordings of before it was told have no such field
+    return reason, function, syn, bool(getattr(row, "spent", 0))
+
+
 def is_expected_drop(row: Any, facts: Any) -> bool:
     """Whether nothing was lost with the packet."""
-    reason, function = facts.reason(row.reason), facts.function(row.location)
-    return is_expected(reason, function, is_syn(row.tcp_flags))
+    return is_expected(*told_by(row, facts))
 
 
 DROP: dict[str, Column] = {

@@ -80,7 +80,8 @@ def of_packets(found: PacketTable, facts: Facts, span_ns: int, all_of_them: bool
 
 def packet_row(spot: Spot, count: int, dev: str | None, facts: Facts, span_ns: int) -> Row:
     """Of one spot."""
-    reason, function, syn = facts.reason(spot.reason), facts.function(spot.location), bool(spot.syn)
+    reason, function = facts.reason(spot.reason), facts.function(spot.location)
+    told = reason, function, bool(spot.syn), bool(spot.spent)
     location = facts.code.get(spot.location)
     layer = reasons.layer_of(reason, function)
     owner = spot.pid, spot.start
@@ -95,8 +96,8 @@ def packet_row(spot: Spot, count: int, dev: str | None, facts: Facts, span_ns: i
         netns=spot.netns or None,
         count=count,
         rate=rate_of(count, span_ns),
-        expected=reasons.is_expected(reason, function, syn),
-        why=(reason, reasons.meaning_of(reason, function, syn)),
+        expected=reasons.is_expected(*told),
+        why=(reason, reasons.meaning_of(*told)),
         group=spot.group,
         words={
             "reason": reason,

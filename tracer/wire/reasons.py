@@ -189,7 +189,12 @@ ARRIVING = ("CPU_BACKLOG", "XDP")
 UNSPECIFIED = ("NOT_DROPPED_YET", "NOT_SPECIFIED")
 UNKNOWN = Reason("", "this version knows no sentence for it")
 SYN_AGAIN = "a SYN sent again, which has its answer already"
+SPENT = "a FIN, ACK or RST for a connection that is over here: heeded, or of no use any more"
 _RECEIVERS = ("tcp_v4_rcv", "tcp_v6_rcv")
+_OF_SPENT = (*UNSPECIFIED, "TCP_RFC7323_TW_PAWS")
+# a reason that says something else where that function gives it
+_TTL_OVER = "its TTL ran out as it was passed on here: routes that lead in a ring, or a traceroute"
+_THERE = {("IP_INHDR", "ip_forward"): _TTL_OVER, ("IP_INHDR", "ip6_forward"): _TTL_OVER}
 
 # by the longest begin of a function's name that fits
 PLACES: dict[str, str] = {
@@ -230,13 +235,29 @@ def is_syn_again(reason: str, function: str | None, syn: bool) -> bool:
     return syn and reason in UNSPECIFIED and bare(function or "") in _RECEIVERS
 
 
-def is_expected(reason: str, function: str | None, syn: bool) -> bool:
+def is_spent(reason: str, function: str | None, spent: bool) -> bool:
+    """Whether it was for what remains of a connection that is over, and nothing is lost with it.
+
+    `spent` says so but for the reason; and, of kernels that tell no socket, for the place.
+    """
+    there = function is None or bare(function) in _RECEIVERS
+    return spent and reason in _OF_SPENT and there
+
+
+def is_expected(reason: str, function: str | None, syn: bool, spent: bool = False) -> bool:
     """Whether nothing is lost with it."""
-    return REASONS.get(reason, UNKNOWN).expected or is_syn_again(reason, function, syn)
+    if is_syn_again(reason, function, syn) or is_spent(reason, function, spent):
+        return True
+    return REASONS.get(reason, UNKNOWN).expected
 
 
-def meaning_of(reason: str, function: str | None = None, syn: bool = False) -> str:
+def meaning_of(
+    reason: str, function: str | None = None, syn: bool = False, spent: bool = False
+) -> str:
     """A sentence."""
     if is_syn_again(reason, function, syn):
         return SYN_AGAIN
-    return REASONS.get(reason, UNKNOWN).meaning
+    if is_spent(reason, function, spent):
+        return SPENT
+    there = _THERE.get((reason, bare(function or "")))
+    return there or REASONS.get(reason, UNKNOWN).meaning
