@@ -63,6 +63,7 @@ struct tt_config {
 	__u8 drop_takes_acks; /* the program that looks at dropped packets looks at final ACKs */
 	__u8 alone;	      /* a snapshot: nothing is traced, and nothing known from tracing */
 	__u8 stacks;	      /* of dropped packets */
+	__u8 limit_answers;   /* RSTs for which there is no connection are sent up to TT_LIMIT */
 	__u32 last_place;     /* of tt_places: their number, a power of two, less one */
 	__u32 tick_ns;	      /* of the kernel's jiffies */
 };

@@ -19,6 +19,7 @@
 #include "../ending.h"
 #include "../packet.h"
 #include "../ports_held.h"
+#include "../rate.h"
 
 #define TT_DEEPEST                                                                                 \
 	12 /* of the kernel's stack: our own frames, the tracepoint's, then its caller's */
@@ -226,6 +227,23 @@ tt_inline void tt_tell_answer(struct tt_reset *event, const struct sock_common *
 	       listener->owner.pid ? TT_OWNER_LISTENER : TT_OWNER_KERNEL);
 }
 
+/* Those that anybody can have sent here, as fast as packets come. */
+MAP_OF(PERCPU_ARRAY, tt_answer_rates, __u32, struct tt_rate, 1);
+
+tt_inline bool tt_is_too_much(const struct tt_reset *event)
+{
+	__u32 zero = 0;
+	struct tt_rate *rate;
+
+	if (!CFG(limit_answers) || event->way != TT_RESET_WAY_SENT)
+		return false;
+	if (event->by != TT_RESET_BY_NO_SOCKET && event->by != TT_RESET_BY_LISTENER &&
+	    event->by != TT_RESET_BY_TIME_WAIT)
+		return false;
+	rate = MAP_GET(tt_answer_rates, &zero);
+	return rate && !tt_may_send(rate, event->head.mono_ns);
+}
+
 tt_inline void tt_send_told(void *ctx, struct tt_bench *bench, const struct tt_was *was,
 			    struct tt_stats *stats)
 {
@@ -235,6 +253,10 @@ tt_inline void tt_send_told(void *ctx, struct tt_bench *bench, const struct tt_w
 		      was->marks, tt_refuses_end(true, 0)) ||
 	    !CFG(stream))
 		return;
+	if (tt_is_too_much(event)) {
+		stats->limited[TT_KIND_RESET]++;
+		return;
+	}
 	event->state = was->state;
 	event->head.oncpu_pid = bpf_get_current_pid_tgid() >> 32;
 	tt_send(ctx, tt_large, TT_KIND_RESET, &bench->large, stats);

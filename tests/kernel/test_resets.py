@@ -15,9 +15,12 @@ from tests.programs.driver import Program
 from tests.programs.places import (
     ADDRESS,
     CALLED,
+    NEAR,
     PORT,
     SHUT_PORT,
+    SILENT,
     add_silent_host,
+    build,
     link,
     server_in,
 )
@@ -493,6 +496,38 @@ def test_a_refused_syn_is_of_the_process_that_held_the_port(
     assert {(r["by"], r["pid"], r["owner_is"], r["lport"]) for r in records} == {
         ("no_socket", server.pid, "listener", PORT)
     }
+
+
+# --- a storm ----------------------------------------------------------------------
+
+
+def test_of_a_storm_every_rst_is_told_or_said_to_be_lost_and_events_are_limited(
+    ns: Namespace,
+) -> None:
+    """SYNs to a port that nobody listens on; a machine that is busy may not keep up with them."""
+    count, rounds = 60_013, 3
+    command = [str(build("syns")), SILENT, NEAR, str(SHUT_PORT), str(count), "200000"]
+    with (
+        Tracer("resets", "--netns", ns.name) as table,
+        Tracer("events", "--kind", "reset", "--netns", ns.name) as lines,
+    ):
+        for _ in range(rounds):
+            ns.run(*command)
+        wait_until(lambda: moved(ns)["OutRsts"] >= rounds * count, "the last one")
+        documents, records = table.stop(), lines.stop()
+    assert moved(ns)["OutRsts"] == rounds * count
+    lost = table.counts["lost"]
+    (row,) = [r for r in documents if r["kind"] == "reset_summary"]
+    assert (row["by"], row["peer"], row["count"]) == ("no_socket", SILENT, rounds * count - lost)
+    assert proof(documents, ns) == {"OutRsts": (rounds * count, rounds * count - lost, lost)}
+    told = [r for r in records if r["kind"] == "reset"]
+    limited = sum(r["count"] for r in records if r["kind"] == "lost" and r["why"] == "limited")
+    assert lines.counts["lost"] == 0, lines.stderr
+    assert lines.counts["matched"] == rounds * count == len(told) + limited
+    assert 0 < len(told) < limited
+    assert f", {limited} limited" in lines.stderr
+    assert f"limited: {limited} beyond 1000 a second and CPU" in lines.stderr
+    assert "all of them: tcptrace resets" in lines.stderr
 
 
 # --- timers -----------------------------------------------------------------------

@@ -111,6 +111,7 @@ class Command:
     connections: bool = False
     sparing: bool = False
     listens: bool = False
+    limit_answers: bool = False
     sysctls: bool = False
     descriptors: bool = False
     later: frozenset[str] = frozenset()
@@ -266,6 +267,8 @@ class Command:
             connections=self.connections,
             sparing=self.sparing,
             listens=self.listens,
+            # what is kept is summed up later
+            limit_answers=self.limit_answers and not given.get("keep"),
             sysctls=self.sysctls or (self.snapshots and bool(given.get("keep"))),
             stacks=bool(given.get("stack")),
             descriptors=self.descriptors,

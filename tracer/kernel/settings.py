@@ -34,6 +34,7 @@ class Settings:
     descriptors: bool = False  # count those of who listens, or does not close, at the end
     listen_stats: bool = False  # count what happens in the queues of each listener
     stacks: bool = False  # of dropped packets, the kernel's and their owner's
+    limit_answers: bool = False  # RSTs without a connection: 1000 a second and CPU are sent
     listens: bool = False  # of `state`, where it is not wanted, begin and end of listening alone
     later: frozenset[str] = frozenset()  # kinds that may be asked for while it runs
     hold_children: int | None = None  # 0, 1, 2 as bpf/maps.h has it; None: by this kernel

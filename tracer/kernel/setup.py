@@ -51,6 +51,7 @@ def write_config(
     config["tick_ns"] = tick_ns()
     config["casts"] = has_casts()
     config["stacks"] = settings.stacks
+    config["limit_answers"] = settings.limit_answers
     config["asks_owners"] = filters.asks_owners
     config["failed"] = filters.failed
     config["slower_ns"] = filters.slower_ns

@@ -49,11 +49,13 @@ def explain_lost(tally: Tally) -> list[str]:
         )
     if room:
         lines.append(f"lost: {room} found a map full; more room for sockets: --sockets N")
-    if tally.limited:
-        lines.append(
-            f"limited: {tally.limited} beyond 1000 a second and CPU were counted, not sent;"
-            " all of them: tcptrace drops"
-        )
+    for names, command in ((("drop", "syn_drop"), "drops"), (("reset",), "resets")):
+        limited = sum(tally.limited_by_kind.get(name, 0) for name in names)
+        if limited:
+            lines.append(
+                f"limited: {limited} beyond 1000 a second and CPU were counted, not sent;"
+                f" all of them: tcptrace {command}"
+            )
     if tally.lost_names:
         lines.append(f"{tally.lost_names} records that name processes found the buffer full")
     if missed:
