@@ -24,10 +24,11 @@ from tests.schemas import checked
 
 pytestmark = pytest.mark.kernel
 
-SUBJECTS = ["state", "handshake", "accept", "syn_drop", "owner", "lost", "kernel"]
+KINDS = ["state", "handshake", "accept", "syn_drop", "drop"]
+SUBJECTS = [*KINDS, "owner", "lost", "kernel"]
 EXACT = re.compile(
-    r"state (\d+)/\1 handshake (\d+)/\2 accept 11/11 syn_drop 3/3 owner (\d+)/\3 lost 0"
-    r" kernel (\d+)/\4\n"
+    r"state (\d+)/\1 handshake (\d+)/\2 accept 11/11 syn_drop 3/3 drop 8/8"
+    r" owner (\d+)/\3 lost 0 kernel (\d+)/\4\n"
 )
 
 
@@ -71,7 +72,7 @@ def test_in_json_each_subject_is_a_probe_with_its_counts() -> None:
     assert list(found) == SUBJECTS
     assert {r["status"] for r in found.values()} == {"works"}
     assert found["accept"]["expected"] == found["accept"]["found"] == 11
-    records = sum(found[kind]["expected"] for kind in ("state", "handshake", "accept", "syn_drop"))
+    records = sum(found[kind]["expected"] for kind in KINDS)
     assert found["owner"]["expected"] == records
 
 
@@ -115,7 +116,7 @@ def test_where_buffers_are_too_small_it_fails_and_says_how_many_are_missing(tran
             break
     assert done.returncode == 1
     found = results(done.stdout)
-    kinds = [found[kind] for kind in ("state", "handshake", "accept", "syn_drop")]
+    kinds = [found[kind] for kind in KINDS]
     assert all(r["surplus"] == 0 for r in kinds)
     missing = sum(r["expected"] - r["found"] for r in kinds)
     assert 0 < missing == found["lost"]["surplus"]
@@ -131,7 +132,7 @@ def test_where_sockets_cannot_be_kept_track_of_it_fails_for_what_needs_them() ->
     done = self_test("--sockets", "1")
     assert done.returncode == 1
     first, *more = done.stdout.splitlines()
-    counts = re.match(r"state (\d+)/(\d+) .* syn_drop 3/3 .* lost (\d+) kernel 31/31$", first)
+    counts = re.match(r"state (\d+)/(\d+) .* syn_drop 3/3 .* lost (\d+) kernel 39/39$", first)
     assert counts
     assert int(counts[1]) < int(counts[2])
     assert int(counts[3]) > 0

@@ -27,6 +27,7 @@ class Pair:
     server: int = SERVER
     client: int = CLIENT
     ports: tuple[int, ...] = (PORT,)
+    shut: int = 1
 
 
 ACCOUNT = Account(
@@ -52,9 +53,10 @@ def accepts(facts: Facts) -> Records:
     return made
 
 
-def judge(facts: Facts, made: Records, lost: int = 0) -> dict[str, Result]:
+def judge(facts: Facts, made: Records, lost: int = 0, missed: int = 0) -> dict[str, Result]:
     untried = dict.fromkeys(results.EXPECTED.keys() - {"accept"}, "not permitted")
-    found = compare({"accept": [made]}, untried, lost, facts, Pair(), ACCOUNT)  # type: ignore[arg-type]
+    told, work = {"accept": [made]}, Pair()
+    found = compare(told, untried, lost, facts, work, ACCOUNT, missed)  # type: ignore[arg-type]
     return {result.subject: result for result in found}
 
 
@@ -95,6 +97,12 @@ def test_what_was_lost_and_what_the_kernel_counts_otherwise_are_errors(facts: Fa
     assert not found["kernel"].is_exact
 
 
+def test_runs_that_were_skipped_are_others_where_all_is_told(facts: Facts) -> None:
+    assert judge(facts, accepts(facts), lost=2, missed=2)["lost"].is_exact
+    assert judge(facts, accepts(facts), lost=3, missed=2)["lost"].why == "1 lost"
+    assert judge(facts, accepts(facts)[1:], lost=2, missed=2)["lost"].why == "2 lost"
+
+
 def test_what_was_not_tried_is_neither_well_nor_wrong(facts: Facts) -> None:
     found = judge(facts, accepts(facts))
     trial = Trial(list(found.values()), {"accept": "fexit"})
@@ -103,5 +111,5 @@ def test_what_was_not_tried_is_neither_well_nor_wrong(facts: Facts) -> None:
     assert (told["accept"]["status"], told["accept"]["attach"]) == ("works", "fexit")
     assert told["kernel"]["status"] == "impossible"
     first, *more = shown.lines(trial)
-    assert first.startswith("state -/126 handshake -/28 accept 11/11 syn_drop -/3 owner 11/11")
+    assert first.startswith("state -/138 handshake -/33 accept 11/11 syn_drop -/3 drop -/8 owner ")
     assert "state: not permitted" in more

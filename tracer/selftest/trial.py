@@ -9,8 +9,8 @@ from tracer.flows.tally import Outcome
 from tracer.kernel import preflight
 from tracer.kernel.features import choose
 from tracer.kernel.syn_drops import find_code
-from tracer.probes import SYN_DROP
-from tracer.selftest.results import EXPECTED, Result, compare, records
+from tracer.probes import DROP, SYN_DROP
+from tracer.selftest.results import EXPECTED, Result, compare, losses, records
 from tracer.selftest.workload import LIMIT_S, Workload
 from tracer.session import Limits, Session, Settings
 from tracer.views.base import View
@@ -32,7 +32,7 @@ class Trial:
 def run(settings: Settings) -> Trial:
     """Make the connections, trace them, compare. Errors: TracerError."""
     preflight.check()
-    untried = _not_permitted()
+    untried = _untried()
     kinds = frozenset(EXPECTED.keys() - untried.keys())
     work = Workload()
     try:
@@ -47,20 +47,23 @@ def run(settings: Settings) -> Trial:
         account = work.account()
     finally:
         work.close()
-    results = compare(view.told, untried, view.lost_records, view.facts, work, account)
+    results = compare(view.told, untried, view.lost_records, view.facts, work, account, view.missed)
     return Trial(results, view.head.attached)
 
 
-def _not_permitted() -> dict[str, str]:
-    """Kinds that this caller may not have, and why."""
+def _untried() -> dict[str, str]:
+    """Kinds that this caller may not have, or this kernel has not, and why."""
+    found = {}
+    if choose(DROP).rung is None:
+        found["drop"] = f"not tried: {DROP.without}"
     rung = choose(SYN_DROP).rung
     if rung is None or rung.how != "raw_tp":
-        return {}
+        return found
     try:
         find_code()
     except (NotPermittedError, UnsupportedError) as error:
-        return {"syn_drop": f"not tried: {error.message}"}
-    return {}
+        found["syn_drop"] = f"not tried: {error.message}"
+    return found
 
 
 class _Gather(View):
@@ -70,7 +73,7 @@ class _Gather(View):
 
     def __init__(self, limits: Limits, expected: int) -> None:
         self.told: dict[str, list[Records]] = {}
-        self.lost_records = 0
+        self.lost_records = self.missed = 0
         self._limits, self._missing = limits, expected
 
     def begin(self, facts: Facts, head: Head) -> None:
@@ -83,6 +86,8 @@ class _Gather(View):
             self.facts.processes.add_event(task)
         for kind in EXPECTED:
             found = batch.kinds.get(kind)
+            if kind == "drop" and found is not None:
+                found = losses(found, self.facts)
             if found is not None and len(found):
                 self.told.setdefault(kind, []).append(found.copy())
                 self._missing -= len(found)
@@ -92,3 +97,4 @@ class _Gather(View):
     def end(self, outcome: Outcome) -> None:
         """Keep what was lost."""
         self.lost_records = outcome.tally.lost
+        self.missed = sum(outcome.tally.missed.values())

@@ -1,7 +1,8 @@
 """The connections of the self-test: two processes in a network namespace of their own.
 
-The server listens twice, once with a queue of one; the client connects, is refused, and knocks at
-the full queue. All they do is known before: OK, REFUSED and DROPPED say how often.
+The server listens three times, once with a queue of one and once behind a filter that lets nothing
+through; the client connects, is refused, and knocks at the full queue and at the filter. All they
+do is known before: OK, REFUSED, DROPPED and FILTERED say how often.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
+from array import array
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +24,12 @@ from typing import Any, NoReturn
 from tracer.errors import NotPermittedError, TracerError
 from tracer.kernel.namespaces import enter_new_network
 
-OK, REFUSED, DROPPED = 11, 3, 3
+OK, REFUSED, DROPPED, FILTERED = 11, 3, 3, 5
 HELD_S = 0.02  # that finished connections wait for accept()
 LIMIT_S = 2.0
 _HOST = "127.0.0.1"
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+_RETURN = 0x06  # BPF_RET | BPF_K
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Workload:
         self.server: int = found["server"]
         self.client: int = found["client"]
         self.ports: tuple[int, ...] = tuple(found["ports"])
+        self.shut: int = found["shut"]  # one of them: nobody listens there
 
     def go(self) -> None:
         """Let them connect."""
@@ -132,18 +138,21 @@ def _serve(told: int, say: int) -> None:
         _run(_connect, client_told, client_says)
     for fd in (client_told, client_says):
         os.close(fd)
-    open_, full, shut = (socket.socket() for _ in range(3))
-    for made in (open_, full, shut):
+    every = open_, full, shut, filtered = [socket.socket() for _ in range(4)]
+    for made in every:
         made.bind((_HOST, 0))
-    ports = [made.getsockname()[1] for made in (open_, full, shut)]
+    ports = [made.getsockname()[1] for made in every]
+    _refuse_all(filtered)
     _say(
         say,
         netns=os.stat("/proc/self/ns/net").st_ino,
         server=os.getpid(),
         client=client,
         ports=ports,
+        shut=shut.getsockname()[1],
     )
     _wait(told)
+    filtered.listen(FILTERED)
     open_.listen(OK)
     full.listen(0)  # room for one
     opened = time.monotonic_ns()
@@ -164,12 +173,19 @@ def _serve(told: int, say: int) -> None:
     for made in taken:
         made.recv(1)  # the client has closed it
         made.close()
-    for made in (open_, full, shut):
+    for made in every:
         made.close()
     os.waitpid(client, 0)
     _say(say, opened=opened, queued=queued, accepts=accepts, kernel=_counters())
     # the namespace must last as long as the session: its number is given to another at once
     _wait(told)
+
+
+def _refuse_all(made: socket.socket) -> None:
+    """A filter of one instruction: keep no byte of any packet."""
+    code = array("B", struct.pack("HBBI", _RETURN, 0, 0, 0))
+    program = struct.pack("HxxxxxxQ", 1, code.buffer_info()[0])  # struct sock_fprog
+    made.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
 
 
 def _wait_for(listener: socket.socket, count: int) -> None:
@@ -182,17 +198,17 @@ def _wait_for(listener: socket.socket, count: int) -> None:
 
 
 def _connect(told: int, say: int) -> None:
-    open_, full, shut = json.loads(os.read(told, 4096))["ports"]
+    open_, full, shut, filtered = json.loads(os.read(told, 4096))["ports"]
     held = [socket.create_connection((_HOST, port)) for port in (*(open_,) * (OK - 1), full)]
     for _ in range(REFUSED):
         with suppress(ConnectionRefusedError), socket.create_connection((_HOST, shut)):
             raise OSError(errno.EISCONN, "connected to where nobody listens")
     _wait(told)  # the queue is full
-    for _ in range(DROPPED):
+    for port in (*(full,) * DROPPED, *(filtered,) * FILTERED):
         with socket.socket() as knocking:
             knocking.setblocking(False)
             with suppress(BlockingIOError):
-                knocking.connect((_HOST, full))
+                knocking.connect((_HOST, port))
     os.write(say, b"\n")
     _wait(told)
     for made in held:
@@ -205,5 +221,5 @@ def _counters() -> dict[str, int]:
         lines = Path(f"/proc/self/net/{name}").read_text().splitlines()
         for names, values in zip(lines[::2], lines[1::2], strict=True):
             found |= dict(zip(names.split()[1:], map(int, values.split()[1:]), strict=True))
-    wanted = ("ActiveOpens", "PassiveOpens", "ListenOverflows")
+    wanted = ("ActiveOpens", "PassiveOpens", "ListenOverflows", "OutRsts")
     return {name: found[name] for name in wanted}
