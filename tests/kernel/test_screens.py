@@ -223,6 +223,18 @@ def _reversed(shown: Screen, before: str) -> str:
     return ""
 
 
+def test_keys_that_come_faster_than_a_line_goes_away_do_no_harm(shown: Screen) -> None:
+    shown.press("2")
+    shown.press("/")
+    shown.wait_for(r"(?m)^/", "the line")
+    shown.press("-l", "close_wait")
+    shown.press("Enter", "Enter", "Escape", "Escape")
+    shown.press("?")
+    shown.wait_for("copy as JSON", "the help")
+    shown.press("q", "Escape", "Escape")
+    shown.wait_for(r"\[2 Conn", "the pane")
+
+
 def test_by_process_shows_its_connections_alone(shown: Screen) -> None:
     shown.press("1")
     shown.type("/", "tt-server-7001")

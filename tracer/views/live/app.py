@@ -258,8 +258,14 @@ class LiveApp(App[None]):
             number = numbers[at % len(numbers)]
         self._look.browser.let_go()
         self._look.browser, self._look.opened = self._browsers[number], None
-        self._remote.want(frozenset(self._look.browser.pane.attaches))
+        self._want()
         self._draw()
+
+    def _want(self) -> None:
+        """What is in view needs: a connection's history has its dropped packets."""
+        opened = self._look.opened is not None
+        more = story.ATTACHES if opened else ()
+        self._remote.want(frozenset((*self._look.browser.pane.attaches, *more)))
 
     def action_move(self, step: int) -> None:
         """Select the next row, or the one before; the selection follows its row."""
@@ -274,6 +280,7 @@ class LiveApp(App[None]):
         look = self._look
         if look.opened is not None:
             look.opened = None
+            self._want()
         elif look.browser.selected is not None:
             look.browser.let_go()
         elif self.picture is not None and self.picture.narrowing:
@@ -291,6 +298,7 @@ class LiveApp(App[None]):
             self.action_process()
         elif browser.selected is not None:
             self._look.opened, self._look.scrolled = int(browser.selected), 0
+            self._want()
             self._draw()
 
     def _read_finding(self) -> None:

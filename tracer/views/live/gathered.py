@@ -114,6 +114,8 @@ class Gathered:
         )
         return Parts(
             change=_say(list(self._changes.values())),
+            packets_since_ns=self.packets.since_ns,
+            packets_limited=limited,
             packets=self._packets(now_ns, limited),
             why_off={name: one.why for name, one in self._changes.items() if one.why},
             breaks=self._broken.picture(now_ns),

@@ -161,10 +161,13 @@ class Parts:
     """What the panes show; `change` is what was attached or detached last. None: not attached.
 
     `shares` are those of the last minute's records that came, by kind, where some were lost;
-    `shares_of_all` those since the screen was narrowed last.
+    `shares_of_all` those since the screen was narrowed last. Of dropped packets there are records
+    since `packets_since_ns`, but for those `limited`, in all.
     """
 
     change: str = ""
+    packets_since_ns: int | None = None
+    packets_limited: int = 0
     drops: DropsPicture | None = None
     packets: PacketsPicture | None = None
     why_off: dict[str, str] = field(default_factory=dict)  # of subjects that could not be attached

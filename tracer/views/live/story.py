@@ -17,6 +17,19 @@ from tracer.views.text import address, duration, endpoint
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
 
+ATTACHES = ("drop",)  # what a history needs beyond what is traced anyway
+# event lines have a column for their kind; here it is said
+BEGINS = {
+    "accept": "accept() ",
+    "handshake": "handshake: ",
+    "connection": "ended: ",
+    "retransmit": "sent again: ",
+    "reset": "RST ",
+    "error": "error: ",
+    "syn_drop": "SYN or ACK dropped: ",
+    "drop": "packet dropped: ",
+}
+
 
 @dataclass(frozen=True)
 class Step:
@@ -91,7 +104,7 @@ def tell(picture: Picture, cookie: int) -> Story | None:
         stays=stays,
         measures=measures(picture, cookie),
         sense=sense(picture, now, named(owner, facts)),
-        whole=_whole(picture, records, now, len(steps)),
+        whole=f"{_whole(picture, records, now, len(steps))}. {_of_packets(picture)}",
         records=records,
     )
 
@@ -114,8 +127,7 @@ def _text(kind: str, row: Row, facts: Facts) -> str:
     if kind == "state":
         new = facts.states[row.timewait] if row.timewait else facts.states[row.new]
         return f"{facts.states[row.old]} -> {new}"
-    prefix = "accept() " if kind == "accept" else "handshake: " if kind == "handshake" else ""
-    return prefix + lines.what(kind, row, facts)
+    return BEGINS[kind] + lines.what(kind, row, facts)
 
 
 def _by(row: Row, facts: Facts) -> str:
@@ -173,6 +185,21 @@ def _whole(picture: Picture, records: dict[str, Records], now: np.void | None, c
         )
     what = f"{count} events since" if count else "nothing has happened to it since"
     return f"not complete: older than the tracer; {what}"
+
+
+def _of_packets(picture: Picture) -> str:
+    """Since when packets of its that were dropped are among the steps."""
+    parts, clock = picture.parts, picture.facts.clock
+    since, why = parts.packets_since_ns, parts.why_off.get("drop")
+    if why:
+        return f"Its dropped packets are not among them: {why}"
+    if since is None:
+        missing = "this recording has none" if picture.recorded else "not looked at yet"
+        return f"Its dropped packets are not among them: {missing}"
+    told = f"Its dropped packets are among them since {clock.time(since)}"
+    if parts.packets_limited:
+        told += f"; of all connections' {parts.packets_limited} were counted, and have no record"
+    return told
 
 
 def as_lines(story: Story, facts: Facts, width: int, filled: str) -> list[str]:
