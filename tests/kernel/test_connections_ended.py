@@ -13,6 +13,7 @@ from tests.bench import programs
 from tests.bench.traffic import PORT as STORM_PORT
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.hidden import hidden_events
+from tests.programs import ss
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, SHUT_PORT, SILENT, add_silent_host, server_in
 from tests.schemas import checked
@@ -20,6 +21,7 @@ from tests.schemas import checked
 pytestmark = pytest.mark.kernel
 
 # what the client sends and the server answers, bytes; a prime number of connections
+TICK_US = 10_000  # of the kernel's, at most
 SIZES = ((0, 0), (1, 0), (0, 1), (4099, 1), (17, 65537), (300_007, 200_003), (1448, 1448))
 
 
@@ -214,6 +216,28 @@ def test_its_life_is_the_one_that_the_application_timed(ns: Namespace, client: P
     assert 0 <= active["duration_us"] - rest <= 3  # each is cut to whole us
 
 
+def test_what_held_it_up_is_told_as_ss_told_it_before_its_end(
+    ns: Namespace, client: Program
+) -> None:
+    """The receiver's window: its application reads nothing for a while."""
+    with server_in(ns) as server, trace(ns) as tracer:
+        port = open_one(server, client)
+        sent = client.do("send_what_fits", name="c")["bytes"]
+        stuck = time.monotonic_ns()
+        wait_until(lambda: time.monotonic_ns() > stuck + 300_000_000, "0.3 s without a read")
+        assert server.do("receive", name="s", count=sent)["bytes"] == sent
+        (witness,) = [one for one in ss.sockets(ns).values() if one.local[1] == port]
+        client.do("close", name="c")
+        server.do("receive", name="s")
+        server.do("close", name="s")
+        active, passive = both(stop_after(tracer, 2), port)
+    assert (active["tx_bytes"], passive["rx_bytes"]) == (sent, sent)
+    for name in ("busy", "rwnd_limited", "sndbuf_limited"):
+        assert active[f"{name}_us"] // 1000 == witness.number(name), name
+    assert active["busy_us"] >= active["rwnd_limited_us"] >= 300_000 - 2 * TICK_US
+    assert passive["rwnd_limited_us"] == 0
+
+
 def test_states_and_waits_are_those_of_the_other_records(ns: Namespace, client: Program) -> None:
     """Each state's time is in a `state` record, the handshake's and the wait's in theirs."""
     with server_in(ns) as server, Tracer("events", "--netns", ns.name) as tracer:
@@ -312,3 +336,18 @@ def test_of_too_many_the_latest_are_shown(ns: Namespace, client: Program) -> Non
             server.do("close", name="s")
         records = tracer.stop()
     assert [r["rport"] for r in records] == ports[:-3:-1]
+
+
+def test_rows_are_sorted_by_the_column_that_is_asked_for(ns: Namespace, client: Program) -> None:
+    sizes = (17, 4099, 1, 1448)
+    with server_in(ns) as server, trace(ns, "--lport", str(PORT), "--sort", "in") as tracer:
+        for size in sizes:
+            open_one(server, client)
+            client.do("send", name="c", count=size)
+            client.do("close", name="c")
+            server.do("receive", name="s", count=size)
+            server.do("receive", name="s")  # its end
+            server.do("close", name="s")
+        wait_until(lambda: unended(ns) == 0, "all to have ended")
+        records = tracer.stop()
+    assert [r["rx_bytes"] for r in records] == sorted(sizes, reverse=True)
