@@ -6,6 +6,7 @@
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
 OBJECT := tracer/_bpf/tcptrace.bpf.o
+FOR_BCC := tracer/_bpf/tcptrace.bcc.c
 ARGS ?=
 KERNELS ?=
 PREFIX ?= /usr/local
@@ -75,7 +76,7 @@ uninstall: ## Take that link away
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf .venv build dist tests/build *.egg-info $(OBJECT)
+	@rm -rf .venv build dist tests/build *.egg-info $(OBJECT) $(FOR_BCC)
 
 # --- what stands behind them ---------------------------------------------------
 
@@ -140,7 +141,9 @@ GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/dep
 	tests/build/vm/venv/bin/pip install -q --disable-pip-version-check virtme-ng; }
 	@touch $@
 
+# both at once: whoever wants the object has the source that BCC is given, too
 $(OBJECT): $(BPF_SOURCES) | .venv/.tools
 	@mkdir -p $(@D)
+	@$(CLANG) -E -P -nostdinc -DTT_BCC -D__TARGET_ARCH_$(ARCH) bpf/tcptrace.bcc.c -o $(FOR_BCC)
 	@$(CLANG) $(CFLAGS_BPF) -c bpf/tcptrace.bpf.c -o $@.tmp
 	@mv $@.tmp $@

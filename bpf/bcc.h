@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The seam's other side: these sources through BCC, which compiles them at run time
- * against the running kernel's own types (a vmlinux.h made from its BTF).
+ * against the running kernel's own types (a vmlinux.h made from its BTF, or headers).
  *
  * BCC knows its maps by BPF_TABLE, reads fields of the kernel's structs by
- * bpf_probe_read wherever a pointer comes from the context, and has no sections,
- * no relocations and no constants set at load. clang -E takes these macros and
- * ours away first, as BCC cannot rewrite what a macro made; what is left is given
- * to it. Programs are raw_tp: no helper takes a pointer of theirs.
+ * bpf_probe_read wherever a pointer comes from the context, and has no sections, no
+ * relocations, no functions but programs and no constants set at load. clang -E takes
+ * these macros and ours away when the tracer is built, as BCC cannot rewrite what a
+ * macro made; settings are put into the text that is left (tracer/kernel/bcc.py).
  */
 #ifndef TT_BCC_H
 #define TT_BCC_H
@@ -33,32 +33,83 @@
 #define TT_MAP_LRU_PERCPU_HASH "lru_percpu_hash"
 #define TT_MAP_LPM_TRIE "lpm_trie"
 #define MAP_OF(kind, name, key_type, value_type, entries)                                          \
-	BPF_TABLE(TT_MAP_##kind, key_type, value_type, name, entries)
-/* 1: BPF_F_NO_PREALLOC, which a trie needs; that a map can be mapped into memory is for Python */
+	BPF_F_TABLE(TT_MAP_##kind, key_type, value_type, name, entries, 0)
 #define MAP_WITH(kind, name, key_type, value_type, entries, flags)                                 \
-	BPF_F_TABLE(TT_MAP_##kind, key_type, value_type, name, entries, (flags)&1)
+	BPF_F_TABLE(TT_MAP_##kind, key_type, value_type, name, entries, flags)
 #define MAP_PERF(name) BPF_PERF_OUTPUT(name)
+/* what BCC makes of this names the map alone: see tracer/kernel/bcc.py */
+#define MAP_POINTER(name) name.sk_storage_get(0, 0, 0)
 #define BUFFER_PUT(ctx, buffer, record) buffer.perf_submit(ctx, record, sizeof(*(record)))
 
-/* given on the command line: -DTT_SETTINGS=.kinds=1,.stream=1 */
-#define SETTINGS(type, name) static __const type name = {TT_SETTINGS}
-#define SETTING(type, name) static __const type name = {}
+/* user space writes the values in place of the last word */
+#define SETTING(type, name) static __const type name = {TT_SETTING_##name}
 #define CFG(name) (tt_config.name)
-/* nothing is seeded, so nothing is waited for */
-#define CONTROL(type, name) static __const type name = {.live = 1}
-#define CONTROL_NOW(name) (tt_control.name)
-#define CONTROL_SET(name) (void)0
-#define CONTROL_COUNT(name) (void)0
+/* what is too large for that, or changes while the programs run, is a map with one value */
+#define MAP_ONE(type, name) BPF_F_TABLE("array", __u32, type, name, 1, BPF_F_MMAPABLE)
+#define MAP_ONE_AT(name)                                                                           \
+	({                                                                                         \
+		__u32 first_ = 0;                                                                  \
+		name.lookup(&first_);                                                              \
+	})
+#define TABLE(type, name) MAP_ONE(type, name)
+#define TABLE_AT(name) MAP_ONE_AT(name)
+#define ZEROS(type, name) MAP_ONE(type, name)
+#define ZEROS_AT(name) MAP_ONE_AT(name)
+#define CONTROL(type, name) MAP_ONE(type, name)
+#define CONTROL_NOW(name)                                                                          \
+	({                                                                                         \
+		struct tt_control *control_ = MAP_ONE_AT(tt_control);                              \
+		control_ ? *(volatile __u64 *)&control_->name : 0;                                 \
+	})
+#define CONTROL_GET(name)                                                                          \
+	({                                                                                         \
+		struct tt_control *control_ = MAP_ONE_AT(tt_control);                              \
+		control_ ? control_->name : 0;                                                     \
+	})
+#define CONTROL_SET(name)                                                                          \
+	({                                                                                         \
+		struct tt_control *control_ = MAP_ONE_AT(tt_control);                              \
+		if (control_)                                                                      \
+			control_->name = 1;                                                        \
+	})
+#define CONTROL_COUNT(name)                                                                        \
+	({                                                                                         \
+		struct tt_control *control_ = MAP_ONE_AT(tt_control);                              \
+		if (control_)                                                                      \
+			__sync_fetch_and_add(&control_->name, 1);                                  \
+	})
+#define LOOP_BODY static __always_inline
+#define LOOP(count, most, body, context)                                                           \
+	do {                                                                                       \
+		for (__u32 at_ = 0; at_ < (most) && at_ < (count); at_++)                          \
+			if (body(at_, context))                                                    \
+				break;                                                             \
+	} while (0)
 
-#define PROBE_BTF(tracepoint)
-/* the body; it is entered by the function that bpf/state.bcc.c makes after it */
+/* what cannot be attached through BCC is left out by the compiler */
+#define PROBE_FEXIT(function) static __always_inline
+#define PROBE_FEXIT_CALL(name) static __always_inline
+#define PROBE_ITER(name) static __always_inline
+#define PROBE_RAW(tracepoint) TT_ATTACH("raw_tp", tracepoint)
+#define PROBE_TRACEPOINT(name) TT_ATTACH("tracepoint", name)
+/* never attached */
+#define PROBE_RUN TT_ATTACH("raw_tp", "none")
+#define PROBE_BTF(tracepoint) TT_ATTACH("raw_tp", tracepoint)
+/* the body; it is entered by the function that ENTRY makes after it */
 #define BPF_PROG(name, ...)                                                                        \
 	static __always_inline name##_body(struct bpf_raw_tracepoint_args *ctx, __VA_ARGS__)
-#define ENTRY(name, ...)                                                                           \
+#define ENTRY(name, type, ...)                                                                     \
 	int name(struct bpf_raw_tracepoint_args *ctx)                                              \
 	{                                                                                          \
-		struct sock *sk = (struct sock *)ctx->args[0];                                     \
-		return name##_body(ctx, sk, ##__VA_ARGS__);                                        \
+		type *first_ = (type *)ctx->args[0];                                               \
+		return name##_body(ctx, first_, ##__VA_ARGS__);                                    \
+	}
+#define ENTRY_TWO(name, type, other)                                                               \
+	int name(struct bpf_raw_tracepoint_args *ctx)                                              \
+	{                                                                                          \
+		type *first_ = (type *)ctx->args[0];                                               \
+		other *second_ = (other *)ctx->args[1];                                            \
+		return name##_body(ctx, first_, second_);                                          \
 	}
 
 #define READ(trusted, dst, ptr, field) bpf_core_read(&(dst), sizeof(dst), &(ptr)->field)
@@ -87,8 +138,37 @@
 #define BPF_CORE_READ(src, ...) TT_READ_PICK(__VA_ARGS__, 3, 2, 1)(src, __VA_ARGS__)
 #define TT_READ_PICK(a, b, c, n, ...) TT_READ_##n
 
-/* the cookie is given out on first asking, which no helper of raw_tp does: an address will do */
-#define bpf_get_socket_cookie(sk) ((__u64)(sk))
 #define bpf_skc_to_tcp_sock(sk) ((struct tcp_sock *)(sk))
+
+#define TT_REG(regs, name) TT_HOP(regs, name)
+
+/*
+ * Where a task's registers lie as it entered the kernel: at the end of its stack
+ * (task_pt_regs() in arch/.../processor.h). How long a stack is, and what is left
+ * free behind it, is a matter of configuration: the place is that of which the
+ * registers say that they are user space's.
+ */
+#define TT_STACKS 2 /* KASAN doubles it */
+#define TT_STACK_SIZE 16384
+#define TT_PADDING 16 /* with CONFIG_X86_FRED */
+
+tt_inline void *tt_task_regs(struct task_struct *task)
+{
+	__u64 stack = (__u64)TT_HOP(task, stack);
+
+	for (int i = 0; i < 2 * TT_STACKS; i++) {
+		struct pt_regs *regs = (struct pt_regs *)(stack + (TT_STACK_SIZE << (i >> 1)) -
+							  (i & 1) * TT_PADDING) -
+				       1;
+#if defined(__TARGET_ARCH_x86)
+		if ((TT_HOP(regs, cs) & 0xffff) == 0x33 && (TT_HOP(regs, ss) & 0xffff) == 0x2b)
+			return regs;
+#else
+		if (!(TT_HOP(regs, pstate) & 0xf) && TT_HOP(regs, syscallno) > 0)
+			return regs;
+#endif
+	}
+	return NULL;
+}
 
 #endif

@@ -19,6 +19,22 @@ tt_inline void tt_inherit(tt_cookie cookie, struct tt_sock *child)
 	child->marks = tt_marks_of_listener(listener);
 }
 
+#ifdef TT_BCC
+/* Where an older listener lies, nobody but its child says: user space found it by its cookie. */
+tt_inline void tt_find_listener(const struct sock *child)
+{
+	tt_cookie cookie = tt_read_listener_cookie(child);
+	struct tt_listener *listener = MAP_GET(tt_listeners, &cookie);
+
+	if (listener && !listener->sk)
+		listener->sk = (__u64)tt_read_listener(child);
+}
+#else
+tt_inline void tt_find_listener(const struct sock *child)
+{
+}
+#endif
+
 /*
  * Until Linux 6.15 a child has no addresses and no remote port yet when its
  * LISTEN->SYN_RECV is told: it is kept back until the next transition, which
@@ -73,6 +89,7 @@ tt_inline void tt_expect(const struct sock *sk, struct tt_stats *stats)
 {
 	bool live = tt_is_live();
 
+	tt_find_listener(sk);
 	if (tt_keep_unborn(sk, bpf_ktime_get_ns(), live) || !live)
 		return;
 	stats->seen[TT_KIND_STATE]++;

@@ -10,6 +10,8 @@
 
 #include "kernel.h"
 
+#define tt_inline static __always_inline
+
 #ifdef TT_BCC
 #include "bcc.h"
 #else
@@ -31,6 +33,13 @@
 		__type(key, key_type);                                                             \
 		__type(value, value_type);                                                         \
 	} name SEC(".maps")
+/* what is the same for all, beside the programs' stacks */
+#define ZEROS(type, name) static const type name = {}
+#define ZEROS_AT(name) (&name)
+/* a static function called for 0, 1, … below `count`, until it returns 1 */
+#define LOOP_BODY static
+#define LOOP(count, most, body, context) bpf_loop(count, body, context, 0)
+#define MAP_POINTER(name) ((void *)&(name))
 #define MAP_PERF(name)                                                                             \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);                                       \
@@ -42,11 +51,13 @@
 
 /* constant once loaded: a branch not taken is not even loaded */
 #define SETTING(type, name) const volatile type name = {}
-#define SETTINGS(type, name) SETTING(type, name)
+#define TABLE(type, name) SETTING(type, name)
+#define TABLE_AT(name) (&name)
 #define CFG(name) (tt_config.name)
 /* what user space changes while the programs run */
 #define CONTROL(type, name) type name = {}
 #define CONTROL_NOW(name) (*(volatile __u64 *)&tt_control.name)
+#define CONTROL_GET(name) (tt_control.name)
 #define CONTROL_SET(name) (tt_control.name = 1)
 #define CONTROL_COUNT(name) __sync_fetch_and_add(&tt_control.name, 1)
 
@@ -62,6 +73,8 @@
 #define PROBE_TRACEPOINT(name) SEC("tracepoint/" name)
 #define PROBE_ITER(name) SEC("iter/" name)
 
+#define TT_REG(regs, name) ((regs)->name)
+
 /*
  * Read a field through a pointer the verifier trusts (`trusted`: a plain load)
  * or one that is only a number to it (a checked copy). `trusted` is constant
@@ -75,8 +88,6 @@
 			bpf_core_read(&(dst), sizeof(dst), &(ptr)->field);                         \
 	} while (0)
 #endif
-
-#define tt_inline static __always_inline
 
 #ifdef TT_BCC
 #define tt_cast(type, ptr) ((type *)(ptr))
@@ -111,6 +122,12 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
  */
 #define tt_roads_meet() __asm__ volatile("" ::: "memory")
 
+#ifdef TT_BCC /* bcc.h has tt_task_regs() */
+tt_inline struct task_struct *tt_task_btf(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}
+#else
 /*
  * The task that runs, as a pointer whose fields are plain loads; NULL on older
  * kernels. The helper came with Linux commit 3ca1032ab7ab ("bpf: Implement
@@ -123,18 +140,27 @@ tt_inline const struct task_struct *tt_task_btf(void)
 	return NULL;
 }
 
-/* The system call a task is in; -1 where that cannot be asked (before v5.15). */
+/* What the system call of a task was entered with; NULL where that cannot be asked (before v5.15).
+ */
+tt_inline const void *tt_task_regs(const struct task_struct *task)
+{
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return NULL;
+	return (const void *)bpf_task_pt_regs((void *)task);
+}
+#endif
+
+/* The system call a task is in; -1 where that cannot be asked. */
 tt_inline long tt_current_call(const struct task_struct *task)
 {
-	const void *regs;
+	const void *regs = tt_task_regs(task);
 
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+	if (!regs)
 		return -1;
-	regs = (const void *)bpf_task_pt_regs((void *)task);
 #if defined(__TARGET_ARCH_x86)
-	return ((const struct pt_regs___x86 *)regs)->orig_ax;
+	return TT_REG(((const struct pt_regs___x86 *)regs), orig_ax);
 #elif defined(__TARGET_ARCH_arm64)
-	return ((const struct pt_regs___arm64 *)regs)->syscallno;
+	return TT_REG(((const struct pt_regs___arm64 *)regs), syscallno);
 #else
 #error "system call numbers of this architecture are needed here"
 #endif
@@ -144,17 +170,16 @@ tt_inline long tt_current_call(const struct task_struct *task)
  */
 tt_inline unsigned long tt_call_argument(const struct task_struct *task, const int number)
 {
-	const void *regs;
+	const void *regs = tt_task_regs(task);
 
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+	if (!regs)
 		return 0;
-	regs = (const void *)bpf_task_pt_regs((void *)task);
 #if defined(__TARGET_ARCH_x86)
-	return number ? ((const struct pt_regs___x86 *)regs)->si
-		      : ((const struct pt_regs___x86 *)regs)->di;
+	return number ? TT_REG(((const struct pt_regs___x86 *)regs), si)
+		      : TT_REG(((const struct pt_regs___x86 *)regs), di);
 #else
-	return number ? ((const struct pt_regs___arm64 *)regs)->regs[1]
-		      : ((const struct pt_regs___arm64 *)regs)->orig_x0;
+	return number ? TT_REG(((const struct pt_regs___arm64 *)regs), regs[1])
+		      : TT_REG(((const struct pt_regs___arm64 *)regs), orig_x0);
 #endif
 }
 
@@ -241,8 +266,10 @@ tt_inline __u32 tt_freed_why(const struct bpf_raw_tracepoint_args *ctx)
 /* The socket that a packet thrown away was meant for, at kfree_skb; NULL where that is not told. */
 tt_inline const struct sock *tt_freed_for(const struct bpf_raw_tracepoint_args *ctx)
 {
+#ifndef TT_BCC /* whose headers do not say how many arguments there are */
 	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk))
 		return (const struct sock *)ctx->args[3];
+#endif
 	return NULL;
 }
 

@@ -21,7 +21,7 @@ tt_inline bool tt_is_live(void)
 
 tt_inline bool tt_in_ports(const volatile struct tt_portset *set, __u16 port)
 {
-	return set->bits[port >> 6] >> (port & 63) & 1;
+	return set && set->bits[port >> 6] >> (port & 63) & 1;
 }
 
 tt_inline bool tt_in_either(const volatile struct tt_portset *set, const struct tt_head *head)
@@ -104,11 +104,11 @@ tt_inline bool tt_is_excluded(const struct tt_head *head, tt_uid uid, __u32 stat
 		return true;
 	if (CFG(not_uid) && tt_ask_uid(uid) & TT_UNWANTED)
 		return true;
-	if (CFG(not_port) && tt_in_either(&tt_not_ports, head))
+	if (CFG(not_port) && tt_in_either(TABLE_AT(tt_not_ports), head))
 		return true;
-	if (CFG(not_lport) && tt_in_ports(&tt_not_lports, head->lport))
+	if (CFG(not_lport) && tt_in_ports(TABLE_AT(tt_not_lports), head->lport))
 		return true;
-	if (CFG(not_rport) && tt_in_ports(&tt_not_rports, head->rport))
+	if (CFG(not_rport) && tt_in_ports(TABLE_AT(tt_not_rports), head->rport))
 		return true;
 	return CFG(not_states) & states;
 }
@@ -127,11 +127,11 @@ tt_inline enum tt_filter tt_refuses(const struct tt_head *head, tt_uid uid, __u3
 		return TT_FILTER_NETNS;
 	if (CFG(filter_uid) && !(tt_ask_uid(uid) & TT_WANTED))
 		return TT_FILTER_UID;
-	if (CFG(filter_port) && !tt_in_either(&tt_ports, head))
+	if (CFG(filter_port) && !tt_in_either(TABLE_AT(tt_ports), head))
 		return TT_FILTER_PORT;
-	if (CFG(filter_lport) && !tt_in_ports(&tt_lports, head->lport))
+	if (CFG(filter_lport) && !tt_in_ports(TABLE_AT(tt_lports), head->lport))
 		return TT_FILTER_LPORT;
-	if (CFG(filter_rport) && !tt_in_ports(&tt_rports, head->rport))
+	if (CFG(filter_rport) && !tt_in_ports(TABLE_AT(tt_rports), head->rport))
 		return TT_FILTER_RPORT;
 	if (CFG(states) && !(CFG(states) & states))
 		return TT_FILTER_STATE;

@@ -85,7 +85,7 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp,
 	event->error = error;
 	event->outcome = tt_outcome_of(error);
 	sock->told_error = error;
-	if (!tt_control.told_errors)
+	if (!CONTROL_NOW(told_errors))
 		CONTROL_SET(told_errors);
 	return true;
 }
@@ -97,6 +97,21 @@ tt_inline void tt_name_synack(struct tt_synack_key *key, const struct tt_head *h
 	key->lport = head->lport;
 	key->rport = head->rport;
 	key->netns = head->netns;
+}
+
+/*
+ * Keep when the first SYN-ACK went out: tcp_make_synack() notes that in snt_synack, us of
+ * CLOCK_MONOTONIC, and never changes it.
+ */
+tt_inline void tt_keep_synack(const struct request_sock *req, const struct tt_head *head)
+{
+	__u64 sent_us = BPF_CORE_READ((const struct tcp_request_sock *)req, snt_synack);
+	struct tt_synack_key key = {};
+
+	if (!sent_us)
+		return;
+	tt_name_synack(&key, head);
+	MAP_PUT(tt_synacks, &key, &sent_us, BPF_ANY);
 }
 
 /*

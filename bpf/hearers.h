@@ -35,7 +35,7 @@ tt_inline void tt_hearers_key(const struct tt_head *head, struct tt_hearers_key 
 }
 
 /* Not on the stack: a program and what it calls may share 512 bytes. */
-static const struct tt_hearers tt_nobody_hears = {};
+ZEROS(struct tt_hearers, tt_nobody_hears);
 
 /* The last that was asked for on this CPU, as long as nobody began or ceased to listen since. */
 struct tt_heard {
@@ -53,7 +53,7 @@ tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
 	struct tt_hearers *hearers;
 
 	tt_hearers_key(head, &key);
-	MAP_PUT(tt_hearers, &key, &tt_nobody_hears, BPF_NOEXIST);
+	MAP_PUT(tt_hearers, &key, ZEROS_AT(tt_nobody_hears), BPF_NOEXIST);
 	hearers = MAP_GET(tt_hearers, &key);
 	if (!hearers)
 		return;
@@ -97,7 +97,7 @@ struct tt_search {
 	__u32 moving;
 };
 
-static long tt_find_twin(__u32 i, struct tt_search *search)
+LOOP_BODY long tt_find_twin(__u32 i, struct tt_search *search)
 {
 	if (i >= TT_TWINS)
 		return 1;
@@ -105,7 +105,7 @@ static long tt_find_twin(__u32 i, struct tt_search *search)
 	return search->only != 0;
 }
 
-static long tt_look_at_twin(__u32 i, struct tt_search *search)
+LOOP_BODY long tt_look_at_twin(__u32 i, struct tt_search *search)
 {
 	struct tt_listener *listener;
 	const struct sock *sk;
@@ -138,11 +138,11 @@ tt_inline bool tt_hearers_at(const struct tt_hearers_key *key, tt_cookie *cookie
 	if (!search.hearers || !search.hearers->hearing)
 		return false;
 	if (search.hearers->hearing > 1) {
-		bpf_loop(TT_TWINS, tt_look_at_twin, &search, 0);
+		LOOP(TT_TWINS, TT_TWINS, tt_look_at_twin, &search);
 		*cookie = search.moving == 1 ? search.moved : 0;
 	} else {
 		/* most often the first */
-		bpf_loop(TT_TWINS, tt_find_twin, &search, 0);
+		LOOP(TT_TWINS, TT_TWINS, tt_find_twin, &search);
 		*cookie = search.only;
 	}
 	return true;
@@ -156,7 +156,7 @@ tt_inline tt_cookie tt_only_hearer_at(const struct tt_hearers_key *key, bool *an
 	*any = search.hearers && search.hearers->hearing;
 	if (!*any || search.hearers->hearing > 1)
 		return 0;
-	bpf_loop(TT_TWINS, tt_find_twin, &search, 0);
+	LOOP(TT_TWINS, TT_TWINS, tt_find_twin, &search);
 	return search.only;
 }
 

@@ -86,14 +86,14 @@ struct tt_portset {
 	__u64 bits[1024];
 };
 
-SETTINGS(struct tt_config, tt_config);
-SETTING(struct tt_globs, tt_globs);
-SETTING(struct tt_portset, tt_ports);
-SETTING(struct tt_portset, tt_lports);
-SETTING(struct tt_portset, tt_rports);
-SETTING(struct tt_portset, tt_not_ports);
-SETTING(struct tt_portset, tt_not_lports);
-SETTING(struct tt_portset, tt_not_rports);
+SETTING(struct tt_config, tt_config);
+TABLE(struct tt_globs, tt_globs);
+TABLE(struct tt_portset, tt_ports);
+TABLE(struct tt_portset, tt_lports);
+TABLE(struct tt_portset, tt_rports);
+TABLE(struct tt_portset, tt_not_ports);
+TABLE(struct tt_portset, tt_not_lports);
+TABLE(struct tt_portset, tt_not_rports);
 
 /* Set by user space when the seed is complete; nothing is counted or sent before. */
 struct tt_control {

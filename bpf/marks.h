@@ -15,23 +15,24 @@ tt_inline bool tt_asks_names(void)
 /* What is asked for as a process of this name: 16 bytes, zero from its end on. */
 static __noinline __u32 tt_mark_name(const char *name)
 {
+	const volatile struct tt_globs *globs = TABLE_AT(tt_globs);
 	__u32 marks = 0;
 
-	if (!name)
+	if (!name || !globs)
 		return 0;
 	for (int word = 0; word < TT_GLOB_WORDS; word++) {
-		__u64 at = tt_globs.starts[word];
+		__u64 at = globs->starts[word];
 
 		for (int i = 0; i < 16; i++) {
 			__u8 byte = name[i];
 
 			if (byte)
-				at = (at & tt_globs.takes[word][byte]) << 1 |
-				     (at & tt_globs.stays[word]);
+				at = (at & globs->takes[word][byte]) << 1 |
+				     (at & globs->stays[word]);
 		}
-		if (at & tt_globs.wanted[word])
+		if (at & globs->wanted[word])
 			marks |= TT_MARK_COMM;
-		if (at & tt_globs.unwanted[word])
+		if (at & globs->unwanted[word])
 			marks |= TT_MARK_NOT_COMM;
 	}
 	return marks;
@@ -55,7 +56,7 @@ tt_inline void tt_name_target(struct tt_stats *stats, tt_pid pid, tt_ticks start
 	bpf_probe_read_kernel_str(name, sizeof(name), comm);
 	target.marks = tt_mark_name(name);
 	/* while processes are looked over, the row that names it may be older than this */
-	if (target.marks || !tt_control.live || MAP_GET(tt_named, &pid)) {
+	if (target.marks || !CONTROL_NOW(live) || MAP_GET(tt_named, &pid)) {
 		failed = MAP_PUT(tt_named, &pid, &target, BPF_ANY);
 		if (target.marks)
 			tt_count_unmarked(stats, failed);

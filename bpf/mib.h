@@ -12,6 +12,7 @@
 
 #define TT_SYN_SPANS 2
 #define TT_ACK_SPANS 12
+#define TT_MOST_CPUS 512 /* through BCC, which has no loops of any length */
 
 /* What no CO-RE relocation can tell; found by user space, constant afterwards. */
 struct tt_syn_setup {
@@ -64,7 +65,7 @@ tt_inline __u64 tt_as_number(const void *pointer)
  */
 tt_inline __u64 tt_percpu_offset(const struct tt_here *here)
 {
-	const void *map = (const void *)tt_as_number(&tt_here);
+	const void *map = (const void *)tt_as_number(MAP_POINTER(tt_here));
 	__u64 pointer = 0;
 
 	bpf_probe_read_kernel(&pointer, sizeof(pointer),
@@ -107,21 +108,21 @@ tt_inline __u64 tt_read_mib(const struct tt_mibs *mibs, const enum tt_mib mib)
 	return mibs->ipv6_mibs ? value + tt_read_long(mibs->ipv6_mibs) : value;
 }
 
-static const struct tt_mibs tt_no_mibs = {}; /* not on the stack, which is small */
+ZEROS(struct tt_mibs, tt_no_mibs); /* not on the stack, which is small */
 
 struct tt_priming {
 	const struct net *net;
 	__u64 cookie;
 };
 
-static long tt_prime_cpu(__u32 cpu, struct tt_priming *priming)
+LOOP_BODY long tt_prime_cpu(__u32 cpu, struct tt_priming *priming)
 {
 	const struct tt_here *here;
 	struct tt_mibs *mibs;
 	__u32 zero = 0;
 
-	here = bpf_map_lookup_percpu_elem(&tt_here, &zero, cpu);
-	mibs = bpf_map_lookup_percpu_elem(&tt_mibs, &priming->cookie, cpu);
+	here = bpf_map_lookup_percpu_elem(MAP_POINTER(tt_here), &zero, cpu);
+	mibs = bpf_map_lookup_percpu_elem(MAP_POINTER(tt_mibs), &priming->cookie, cpu);
 	if (!here || !mibs)
 		return 0;
 	tt_find_mibs(priming->net, tt_percpu_offset(here), mibs);
@@ -141,9 +142,9 @@ tt_inline void tt_prime(const struct net *net)
 
 	priming.cookie = BPF_CORE_READ(net, net_cookie);
 	if (MAP_GET(tt_mibs, &priming.cookie) ||
-	    MAP_PUT(tt_mibs, &priming.cookie, &tt_no_mibs, BPF_NOEXIST))
+	    MAP_PUT(tt_mibs, &priming.cookie, ZEROS_AT(tt_no_mibs), BPF_NOEXIST))
 		return;
-	bpf_loop(tt_syn_setup.cpus, tt_prime_cpu, &priming, 0);
+	LOOP(tt_syn_setup.cpus, TT_MOST_CPUS, tt_prime_cpu, &priming);
 }
 
 /* What this CPU keeps of a namespace; NULL if this is the first look at it. */

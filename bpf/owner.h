@@ -19,14 +19,14 @@ tt_inline tt_local_pid tt_read_local_pid(const struct task_struct *task)
 	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	const struct pid *pid = BPF_CORE_READ(leader, thread_pid);
 	const struct upid *entry;
-	__u32 level = tt_control.pidns_level;
+	__u32 level = CONTROL_GET(pidns_level);
 
 	/* a task that is being reaped has none */
 	if (!pid || BPF_CORE_READ(pid, level) < level)
 		return 0;
 	entry = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
 		level * bpf_core_type_size(struct upid);
-	if (BPF_CORE_READ(entry, ns, ns.inum) != tt_control.pidns)
+	if (BPF_CORE_READ(entry, ns, ns.inum) != CONTROL_GET(pidns))
 		return 0;
 	return BPF_CORE_READ(entry, nr);
 }

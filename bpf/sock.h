@@ -98,13 +98,42 @@ tt_inline tt_uid tt_read_uid(const struct sock *sk, const bool trusted)
 	return uid;
 }
 
+/* The cookie as it stands; 0: none yet. */
+tt_inline tt_cookie tt_kernels_cookie(const struct sock_common *skc)
+{
+	tt_cookie cookie = 0;
+
+	bpf_core_read(&cookie, sizeof(cookie), &skc->skc_cookie.counter);
+	return cookie;
+}
+
+#ifdef TT_BCC
+#include "numbers.h"
+#else
+/* The same through a pointer that the verifier trusts. */
+tt_inline tt_cookie tt_known_cookie(const struct sock *sk)
+{
+	return sk->__sk_common.skc_cookie.counter;
+}
+
 /* The cookie, given out on first asking: read where it is, as a call costs more. */
 tt_inline tt_cookie tt_get_cookie(const struct sock *sk)
 {
-	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
+	tt_cookie cookie = tt_known_cookie(sk);
 
 	return cookie ? cookie : bpf_get_socket_cookie((void *)sk);
 }
+
+/* The same for programs that may not ask for one; 0: none yet. */
+tt_inline tt_cookie tt_read_cookie(const struct sock_common *skc)
+{
+	return tt_kernels_cookie(skc);
+}
+
+tt_inline void tt_forget_cookie(const struct sock *sk)
+{
+}
+#endif
 
 /* Whether accept() gave it a struct socket; a copy, as following a checked pointer takes long. */
 tt_inline bool tt_has_file(const struct sock *sk)
@@ -115,17 +144,8 @@ tt_inline bool tt_has_file(const struct sock *sk)
 	return socket;
 }
 
-/* The cookie as it stands, for programs that may not ask for one; 0: none yet. */
-tt_inline tt_cookie tt_read_cookie(const struct sock_common *skc)
-{
-	tt_cookie cookie = 0;
-
-	bpf_core_read(&cookie, sizeof(cookie), &skc->skc_cookie.counter);
-	return cookie;
-}
-
 /*
- * The cookie of the listener that a child was cloned from; to be asked at its
+ * The listener that a child was cloned from; to be asked at its
  * LISTEN->SYN_RECV alone. inet_csk_clone_lock() copies the listener's tcp_sock
  * as it is and tells of the new state before tcp_create_openreq_child() makes
  * the copy's lists its own. The head of an empty list points to itself: in the
@@ -133,17 +153,23 @@ tt_inline tt_cookie tt_read_cookie(const struct sock_common *skc)
  * while a socket listens, is there since Linux commit e2080072ed2d ("tcp: new
  * list for sent but unacked skbs for RACK recovery") (in v4.15).
  */
-tt_inline tt_cookie tt_read_listener_cookie(const struct sock *child)
+tt_inline const struct sock *tt_read_listener(const struct sock *child)
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)child);
 	const void *head;
 
 	if (!tp)
-		return 0;
+		return NULL;
 	head = tp->tsorted_sent_queue.next;
-	head -= bpf_core_field_offset(struct tcp_sock, tsorted_sent_queue);
-	/* struct tcp_sock begins with its struct sock_common */
-	return tt_read_cookie(head);
+	/* struct tcp_sock begins with its struct sock */
+	return head - bpf_core_field_offset(struct tcp_sock, tsorted_sent_queue);
+}
+
+tt_inline tt_cookie tt_read_listener_cookie(const struct sock *child)
+{
+	const struct sock *listener = tt_read_listener(child);
+
+	return listener ? tt_read_cookie(&listener->__sk_common) : 0;
 }
 
 /*

@@ -22,6 +22,23 @@ tt_inline __u8 tt_state_left(const struct tt_sock *sock)
 	return sock->states >> 4;
 }
 
+#ifdef TT_BCC /* user space adds what is older: a hash takes that from several at once */
+tt_inline struct tt_sock *tt_find_sock(tt_cookie cookie)
+{
+	return MAP_GET(tt_socks, &cookie);
+}
+
+/* All zero but its cookie, or, if somebody was quicker, as that one left it; NULL: no room. */
+tt_inline struct tt_sock *tt_add_sock(tt_cookie cookie)
+{
+	struct tt_sock fresh = {.cookie = cookie};
+
+	if (!cookie)
+		return NULL;
+	MAP_PUT(tt_socks, &cookie, &fresh, BPF_NOEXIST);
+	return MAP_GET(tt_socks, &cookie);
+}
+#else
 tt_inline struct tt_sock *tt_get_place(tt_cookie cookie)
 {
 	__u32 place = cookie & CFG(last_place);
@@ -58,6 +75,8 @@ tt_inline struct tt_sock *tt_add_sock(tt_cookie cookie)
 	return MAP_GET(tt_socks, &cookie);
 }
 
+#endif
+
 /* As when it was added. */
 tt_inline void tt_wipe_sock(struct tt_sock *sock)
 {
@@ -65,6 +84,12 @@ tt_inline void tt_wipe_sock(struct tt_sock *sock)
 			 offsetof(struct tt_sock, crowd) - offsetof(struct tt_sock, owner));
 }
 
+#ifdef TT_BCC
+tt_inline void tt_forget_sock(tt_cookie cookie)
+{
+	MAP_DEL(tt_socks, &cookie);
+}
+#else
 tt_inline void tt_forget_sock(tt_cookie cookie)
 {
 	struct tt_sock *place = tt_get_place(cookie);
@@ -79,5 +104,6 @@ tt_inline void tt_forget_sock(tt_cookie cookie)
 	if (place->crowd && !MAP_DEL(tt_socks, &cookie))
 		__sync_fetch_and_add(&place->crowd, -1);
 }
+#endif
 
 #endif

@@ -24,16 +24,21 @@ MAP_OF(HASH, tt_unborns, __u64, struct tt_unborn, 16384);
 /* Whether this transition is the birth of a child whose cookie is another's. */
 tt_inline bool tt_is_unborn(const struct sock *sk, int old, int new)
 {
-	return CFG(hold_children) && old == TT_LISTEN && new == TT_SYN_RECV &&
-	       !sk->__sk_common.skc_dport &&
-	       sk->__sk_common.skc_cookie.counter == (long long)tt_read_listener_cookie(sk);
+	const struct sock *listener;
+
+	if (!CFG(hold_children) || old != TT_LISTEN || new != TT_SYN_RECV ||
+	    sk->__sk_common.skc_dport)
+		return false;
+	listener = tt_read_listener(sk);
+	return listener && sk->__sk_common.skc_cookie.counter ==
+				   (long long)tt_kernels_cookie(&listener->__sk_common);
 }
 
 /* Keep it; false: no room. */
 tt_inline bool tt_keep_unborn(const struct sock *sk, tt_mono_ns now, bool live)
 {
 	struct tt_unborn fresh = {
-		.listener_cookie = sk->__sk_common.skc_cookie.counter,
+		.listener_cookie = tt_read_listener_cookie(sk),
 		.since_ns = now,
 		.live = live,
 	};

@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "tracer"]
 # how much longer than usual to wait for a condition: a guest in emulation is slow
 PATIENCE = float(os.environ.get("TCPTRACE_PATIENCE", "1"))
+# through which the tests that it serves are to trace: see test_bcc.py
+BACKEND = os.environ.get("TCPTRACE_BACKEND", "")
 Record = dict[str, Any]
 # what becomes of each socket and who has it, without the summing up of its handshake
 TRANSITIONS = ("events", "--kind", "state,accept")
@@ -54,6 +56,8 @@ class Tracer:
         self.arguments = [*(prefix or []), *COMMAND, *arguments, "--ready-file", str(ready)]
         if json:
             self.arguments.append("-j")
+        if BACKEND:
+            self.arguments += ["--backend", BACKEND]
         self._json = json
         self._ready = ready
         self.records: list[Record] = []

@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 
 from tracer.errors import TracerError
-from tracer.kernel import features, preflight, tracefs
+from tracer.kernel import bcc, features, preflight, tracefs
 from tracer.kernel.libbpf import lib
 from tracer.probes import PROBES
 from tracer.views.doctor import Capability, Finding, Report
@@ -45,6 +45,7 @@ def diagnose() -> Report:
         probes = [Finding(s.name, "-", "impossible", error.message, s.without) for s in PROBES]
     places = [
         _Place("BTF", features.BTF.exists(), "no program can be fitted to this kernel"),
+        _Place("BCC", bcc.is_installed(), bcc.FOR),
         _Place("tracefs", tracefs.is_mounted(), "mounted privately when needed"),
     ]
     return Report(

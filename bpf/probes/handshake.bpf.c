@@ -17,13 +17,13 @@
 #include "../sock.h"
 #include "../socks.h"
 
-struct sockaddr_in {
+struct tt_sockaddr_in {
 	__u16 family;
 	__be16 port;
 	__be32 addr;
 };
 
-struct sockaddr_in6 {
+struct tt_sockaddr_in6 {
 	__u16 family;
 	__be16 port;
 	__u32 flowinfo;
@@ -40,8 +40,8 @@ tt_inline bool tt_is_connect_end(long error)
 /* Where it was to go: what the application asked for, as the socket was not told of it. */
 tt_inline void tt_read_wanted(const void *where, struct tt_head *head)
 {
-	struct sockaddr_in6 six = {};
-	struct sockaddr_in four = {};
+	struct tt_sockaddr_in6 six = {};
+	struct tt_sockaddr_in four = {};
 
 	if (bpf_probe_read_user(&four, sizeof(four), where))
 		return;

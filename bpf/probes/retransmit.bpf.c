@@ -215,21 +215,6 @@ int tt_retransmit(__u64 *ctx)
 	return 0;
 }
 
-/*
- * Keep when the first SYN-ACK went out: tcp_make_synack() notes that in snt_synack, us of
- * CLOCK_MONOTONIC, and never changes it.
- */
-tt_inline void tt_keep_synack(const struct request_sock *req, const struct tt_head *head)
-{
-	__u64 sent_us = BPF_CORE_READ((const struct tcp_request_sock *)req, snt_synack);
-	struct tt_synack_key key = {};
-
-	if (!sent_us)
-		return;
-	tt_name_synack(&key, head);
-	MAP_PUT(tt_synacks, &key, &sent_us, BPF_ANY);
-}
-
 /* The final ACK had come: there was no room, or TCP_DEFER_ACCEPT waited for data. */
 tt_inline tt_acked_t tt_had_ack(const struct request_sock *req, const struct sock *listener)
 {

@@ -74,6 +74,7 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 			sock->established_ns = now;
 		}
 	} else if (old == TT_LISTEN && new == TT_SYN_RECV) {
+		tt_find_listener(sk);
 		tt_inherit(tt_read_listener_cookie(sk), sock);
 	} else if (tt_is_closing(old, new) && bpf_get_current_pid_tgid() >> 32 != sock->owner.pid) {
 		/* who closes it holds it now, whoever opened it */
@@ -273,8 +274,8 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		 * full a socket may be unknown and yet younger than the tracer
 		 */
 		if (old != TT_CLOSE && (old != TT_LISTEN || new == TT_CLOSE) &&
-		    (!tt_control.map_full || sock->seeded))
-			event->dwell_ns = head->mono_ns - tt_control.attached_ns;
+		    (!CONTROL_NOW(map_full) || sock->seeded))
+			event->dwell_ns = head->mono_ns - CONTROL_NOW(attached_ns);
 	}
 	sock->since_ns = head->mono_ns;
 	sock->states = new | old << 4;
@@ -424,7 +425,7 @@ tt_inline void tt_keep_last(const struct sock *sk, tt_cookie cookie)
 PROBE_BTF("tcp_destroy_sock")
 int BPF_PROG(tt_destroy, const struct sock *sk)
 {
-	tt_cookie cookie = sk->__sk_common.skc_cookie.counter;
+	tt_cookie cookie = tt_known_cookie(sk);
 
 	if (CFG(accept_hook))
 		tt_end_taken(ctx, sk, cookie);
@@ -435,5 +436,6 @@ int BPF_PROG(tt_destroy, const struct sock *sk)
 	if (CFG(keep_remains) && !tt_wants_states())
 		tt_keep_last(sk, cookie);
 	tt_forget_sock(cookie);
+	tt_forget_cookie(sk);
 	return 0;
 }

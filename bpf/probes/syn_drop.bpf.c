@@ -395,6 +395,7 @@ int tt_freed(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+#ifndef TT_BCC /* user space does this without an iterator: tracer/kernel/proc_passes.py */
 /* Listeners that are older than the tracer, of the namespace of the thread that made the iterator.
  */
 PROBE_ITER("tcp")
@@ -413,3 +414,4 @@ int tt_iter_hearing(struct bpf_iter__tcp *ctx)
 	tt_add_hearer(&head, bpf_get_socket_cookie(skc));
 	return 0;
 }
+#endif

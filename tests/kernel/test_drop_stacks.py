@@ -108,6 +108,7 @@ def test_without_the_option_not_even_the_room_for_stacks_is_made(ns: Namespace) 
     for wanted in (False, True):
         source = LiveSource(replace(settings, stacks=wanted))
         try:
+            assert isinstance(source._object, CoreObject)
             assert source._object.has_map("tt_kernel_stacks") == wanted
             assert (source.stacks is not None) == wanted
         finally:

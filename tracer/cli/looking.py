@@ -17,7 +17,16 @@ from tracer.views.counters import CountersView
 
 # what says how to trace, and where from
 TRACING = (
-    *("keep", "transport", "buffer_pages", "sockets", "attach", "no_accept_hook", "kernel_cost"),
+    *(
+        "keep",
+        "transport",
+        "buffer_pages",
+        "sockets",
+        "attach",
+        "backend",
+        "no_accept_hook",
+        "kernel_cost",
+    ),
 )
 
 

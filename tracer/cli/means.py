@@ -6,9 +6,11 @@ from typing import Any
 
 from tracer.cli import values
 from tracer.errors import UsageError
+from tracer.kernel.features import BTF
 from tracer.kernel.settings import Settings
 
 ATTACH = ("auto", "fexit", "raw", "tracepoint")
+BACKENDS = ("auto", "core", "bcc")
 TRANSPORTS = ("auto", "perf", "ring")
 MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice
 MOST_SOCKETS = 1 << 24
@@ -20,6 +22,14 @@ def read_attach(given: dict[str, Any]) -> str:
     if how not in ATTACH:
         raise UsageError(f"--attach {how!r} is not known", f"one of: {', '.join(ATTACH)}")
     return how
+
+
+def read_backend(given: dict[str, Any]) -> bool:
+    """Whether to go through BCC: if asked for, or where there is no BTF. Errors: UsageError."""
+    which: str = given.get("backend") or "auto"
+    if which not in BACKENDS:
+        raise UsageError(f"--backend {which!r} is not known", f"one of: {', '.join(BACKENDS)}")
+    return which == "bcc" or (which == "auto" and not BTF.exists())
 
 
 def read_transport(given: dict[str, Any]) -> str:

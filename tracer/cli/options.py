@@ -139,6 +139,11 @@ means = _group(
 )
 tracing = _group(
     means,
+    _option(
+        "--backend",
+        metavar="WHICH",
+        help="auto (default), core, or bcc, which compiles the programs: no BTF is needed.",
+    ),
     _option("--no-accept-hook", is_flag=True, help="Do not watch accept(): see doctor."),
     _option("--kernel-cost", is_flag=True, help="Tell what its programs take (+20 ns a run)."),
     ready_file,

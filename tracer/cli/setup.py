@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.cli import values
 from tracer.cli.asked import read_filters
-from tracer.cli.means import read_attach, read_pages, read_sockets, read_transport
+from tracer.cli.means import read_attach, read_backend, read_pages, read_sockets, read_transport
 from tracer.cli.moments import moment
 from tracer.cli.program import Program
 from tracer.cli.signals import PassedSignals, Signals
@@ -40,6 +40,7 @@ LIVE_ONLY = (
     "buffer_pages",
     "sockets",
     "attach",
+    "backend",
     "no_accept_hook",
     "kernel_cost",
     "program",
@@ -131,6 +132,7 @@ class Command:
                 setattr(self.limits, attribute, values.duration(given[name], f"--{name}"))
         self.limits.priced = bool(given.get("kernel_cost"))
         self.attach = read_attach(given)
+        self.by_bcc = read_backend(given)
         self.look = read_look(given, self.form)
         self.since, self.until = read_part(given)
         if given.get("keep") == "-" and "form" in given:
@@ -276,12 +278,19 @@ class Command:
             tell_forks=self.stream and bool(given.get("keep")),
             keep_uids=bool(given.get("keep")),
             attach=self.attach,
+            by_bcc=self.by_bcc,
             accept_hook=not given.get("no_accept_hook"),
             buffer_pages=self.pages,
             transport=self.transport,
             kernel_cost=bool(given.get("kernel_cost")),
             sockets=self.sockets,
         )
+        if self.by_bcc:
+            from tracer.kernel.bcc_ladder import narrow
+
+            settings, off = narrow(settings)
+            for text in off:
+                self.notices.say(text)
         keep, ready_file = given.get("keep"), given.get("ready_file")
         force = bool(given.get("force"))
 

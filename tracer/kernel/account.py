@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.kernel import maps
-from tracer.kernel.core import CoreObject
 from tracer.kernel.libbpf import program_info
+from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout, Records
 
 # Programs whose skipped runs are lost events. tt_state_nested is not one: it is skipped only in an
@@ -45,7 +45,7 @@ MAKERS = {
 class Account:
     """Counters of the programs that are attached."""
 
-    def __init__(self, bpf: CoreObject, layout: Layout, programs: list[str]) -> None:
+    def __init__(self, bpf: BpfObject, layout: Layout, programs: list[str]) -> None:
         self._object, self._layout, self._programs = bpf, layout, programs
         self._last: NDArray[np.uint64] | None = None
         # what was skipped while the programs were attached one after the other

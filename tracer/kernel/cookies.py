@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tracer.kernel import maps, mib, netstat
-from tracer.kernel.core import CoreObject
+from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout
 
 
-def write_setup(bpf: CoreObject, layout: Layout) -> None:
+def write_setup(bpf: BpfObject, layout: Layout) -> None:
     """Before `load`: which counter to look at. Errors: OSError, UnsupportedError."""
     setup = bpf.setting("tt_cookie_setup", layout.dtypes["cookie_setup"])
     setup["mib"] = mib.indexes(["SYNCOOKIESRECV"])["SYNCOOKIESRECV"]

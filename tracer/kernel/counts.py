@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.kernel import maps
-from tracer.kernel.core import CoreObject
+from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout, Records
 
 _TURNS = 2
@@ -38,7 +38,7 @@ def await_programs() -> None:
         time.sleep(_SURELY_ENDED_S)
 
 
-def make_room(bpf: CoreObject, layout: Layout) -> None:
+def make_room(bpf: BpfObject, layout: Layout) -> None:
     """Before `load`: a part for each CPU, turn and program that counts."""
     slots = layout.enums["slot"]["PROCESS"]
     parts = maps.possible_cpus() * _TURNS * slots
@@ -48,7 +48,7 @@ def make_room(bpf: CoreObject, layout: Layout) -> None:
 class OwnerCounts:
     """The counts so far: `take` brings them up to date."""
 
-    def __init__(self, bpf: CoreObject, layout: Layout, control: Records) -> None:
+    def __init__(self, bpf: BpfObject, layout: Layout, control: Records) -> None:
         dtypes = layout.dtypes
         self._control = control
         self._key, self._value = dtypes["count_key"], dtypes["count_value"]

@@ -17,6 +17,7 @@ from tracer.kernel import before_packets, kernel_btf, maps, packets, syn_drops
 from tracer.kernel.account import Account
 from tracer.kernel.core import CoreObject
 from tracer.kernel.ladder import Ladder
+from tracer.kernel.loader import BpfObject
 from tracer.kernel.passes import read_sockets
 from tracer.kernel.settings import Settings
 from tracer.kernel.setup import write_config
@@ -31,7 +32,7 @@ HEARING = "tt_iter_hearing"
 class Host:
     """The session that they are beside."""
 
-    bpf: CoreObject
+    bpf: BpfObject
     path: Path
     types: Btf
     layout: Layout
@@ -49,6 +50,7 @@ class DropsBeside:
     def __init__(self, host: Host, turn: Callable[[], None] = lambda: None) -> None:
         self._host = host
         self.rung = host.ladder.later[self.name]
+        assert isinstance(host.bpf, CoreObject)  # through BCC nothing comes later
         self._object = bpf = CoreObject(host.path, host.types, host.layout, host.bpf.messages)
         try:
             bpf.share(host.bpf, self.own)

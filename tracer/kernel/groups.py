@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tracer.errors import TracerError
 from tracer.kernel import maps
-from tracer.kernel.core import CoreObject
+from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout
 
 # id -> (path, asked for itself, by --cgroup and by --exclude; or above it, likewise)
@@ -18,7 +18,7 @@ NAME_BYTES = 248  # of struct tt_cgroup_step
 FindGroups = Callable[[], dict[int, Group]]
 
 
-def mark_groups(bpf: CoreObject, layout: Layout, find: FindGroups) -> None:
+def mark_groups(bpf: BpfObject, layout: Layout, find: FindGroups) -> None:
     """Mark them. Walks until a walk finds no more: what is made in between is marked by then.
 
     It is made below one that is marked already, or found by the next walk. Each place is known by
@@ -38,7 +38,7 @@ def mark_groups(bpf: CoreObject, layout: Layout, find: FindGroups) -> None:
 
 
 class _Marking:
-    def __init__(self, bpf: CoreObject, layout: Layout) -> None:
+    def __init__(self, bpf: BpfObject, layout: Layout) -> None:
         self._groups = bpf.map_fd("tt_cgroups")
         self._places, self._steps = bpf.map_fd("tt_cgroup_places"), bpf.map_fd("tt_cgroup_steps")
         self._wanted, self._unwanted = (

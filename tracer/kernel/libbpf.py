@@ -146,6 +146,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "btf__name_by_offset": (C.c_char_p, [_POINTER, C.c_uint32]),
     "btf__free": (None, [_POINTER]),
     "bpf_enable_stats": (C.c_int, [C.c_int]),
+    "bpf_prog_test_run_opts": (C.c_int, [C.c_int, _POINTER]),
+    "bpf_raw_tracepoint_open": (C.c_int, [C.c_char_p, C.c_int]),
     "bpf_prog_load": (
         C.c_int,
         [C.c_int, C.c_char_p, C.c_char_p, _POINTER, C.c_size_t, C.POINTER(ProgLoadOpts)],

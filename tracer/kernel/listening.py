@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.kernel import maps
-from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import await_programs
+from tracer.kernel.loader import BpfObject
 from tracer.kernel.passes import read_all, read_sockets
 from tracer.wire.distinct import distinct
 from tracer.wire.filters import Filters
@@ -25,7 +25,7 @@ class Listening:
 
     def __init__(
         self,
-        bpf: CoreObject,
+        bpf: BpfObject,
         layout: Layout,
         filters: Filters,
         control: Records,

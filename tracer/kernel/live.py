@@ -38,6 +38,8 @@ from tracer.kernel import (
     tracefs,
 )
 from tracer.kernel.account import Account
+from tracer.kernel.bcc import BccObject
+from tracer.kernel.bcc_ladder import climb_bcc
 from tracer.kernel.beside import Beside
 from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
@@ -48,6 +50,7 @@ from tracer.kernel.groups import FindGroups, mark_groups
 from tracer.kernel.ladder import climb
 from tracer.kernel.later import Later
 from tracer.kernel.listening import Listening
+from tracer.kernel.loader import BpfObject
 from tracer.kernel.passes import find_pid_namespace, read_sockets
 from tracer.kernel.perf import PerfBuffers
 from tracer.kernel.pricing import Pricing
@@ -81,7 +84,7 @@ class LiveSource:
     ) -> None:
         if not OBJECT.exists():
             raise TracerError(f"{OBJECT} is missing", "build it: make setup")
-        preflight.check(settings.accept_hook)
+        preflight.check(settings.accept_hook, settings.by_bcc)
         self._types = types = Btf.load(OBJECT)
         self.settings = settings
         self._find_groups = find_groups
@@ -96,7 +99,11 @@ class LiveSource:
         self._pricing = Pricing(self._accounts)
         self.notices: list[str] = []
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
-        self._object = CoreObject(OBJECT, types, self.layout)
+        self._object: BpfObject
+        if settings.by_bcc:
+            self._object = BccObject(self.layout, settings.filters)
+        else:
+            self._object = CoreObject(OBJECT, types, self.layout)
         try:
             self._load(loading)
             self._start()
@@ -108,12 +115,13 @@ class LiveSource:
 
     def _load(self, loading: Callable[[], None]) -> None:
         settings, bpf = self.settings, self._object
-        self._ladder = ladder = climb(settings)
+        self._ladder = ladder = (climb_bcc if settings.by_bcc else climb)(settings)
         if ladder.sees_resets:
             self._reset_code = Beside(resets.find_code)
         host = Host(bpf, OBJECT, self._types, self.layout, settings, ladder, self._tell_once)
         self.later = Later(ladder.later, host, syn_drops.find_code)
         self.notices += ladder.notices
+        # through BCC there is no iterator: what is older is looked up in /proc (proc_passes.py)
         looks = (OWNERS, SOCKETS, LISTENERS, *([CONNECTIONS] if settings.connections else []))
         chosen = [*ladder.programs, *(name for look in looks for name in look.rungs[0].programs)]
         if ladder.sees_drops:
@@ -165,7 +173,7 @@ class LiveSource:
         loading()
         bpf.load()
 
-    def _set_up_packets(self, bpf: CoreObject, chosen: list[str]) -> None:
+    def _set_up_packets(self, bpf: BpfObject, chosen: list[str]) -> None:
         """What is dropped beside SYNs; who listens where is known from the same pass."""
         if not self._ladder.sees_drops:
             chosen.append("tt_iter_hearing")

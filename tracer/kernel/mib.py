@@ -8,6 +8,7 @@ first is LINUX_MIB_NUM or the like, which is 0, and they rise by one (include/ua
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable
 from functools import cache
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.errors import UnsupportedError
+from tracer.kernel import bcc_types
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 LINUX = "LINUX_MIB_"
@@ -40,6 +42,27 @@ def indexes(names: Iterable[str], path: Path = VMLINUX, prefix: str = LINUX) -> 
         if not len(at) or numbers[at[0]] != at[0]:
             raise UnsupportedError(f"this kernel's BTF does not tell of {prefix}{name}")
         found[name] = int(at[0])
+    return found
+
+
+def find(names: Iterable[str], prefix: str = LINUX) -> dict[str, int]:
+    """Index of each counter in the running kernel, by its headers where it has no BTF.
+
+    Errors: OSError, UnsupportedError.
+    """
+    if VMLINUX.exists():
+        return indexes(names, prefix=prefix)
+    return of_headers(names, bcc_types.read_header("include/uapi/linux/snmp.h"), prefix)
+
+
+def of_headers(names: Iterable[str], text: str, prefix: str = LINUX) -> dict[str, int]:
+    """The same from include/uapi/linux/snmp.h. Errors: UnsupportedError."""
+    listed = re.findall(rf"^\t({prefix}\w+)(?: = 0)?,", text, re.MULTILINE)
+    found = {}
+    for name in names:
+        if prefix + name not in listed:
+            raise UnsupportedError(f"the kernel's headers do not tell of {prefix}{name}")
+        found[name] = listed.index(prefix + name)
     return found
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.kernel import kernel_btf, maps
-from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import await_programs
+from tracer.kernel.loader import BpfObject
 from tracer.wire import reasons
 from tracer.wire.layout import Layout, Records
 
@@ -47,7 +47,7 @@ def subsystem_names() -> dict[int, str]:
     return {value: name.removeprefix(OF_SUBSYSTEM) for name, value in found.items()}
 
 
-def write_setup(bpf: CoreObject, layout: Layout) -> dict[int, str]:
+def write_setup(bpf: BpfObject, layout: Layout) -> dict[int, str]:
     """Before `load`: which reasons are harmless, and which come early. Returns their names."""
     setup = bpf.setting("tt_drop_setup", layout.dtypes["drop_setup"])
     words = setup["expected"].shape[-1]
@@ -69,7 +69,7 @@ class PacketCounts:
     `take` is exact: what found no room among the places is counted by reason.
     """
 
-    def __init__(self, bpf: CoreObject, layout: Layout) -> None:
+    def __init__(self, bpf: BpfObject, layout: Layout) -> None:
         self._places, self._rest = bpf.map_fd("tt_packets"), bpf.map_fd("tt_packets_rest")
         self._key, self._value = layout.dtypes["packet_key"], layout.dtypes["packet_value"]
         self._entries = bpf.entries("tt_packets_rest")

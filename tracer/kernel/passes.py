@@ -8,16 +8,16 @@ from collections.abc import Callable
 import numpy as np
 
 from tracer.kernel import iterators
-from tracer.kernel.core import CoreObject
+from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Records
 
 
-def read_all(bpf: CoreObject, program: str, dtype: np.dtype[np.void]) -> Records:
+def read_all(bpf: BpfObject, program: str, dtype: np.dtype[np.void]) -> Records:
     """Rows of one pass of an iterator."""
     return iterators.read_rows(bpf.open_iterator(program), dtype)
 
 
-def find_pid_namespace(bpf: CoreObject) -> None:
+def find_pid_namespace(bpf: BpfObject) -> None:
     """Have the task iterator note this process's PID namespace: one row is enough for that.
 
     Before anything is attached: an event may be the first to tell of a process, and its PID.
@@ -30,7 +30,7 @@ def find_pid_namespace(bpf: CoreObject) -> None:
 
 
 def read_sockets(
-    bpf: CoreObject,
+    bpf: BpfObject,
     program: str,
     dtype: np.dtype[np.void],
     wanted: set[int] | None,

@@ -22,9 +22,11 @@ from tracer.wire.batch import Encoding
 
 _SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _TYPE_SOFTWARE, _COUNT_SW_BPF_OUTPUT, _SAMPLE_RAW = 1, 10, 1 << 10
+_TYPE_TRACEPOINT = 2
 _FLAG_WATERMARK = 1 << 14
 _FLAG_FD_CLOEXEC = 8
 _IOC_ENABLE = 0x2400
+_IOC_SET_BPF = 0x40042408
 _RECORD_LOST, _RECORD_SAMPLE = 2, 9
 _HEADER = np.dtype([("type", "u4"), ("misc", "u2"), ("size", "u2")])
 SAMPLE_OFFSET = 12  # perf_event_header, then the raw size
@@ -127,12 +129,30 @@ def _open(cpu: int, watermark: int) -> int:
         flags=_FLAG_WATERMARK,
         wakeup_watermark=watermark,
     )
+    return _open_event(attr, cpu)
+
+
+def _open_event(attr: _Attr, cpu: int) -> int:
     number = _SYS_PERF_EVENT_OPEN[platform.machine()]
     fd: int = C.CDLL(None, use_errno=True).syscall(
         number, C.byref(attr), -1, cpu, -1, _FLAG_FD_CLOEXEC
     )
     if fd < 0:
         raise OSError(C.get_errno(), os.strerror(C.get_errno()))
+    return fd
+
+
+def open_tracepoint(number: int, program: int) -> int:
+    """Attach a program to the tracepoint of this number, on all CPUs, until this is closed.
+
+    Errors: OSError.
+    """
+    attr = _Attr(type=_TYPE_TRACEPOINT, size=C.sizeof(_Attr), config=number, sample_period=1)
+    fd = _open_event(attr, 0)
+    for request, value in ((_IOC_SET_BPF, program), (_IOC_ENABLE, 0)):
+        if C.CDLL(None, use_errno=True).ioctl(fd, request, value) < 0:
+            os.close(fd)
+            raise OSError(C.get_errno(), os.strerror(C.get_errno()))
     return fd
 
 

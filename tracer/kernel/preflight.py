@@ -39,13 +39,13 @@ class Need:
     hard: bool
 
 
-def needs() -> list[Need]:
+def needs(by_bcc: bool = False) -> list[Need]:
     """The exact list for this machine."""
     listed = [
         Need("CAP_BPF", "load programs and maps", True),
         Need("CAP_PERFMON", "attach them, read their buffers", True),
     ]
-    if not (BTF.exists() and {"CAP_BPF", "CAP_PERFMON"} <= effective() | _implied()):
+    if by_bcc or not (BTF.exists() and {"CAP_BPF", "CAP_PERFMON"} <= effective() | _implied()):
         by_tracepoint = True  # cannot be tried: the worst case
     else:
         rung = choose(ACCEPT).rung
@@ -77,17 +77,17 @@ def _implied() -> set[str]:
     return {"CAP_BPF", "CAP_PERFMON"} if "CAP_SYS_ADMIN" in effective() else set()
 
 
-def check(accept_hook: bool = True) -> None:
+def check(accept_hook: bool = True, by_bcc: bool = False) -> None:
     """Refuse to start where it cannot work. Errors: UnsupportedError, NotPermittedError."""
     have = effective() | _implied()
     missing = [
         need
-        for need in needs()
+        for need in needs(by_bcc)
         if need.hard
         and need.capability not in have
         and (accept_hook or "accept hook" not in need.purpose)
     ]
-    _refuse(missing)
+    _refuse(missing, by_bcc)
 
 
 def check_looking() -> None:
@@ -119,10 +119,10 @@ def not_permitted(missing: list[Need]) -> NotPermittedError:
     return NotPermittedError(f"not permitted: this needs {named(missing)}", _sudo_line())
 
 
-def _refuse(missing: list[Need]) -> None:
+def _refuse(missing: list[Need], by_bcc: bool = False) -> None:
     if missing:
         raise not_permitted(missing)
-    if not BTF.exists():
+    if not by_bcc and not BTF.exists():
         raise UnsupportedError(
             f"this kernel has no BTF ({BTF} is missing), which the programs are fitted by",
             "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracer.errors import TracerError
 from tracer.kernel import kernel_btf, symbols
 from tracer.kernel.beside import Beside
-from tracer.kernel.core import CoreObject
+from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout
 
 PREFIX = "SK_RST_REASON_"
@@ -27,7 +27,7 @@ def find_code() -> Code:
     return symbols.of_kernel((RESETS, TAKES_DATA, LOOKS_AT_RST))
 
 
-def write_setup(bpf: CoreObject, layout: Layout, found: Beside[Code]) -> str:
+def write_setup(bpf: BpfObject, layout: Layout, found: Beside[Code]) -> str:
     """After `load`, before anything is told; returns a notice where it cannot be."""
     try:
         code = found.result()

@@ -15,6 +15,7 @@ class Settings:
     stream: bool = True
     count_by_owner: bool = False
     accept_hook: bool = True
+    by_bcc: bool = False  # compiled at run time, for kernels without BTF
     attach: str = "auto"  # or a rung, forced where a subject has it
     buffer_pages: int = 0  # 0: as many as BUFFER_BYTES allow, at most MOST_PAGES
     transport: str = "auto"  # perf, ring; auto: ring where this kernel has it

@@ -8,9 +8,9 @@ import numpy as np
 
 from tracer.errors import UsageError
 from tracer.kernel import maps, uring
-from tracer.kernel.core import CoreObject
 from tracer.kernel.features import has_casts, tells_peers
 from tracer.kernel.ladder import Ladder
+from tracer.kernel.loader import BpfObject
 from tracer.kernel.settings import Settings
 from tracer.kernel.ticks import tick_ns
 from tracer.wire.filters import Filters, mapped, port_bits
@@ -23,7 +23,7 @@ SIMPLE = ("pid", "comm", "cgroup", "netns", "port", "lport", "rport", *ENDS, "ui
 
 
 def write_config(
-    bpf: CoreObject, layout: Layout, settings: Settings, ladder: Ladder, places: int
+    bpf: BpfObject, layout: Layout, settings: Settings, ladder: Ladder, places: int
 ) -> None:
     """Before `load`: struct tt_config, and the ports of the filters. `places`: of tt_places."""
     filters = settings.filters
@@ -34,13 +34,15 @@ def write_config(
     config["kinds"] = sum(1 << kinds[kind.upper()] for kind in told)
     config["listens_alone"] = listens_alone
     hold = settings.hold_children
-    config["hold_children"] = hold if hold is not None else not tells_peers()
+    if hold is None:  # one with a peer is told of at once all the same
+        hold = 1 if settings.by_bcc or not tells_peers() else 0
+    config["hold_children"] = hold
     config["ring"] = ladder.transport == "ring"
     config["listen_stats"] = settings.listen_stats
     config["see_drops"] = ladder.sees_drops or ladder.sees_packets or bool(ladder.later)
     config["drop_takes_acks"] = ladder.drop_takes_acks
     config["accept_hook"] = ladder.sees_accepts
-    config["uring"] = uring.form()
+    config["uring"] = uring.form() if not settings.by_bcc else uring.UNKNOWN
     config["connect_exit"] = ladder.sees_connects
     config["states"] = sum(1 << state for state in filters.states)
     config["stream"] = settings.stream
@@ -49,7 +51,7 @@ def write_config(
     config["last_place"] = places - 1
     config["keep_remains"] = settings.keeps_remains
     config["tick_ns"] = tick_ns()
-    config["casts"] = has_casts()
+    config["casts"] = has_casts() and not settings.by_bcc
     config["stacks"] = settings.stacks
     config["limit_answers"] = settings.limit_answers
     config["asks_owners"] = filters.asks_owners
@@ -81,7 +83,7 @@ def _asked(filters: Filters, name: str) -> Any:
     return getattr(filters, name if name == "netns" else name + "s")
 
 
-def _write_ports(bpf: CoreObject, layout: Layout, filters: Filters, prefix: str) -> None:
+def _write_ports(bpf: BpfObject, layout: Layout, filters: Filters, prefix: str) -> None:
     for name in ("port", "lport", "rport"):
         ranges = _asked(filters, name)
         if ranges:
@@ -89,7 +91,7 @@ def _write_ports(bpf: CoreObject, layout: Layout, filters: Filters, prefix: str)
             ports["bits"][0] = port_bits(ranges)
 
 
-def write_filter_maps(bpf: CoreObject, layout: Layout, filters: Filters) -> None:
+def write_filter_maps(bpf: BpfObject, layout: Layout, filters: Filters) -> None:
     """After `load`: what of the filters is in maps. Errors: UsageError."""
     for name in ("netns", "uid", *ENDS):
         for part in (filters, filters.excluded):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tracer.kernel import maps, symbols
-from tracer.kernel.core import CoreObject
+from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout, Records
 from tracer.wire.stacks import CUT, Frames, Owned, trim
 
@@ -19,7 +19,7 @@ COST = "--stack: 2 to 3 us more on every packet of TCP that is thrown away and a
 MOST = 65536  # user stacks told of: one is of a process
 
 
-def prepare(bpf: CoreObject, wanted: bool) -> None:
+def prepare(bpf: BpfObject, wanted: bool) -> None:
     """Before `load`: make their maps, no deeper than this kernel takes; or make none."""
     for name in (KERNEL, USER):
         if wanted:
@@ -40,7 +40,7 @@ class Stacks:
     each looked up once; those of processes are addresses.
     """
 
-    def __init__(self, bpf: CoreObject, layout: Layout, tell: Callable[[str], None]) -> None:
+    def __init__(self, bpf: BpfObject, layout: Layout, tell: Callable[[str], None]) -> None:
         self._kernel, self._user = bpf.map_fd(KERNEL), bpf.map_fd(USER)
         self._frames = np.dtype([("at", "u8", (_depth(),))])
         self._none = {layout.enums["stack_is"][name] for name in ("NONE", "LOST")}

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 
 from tracer.kernel import maps, mib, symbols
-from tracer.kernel.core import CoreObject
 from tracer.kernel.counts import await_programs
+from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout, Records
 
 # where a SYN that a listener took is freed, dropped or not
@@ -29,7 +29,7 @@ def find_code() -> dict[str, list[symbols.Range]]:
     return symbols.of_kernel((*SYN_ENDS, *ACK_ENDS))
 
 
-def write_setup(bpf: CoreObject, layout: Layout, by_address: bool) -> None:
+def write_setup(bpf: BpfObject, layout: Layout, by_address: bool) -> None:
     """Before `load`: indexes of counters, the number of CPUs; `by_address`: ranges of functions.
 
     Errors: OSError, UnsupportedError where the kernel does not tell them.
@@ -43,7 +43,7 @@ def write_setup(bpf: CoreObject, layout: Layout, by_address: bool) -> None:
             setup[f"{prefix}_to"][0, i] = end
     counters = layout.enums["mib"]
     listeners = counters.keys() - {"MAX", "OUTNOROUTES"}
-    found_at = mib.indexes(listeners) | mib.indexes(["OUTNOROUTES"], prefix="IPSTATS_MIB_")
+    found_at = mib.find(listeners) | mib.find(["OUTNOROUTES"], prefix="IPSTATS_MIB_")
     for name, index in found_at.items():
         setup["mib"][0, counters[name]] = index
     setup["cpus"] = maps.possible_cpus()
@@ -55,7 +55,7 @@ class DropCounts:
     Entries of listeners that are gone are taken out of the kernel's map, which has little room.
     """
 
-    def __init__(self, bpf: CoreObject, layout: Layout) -> None:
+    def __init__(self, bpf: BpfObject, layout: Layout) -> None:
         self._drops, self._listeners = bpf.map_fd("tt_drops"), bpf.map_fd("tt_listeners")
         self._key, self._value = layout.dtypes["drop_key"], layout.dtypes["drop_value"]
         self._gone: list[Records] = []

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tracer.errors import TracerError
 from tracer.kernel import maps
-from tracer.kernel.core import CoreObject
+from tracer.kernel.loader import BpfObject
 from tracer.kernel.passes import read_all
 from tracer.wire.filters import Filters
 from tracer.wire.layout import Layout, Records
@@ -19,7 +19,7 @@ class Processes:
     """`rows` are all processes as of the last walk; `all_ended` tells of those of --pid."""
 
     def __init__(
-        self, bpf: CoreObject, layout: Layout, filters: Filters, *, initial_pids: bool
+        self, bpf: BpfObject, layout: Layout, filters: Filters, *, initial_pids: bool
     ) -> None:
         self._object, self._layout, self._filters = bpf, layout, filters
         self._initial_pids = initial_pids

@@ -60,6 +60,8 @@ OTHERS = {
     "sock": "tt_sock",
     "listener": "tt_listener",
     "queue": "tt_queue",
+    "hearers_key": "tt_hearers_key",
+    "hearers": "tt_hearers",
     "addr_key": "tt_addr_key",
     "target": "tt_target",
     "made_cgroup": "tt_made_cgroup",

@@ -1,0 +1,136 @@
+"""The kernel's own types for BCC: made from its BTF, or its headers where it has none.
+
+BCC asks for a tree of kernel headers. From BTF that is one file, which its command line includes
+first; what BCC itself includes by name is empty. Headers must be the running kernel's: those of
+another version compile, load, and read garbage.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracer.errors import UnsupportedError
+from tracer.kernel.features import BTF
+
+MODULES = Path("/lib/modules")
+RELEASE = "include/generated/utsrelease.h"
+ADVICE = "see: tcptrace doctor"
+_EMPTY = (
+    "linux/types.h",
+    "linux/version.h",
+    "linux/log2.h",
+    "linux/bpf_common.h",
+    "asm/page.h",
+    "uapi/linux/bpf.h",
+    "uapi/linux/if_packet.h",
+    "uapi/linux/if_ether.h",
+    "uapi/linux/ptrace.h",
+)
+# the first header BCC includes; the guard keeps out its own copy of enums that BTF has
+_FIRST = """
+#define BPF_NO_PRESERVE_ACCESS_INDEX
+#include "../vmlinux.h"
+#define _UAPI__LINUX_BPF_H__
+#define CONFIG_BPF_SYSCALL 1
+#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))
+#define LINUX_VERSION_CODE KERNEL_VERSION({version})
+#define __always_inline inline __attribute__((always_inline))
+"""
+
+
+# what the sources read, where it is not all in one file; and what no header has
+_HEADERS = """
+#include <linux/bpf.h>
+#include <linux/cgroup-defs.h>
+#include <linux/fdtable.h>
+#include <linux/netdevice.h>
+#include <linux/nsproxy.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <net/dst.h>
+#include <net/inet_timewait_sock.h>
+#include <net/net_namespace.h>
+#include <net/tcp.h>
+struct trace_event_raw_sys_exit {
+	unsigned long long before;
+	long id;
+	long ret;
+};
+"""
+
+
+@dataclass(frozen=True)
+class Types:
+    """`text` stands before the source; in `environment` BCC finds what that includes."""
+
+    text: str
+    environment: dict[str, str]
+
+
+def find(directory: Path) -> Types:
+    """The running kernel's types; `directory` is empty, and lasts as long as they are needed.
+
+    Errors: UnsupportedError, naming what is to be installed.
+    """
+    if BTF.exists():
+        _make_tree(directory)
+        return Types("", dict(os.environ) | {"BCC_KERNEL_SOURCE": str(directory)})
+    check_headers()
+    without = {name: value for name, value in os.environ.items() if name != "BCC_KERNEL_SOURCE"}
+    return Types(_HEADERS, without)
+
+
+def check_headers(modules: Path = MODULES) -> Path:
+    """Where the running kernel's headers are. Errors: UnsupportedError, where there are none."""
+    release = os.uname().release
+    advice = f"install them: apt-get install linux-headers-{release}"
+    place = modules / release / "build"
+    try:
+        text = (place / RELEASE).read_text()
+    except OSError as error:
+        raise UnsupportedError(
+            f"this kernel has no BTF, and its headers are missing ({place})", advice
+        ) from error
+    found = re.search(r'UTS_RELEASE "([^"]*)"', text)
+    version = found[1] if found else "an unknown version"
+    if version != release:
+        raise UnsupportedError(
+            f"the headers in {place} are of {version}, the kernel is {release}:"
+            " what is compiled with them would read garbage",
+            advice,
+        )
+    return place
+
+
+def read_header(name: str) -> str:
+    """A header of the running kernel's. Errors: OSError, UnsupportedError."""
+    build = check_headers()
+    # distributions may keep apart what is made for one architecture, and what is not
+    whole = build.parent / "source" / name
+    return (whole if whole.exists() else build / name).read_text()
+
+
+def _make_tree(directory: Path) -> None:
+    include = directory / "include"
+    for name in _EMPTY:
+        (include / name).parent.mkdir(parents=True, exist_ok=True)
+        (include / name).touch()
+    tool = shutil.which("bpftool") or shutil.which("bpftool", path="/usr/sbin:/sbin")
+    if tool is None:
+        raise UnsupportedError(
+            "bpftool is missing, which writes the kernel's types down for BCC",
+            "install it: apt-get install bpftool",
+        )
+    dump = [tool, "btf", "dump", "file", str(BTF), "format", "c"]
+    with (include / "vmlinux.h").open("w") as file:
+        done = subprocess.run(dump, stdout=file, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise UnsupportedError(f"bpftool: {done.stderr.strip()}", "see: tcptrace doctor")
+    numbers = os.uname().release.split("-")[0].split(".")
+    version = ", ".join([*numbers, "0"][:3])
+    (include / "linux/kconfig.h").write_text(_FIRST.replace("{version}", version))
