@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from tracer.errors import UnsupportedError
 from tracer.kernel import maps
 from tracer.kernel.features import BTF, why_not
 from tracer.kernel.ladder import Ladder
+from tracer.kernel.proc_passes import INITIAL_PIDS
 from tracer.kernel.settings import Settings
 from tracer.probes import ACCEPT, COOKIES, HANDSHAKE, REQUEST, SYN_DROP
 
 SERVED = frozenset({"state", "accept", "handshake", "syn_drop"})
+COMMAND = "all but `events`"
 NEEDS_BTF = "needs BTF, which the bcc back end does without"
 HINT = "give --backend core" if BTF.exists() else "use a kernel with CONFIG_DEBUG_INFO_BTF=y"
 COSTS = "30 to 60 ns on every system call of the machine; --no-accept-hook turns it off"
@@ -33,10 +36,21 @@ _ALSO = {"accept": [("tt_accept_exit", "syscalls/sys_exit_accept")]}
 def narrow(settings: Settings) -> tuple[Settings, list[str]]:
     """Settings as the back end serves them, and what is off. Errors: UnsupportedError."""
     asked = settings.filters.kinds - SERVED
-    if asked:
-        raise _needs_btf(f"--kind {','.join(sorted(asked))}")
-    if settings.filters.asks_cgroups:
-        raise _needs_btf("--cgroup")
+    beyond = (
+        (asked, f"--kind {','.join(sorted(asked))}"),
+        (settings.filters.asks_cgroups, "--cgroup"),
+        (settings.stacks, "--stack"),
+        (settings.tell_forks, "a recording"),
+        (settings.snapshots or settings.listen_stats, COMMAND),
+        (settings.reconcile or not settings.stream, COMMAND),
+    )
+    for wanted, what in beyond:
+        if wanted:
+            raise _needs_btf(what)
+    if os.stat("/proc/self/ns/pid").st_ino != INITIAL_PIDS:
+        raise UnsupportedError(
+            "without BTF nothing tells the PIDs of another PID namespace", "run it on the host"
+        )
     off = settings.kinds - SERVED
     notices = []
     if off and not settings.filters.kinds:

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from tracer.errors import UnsupportedError
@@ -64,6 +65,10 @@ struct trace_event_raw_sys_exit {
 """
 
 
+_GAPS = re.compile(r"(^.*\n)((?:^\t+(?:long|int|short|char): [1-9]\d*;\n)+)", re.MULTILINE)
+_BIT_FIELD = re.compile(r": \d+;$", re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class Types:
     """`text` stands before the source; in `environment` BCC finds what that includes."""
@@ -107,6 +112,24 @@ def check_headers(modules: Path = MODULES) -> Path:
     return place
 
 
+def fill_gaps(text: str) -> str:
+    """Gaps between members as bytes: bpftool writes them as bit fields without a name.
+
+    BCC makes one wide number of several of these, which it aligns: all members behind would be read
+    at a wrong place. What follows a bit field with a name begins within a byte, and stays.
+    """
+    numbers = count()
+
+    def fill(found: re.Match[str]) -> str:
+        before, gaps = found[1], found[2]
+        bits = [int(size) for size in re.findall(r": (\d+);", gaps)]
+        if _BIT_FIELD.search(before) or sum(bits) % 8:
+            return found[0]
+        return f"{before}\tchar tt_gap{next(numbers)}[{sum(bits) // 8}];\n"
+
+    return _GAPS.sub(fill, text)
+
+
 def read_header(name: str) -> str:
     """A header of the running kernel's. Errors: OSError, UnsupportedError."""
     build = check_headers()
@@ -127,10 +150,10 @@ def _make_tree(directory: Path) -> None:
             "install it: apt-get install bpftool",
         )
     dump = [tool, "btf", "dump", "file", str(BTF), "format", "c"]
-    with (include / "vmlinux.h").open("w") as file:
-        done = subprocess.run(dump, stdout=file, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(dump, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UnsupportedError(f"bpftool: {done.stderr.strip()}", "see: tcptrace doctor")
+    (include / "vmlinux.h").write_text(fill_gaps(done.stdout))
     numbers = os.uname().release.split("-")[0].split(".")
     version = ", ".join([*numbers, "0"][:3])
     (include / "linux/kconfig.h").write_text(_FIRST.replace("{version}", version))

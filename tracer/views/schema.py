@@ -38,7 +38,10 @@ _PORT = {"type": ["integer", "null"], "minimum": 1, "maximum": 65535}
 _HEAD: Schema = {
     "ts": _moment("when it ended or was decided, UTC"),
     "mono_ns": _count("the moment of `ts` on CLOCK_MONOTONIC, ns"),
-    "cookie": _cookie("the socket, as `ss -e` prints it after sk:"),
+    "cookie": _cookie(
+        "the socket, as `ss -e` prints it after sk:; from 8000000000000000 on a number of our own,"
+        " where it had none (--backend bcc)"
+    ),
     "pid": _count("the owner, in the tracer's PID namespace", null=True),
     "comm": _text("the owner's name", null=True),
     "owner_is": _one_of(

@@ -1,0 +1,132 @@
+"""What the BCC back end says where it cannot serve, and what it makes for BCC."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.harness import COMMAND, ROOT
+from tracer.errors import UnsupportedError
+from tracer.kernel import bcc, bcc_compile, bcc_types, mib
+from tracer.kernel.bcc_ladder import SERVED, climb_bcc, narrow
+from tracer.kernel.settings import Settings
+from tracer.wire.filters import Filters
+
+SNMP = """
+enum
+{
+\tLINUX_MIB_NUM = 0,
+\tLINUX_MIB_SYNCOOKIESSENT,\t\t/* SyncookiesSent */
+/* a word */
+\tLINUX_MIB_LISTENDROPS,\t\t\t/* ListenDrops */
+\t__LINUX_MIB_MAX
+};
+"""
+
+
+def compile_with(path: Path) -> subprocess.CompletedProcess[str]:
+    """The compiler, where Python finds modules in `path` first."""
+    return subprocess.run(
+        [sys.executable, "-P", bcc_compile.__file__, "0"],
+        env=os.environ | {"PYTHONPATH": str(path)},
+        input="{}",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_another_package_of_the_same_name_is_told_apart_and_named(tmp_path: Path) -> None:
+    (tmp_path / "bcc").mkdir()
+    (tmp_path / "bcc/__init__.py").write_text("")
+    done = compile_with(tmp_path)
+    assert done.returncode == bcc_compile.NOT_BCC
+    error = bcc._explain(done)
+    assert str(tmp_path / "bcc/__init__.py") in error.message
+    assert "python3-bpfcc" in error.hint
+
+
+def test_where_bcc_is_missing_its_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bcc.py").write_text("raise ImportError('No module named bcc')")
+    error = bcc._explain(compile_with(tmp_path))
+    assert error.exit_code == 69
+    assert "python3-bpfcc" in error.hint
+
+
+def test_missing_headers_are_named_with_their_package(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        bcc_types.check_headers(tmp_path)
+    assert f"linux-headers-{os.uname().release}" in caught.value.hint
+
+
+def test_headers_of_another_version_are_refused(tmp_path: Path) -> None:
+    release = os.uname().release
+    header = tmp_path / release / "build" / bcc_types.RELEASE
+    header.parent.mkdir(parents=True)
+    header.write_text('#define UTS_RELEASE "6.1.0-57-amd64"\n')
+    with pytest.raises(UnsupportedError, match=r"6\.1\.0-57-amd64.*garbage"):
+        bcc_types.check_headers(tmp_path)
+    header.write_text(f'#define UTS_RELEASE "{release}"\n')
+    assert bcc_types.check_headers(tmp_path) == tmp_path / release / "build"
+
+
+def test_gaps_become_bytes_but_those_within_one() -> None:
+    text = "struct a {\n\tu8 b;\n\tlong: 56;\n\tlong: 64;\n\tu32 c: 3;\n\tint: 29;\n};\n"
+    assert bcc_types.fill_gaps(text) == (
+        "struct a {\n\tu8 b;\n\tchar tt_gap0[15];\n\tu32 c: 3;\n\tint: 29;\n};\n"
+    )
+
+
+def test_counters_have_their_numbers_from_the_headers() -> None:
+    assert mib.of_headers(["LISTENDROPS", "SYNCOOKIESSENT"], SNMP) == {
+        "LISTENDROPS": 2,
+        "SYNCOOKIESSENT": 1,
+    }
+    with pytest.raises(UnsupportedError, match="LINUX_MIB_NONE"):
+        mib.of_headers(["NONE"], SNMP)
+
+
+def test_what_is_not_asked_for_by_name_is_left_out_and_said() -> None:
+    narrowed, off = narrow(Settings())
+    assert narrowed.wanted <= SERVED
+    assert off == [
+        "off: connection, error, reset, retransmit: each needs BTF,"
+        " which the bcc back end does without"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (Settings(filters=Filters(kinds=frozenset({"drop"}))), "--kind drop"),
+        (Settings(filters=Filters(cgroups=("/a",))), "--cgroup"),
+        (Settings(stacks=True), "--stack"),
+        (Settings(snapshots=True), "all but `events`"),
+        (Settings(tell_forks=True, reconcile=True), "a recording"),
+    ],
+)
+def test_what_needs_btf_says_so(settings: Settings, named: str) -> None:
+    with pytest.raises(UnsupportedError, match="needs BTF") as caught:
+        narrow(settings)
+    assert caught.value.message.startswith(named)
+
+
+def test_a_way_to_attach_or_to_send_that_it_has_not_is_refused() -> None:
+    for settings in (Settings(attach="fexit"), Settings(transport="ring")):
+        with pytest.raises(UnsupportedError):
+            climb_bcc(settings)
+    ladder = climb_bcc(replace(Settings(), kinds=frozenset({"state", "handshake"})))
+    assert ladder.rungs["state"] == "raw_tp"
+    assert any("SYN cookie" in notice for notice in ladder.notices)
+
+
+def test_the_option_takes_three_words_and_no_recording() -> None:
+    done = subprocess.run(
+        [*COMMAND, "events", "--backend", "bbc"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, "auto, core, bcc" in done.stderr) == (2, True)
