@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.flows.rows import sort
 from tracer.wire.layout import Layout, Records
 
 TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN, include/net/tcp.h
@@ -155,24 +156,18 @@ def ways(rows: Records) -> dict[Way, NDArray[np.intp]]:
     """Which rows, or records, are of each way."""
     if not len(rows):
         return {}
-    parts = [
-        rows["netns"].astype(">u4").view(np.uint8).reshape(-1, 4),
-        np.ascontiguousarray(rows["laddr"]).reshape(-1, 16),
-        np.ascontiguousarray(rows["raddr"]).reshape(-1, 16),
-        rows["rport"].astype(">u2").view(np.uint8).reshape(-1, 2),
-    ]
-    keys, which = np.unique(np.concatenate(parts, axis=1), axis=0, return_inverse=True)
-    order = np.argsort(which.reshape(-1), kind="stable")
-    begins = np.searchsorted(which.reshape(-1)[order], np.arange(1, len(keys)))
+    columns = [rows[name].astype(np.int64) for name in ("netns", "rport")]
+    for name in ("laddr", "raddr"):
+        words = np.ascontiguousarray(rows[name]).view(">i8").reshape(-1, 2).astype(np.int64)
+        columns += [words[:, 0], words[:, 1]]
+    order, starts = sort(columns, len(rows))
     return {
-        _unpack(key.tobytes()): members
-        for key, members in zip(keys, np.split(order, begins), strict=True)
+        _way(rows[members[0]]): members for members in np.split(order, starts[1:]) if len(members)
     }
 
 
-def _unpack(key: bytes) -> Way:
-    netns, rport = (int.from_bytes(part, "big") for part in (key[:4], key[36:]))
-    return Way(netns, key[4:20], key[20:36], rport)
+def _way(row: np.void) -> Way:
+    return Way(int(row["netns"]), bytes(row["laddr"]), bytes(row["raddr"]), int(row["rport"]))
 
 
 def _use(rows: Records, timewait: int) -> Use:

@@ -59,7 +59,7 @@ class Gathered:
         self.spaces = Spaces(states["TIME_WAIT"])
         self._accepts = AcceptTable()
         self._attempts = AttemptCounts(facts.layout, self._owner)
-        self._silences = Silences(facts, self._owner)
+        self._silences = Silences(facts, self._owner, traced)
         self._turned_away = TurnedAway(facts.layout, self._owner)
         self._listeners = ListenerTable(facts.layout)
         self._has = set[str]()
@@ -131,14 +131,14 @@ class Gathered:
         )
 
     def _lasting(self, spaces: tuple[Space, ...]) -> dict[str, Any]:
-        if self._last is None or self._first is None:
+        if self._last is None or self._first is None or self._first is self._last:
             return {}
         both = Lasting(self._facts, self._owner, spaces, self._first, self._last)
         found = both.half_closed(), both.ownerless(), both.receiving()
         return dict(zip(("half_closed", "ownerless", "receiving"), map(tuple, found), strict=True))
 
     def _of_two_looks(self) -> tuple[tuple[Unread, ...], tuple[HeldBack, ...]]:
-        if self._last is None or self._first is None:
+        if self._last is None or self._first is None or self._first is self._last:
             return (), ()
         both = TwoLooks(self._facts, self._owner, self._first, self._last)
         return tuple(both.unread()), tuple(both.held_back())

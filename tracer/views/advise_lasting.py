@@ -23,6 +23,9 @@ UNREAD = 0.25  # of the window: more is a program that reads too slowly
 LEAST = 10  # windows that came: fewer are a burst
 
 
+WANTED = ("ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK")
+
+
 class Lasting:
     """Connections that were there at both looks."""
 
@@ -38,8 +41,11 @@ class Lasting:
         self._spaces = {one.netns: one for one in spaces}
         self._states = facts.layout.enums["tcp_state"]
         self._all = last
-        _, i, j = np.intersect1d(last["cookie"], first["cookie"], return_indices=True)
-        self._now, self._then = last[i], first[j]
+        # the others are told of by nobody, and may be many: rows are long
+        then = first[self._in(first, *WANTED)]
+        now = last[self._in(last, *WANTED)]
+        _, i, j = np.intersect1d(now["cookie"], then["cookie"], return_indices=True)
+        self._now, self._then = now[i], then[j]
 
     def _in(self, rows: Records, *states: str) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = np.isin(rows["state"], [self._states[name] for name in states])

@@ -27,8 +27,8 @@ _LOOPBACK4, _LOOPBACK6 = b"\0" * 10 + b"\xff\xff\x7f", b"\0" * 15 + b"\1"
 class Silences:
     """What looks, RSTs and errors say of connections that nothing went over."""
 
-    def __init__(self, facts: Facts, owner: Callable[[int, int], Owner]) -> None:
-        self._facts, self._owner = facts, owner
+    def __init__(self, facts: Facts, owner: Callable[[int, int], Owner], traced: bool) -> None:
+        self._facts, self._owner, self._traced = facts, owner, traced
         enums = facts.layout.enums
         self._states = [enums["tcp_state"][name] for name in ("ESTABLISHED", "CLOSE_WAIT")]
         # a recording of an earlier version has no RSTs
@@ -49,7 +49,7 @@ class Silences:
         taken = rows["owner_is"] != self._waits_for_accept
         mine = rows[np.isin(rows["state"], self._states) & taken & (rows["pid"] > 0)]
         self._open = mine
-        if len(self._probes) < MOST:
+        if self._traced and len(self._probes) < MOST:
             cookies, idle = mine["cookie"].tolist(), mine["keepalive_idle_ms"].tolist()
             self._probes.update(zip(cookies, idle, strict=True))
 
@@ -88,7 +88,8 @@ class Silences:
         if rows is None:
             return np.zeros(0, self._facts.layout.dtypes["open_row"])
         silent, known = idle_spans(rows)
-        found: Records = rows[known & (silent >= LONG_S * 10**9) & ~_stays(rows)]
+        rows = rows[known & (silent >= LONG_S * 10**9)]
+        found: Records = rows[~_stays(rows)]
         return found
 
     def _silent(self, key: Key, rows: Records) -> Silent:
