@@ -161,17 +161,8 @@ def test_it_is_drawn_in_ascii_where_the_locale_has_no_more(
         assert shown.exit_status() == 0
 
 
-def test_a_name_that_draws_or_commands_does_neither(tmp_path: Path) -> None:
-    name = "\x1b[31m[b]x\n"
-    with namespace() as ns, server_in(ns), Program(name, ns.enter) as client:
-        client.do("hold", address=ADDRESS, port=PORT, count=3)
-        with screen(tmp_path, (140, 40), "--netns", ns.name) as shown:
-            shown.wait_for(r"\\x1b\[31m\[b\]x\\x0a", "the name, escaped")
-            shown.press("q")
-            assert shown.exit_status() == 0
-
-
-def test_nothing_is_left_attached_when_the_terminal_hangs_up(tmp_path: Path) -> None:
-    with namespace() as ns, screen(tmp_path, (80, 24), "--netns", ns.name) as shown:
+@pytest.mark.parametrize("before", ["", "trap '' HUP;"], ids=["", "nohup"])
+def test_nothing_is_left_attached_when_the_terminal_hangs_up(tmp_path: Path, before: str) -> None:
+    with namespace() as ns, screen(tmp_path, (80, 24), "--netns", ns.name, env=before) as shown:
         shown.wait_for(r"NOW ", "the first picture")
     wait_until(lambda: not running(ns.name), "it to be gone")

@@ -36,6 +36,7 @@ WALK = {
     "listeners": ("3", r"\[3 List"),
     "handshakes": ("4", r"\[4 Hand"),
     "drops": ("5", r"\[5 Drop"),
+    "resets": ("6", r"\[6 Rese"),
     "counters": ("7", r"\[7 Coun"),
     "advice": ("8", r"\[8 Advice\]"),
     "help": ("?", r"WHERE"),
@@ -73,6 +74,10 @@ def test_drops_are_laid_out_along_the_way_with_hostile_names_made_harmless(
         shown.wait_for(r"\(A hides\)", "what nothing is lost with")
         shown.press("j")
         compare(f"{name}-drops-all", shown)
+        shown.press("6")
+        shown.wait_for(r"\[6 Rese", "RSTs and errors")
+        compare(f"{name}-resets-made", shown)
+        assert "\x1b[31m" not in shown.styled()
         shown.press("q")
         assert shown.exit_status() == 0
 
@@ -306,9 +311,10 @@ def test_texts_to_read_are_whole_on_a_narrow_screen(tmp_path: Path, recording: P
         (Path(place) / name).unlink()
 
 
+@pytest.mark.parametrize("before", ["", "trap '' HUP;"], ids=["", "nohup"])
 def test_nothing_is_left_of_a_recording_when_the_terminal_hangs_up(
-    tmp_path: Path, recording: Path
+    tmp_path: Path, recording: Path, before: str
 ) -> None:
-    with screen(tmp_path, LARGE, "-r", str(recording), env=UTF8) as made:
+    with screen(tmp_path, LARGE, "-r", str(recording), env=f"{before} {UTF8}") as made:
         made.wait_for(r"NOW ", "the picture")
     wait_until(lambda: not running(str(recording)), "it to be gone")

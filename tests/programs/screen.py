@@ -62,6 +62,16 @@ class Screen:
             raise AssertionError(f"{error}; what there is:\n{self.text()}") from None
         return found
 
+    def wait_for_row(self, pattern: str) -> None:
+        """Until the row that is selected has this, and no line is typed into any more."""
+
+        def selected() -> bool:
+            *lines, last = self.styled().rstrip("\n").split("\n")
+            rows = [line for line in lines if re.search(r"\x1b\[[0-9;]*7m", line)]
+            return any(re.search(pattern, row) for row in rows) and "\x1b[7m" not in last
+
+        wait_until(selected, f"the row of {pattern} to be selected")
+
     def tracer_pid(self) -> int:
         """The process that draws it: a child of the terminal's shell."""
         shell = int(self._tmux("display-message", "-p", "#{pane_pid}"))

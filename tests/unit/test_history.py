@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.history import History
+from tracer.flows.sockets import GONE, TROUBLED, WELL
 from tracer.wire.layout import Layout, Records
 
 EVENTS = 101
-LONG_LIVED = 7
+LONG_LIVED, IN_TROUBLE = 7, 11
 
 
 def told(wire: Layout, cookie: int, first_ns: int, count: int = 1) -> dict[str, Records]:
@@ -19,54 +20,119 @@ def told(wire: Layout, cookie: int, first_ns: int, count: int = 1) -> dict[str, 
     return {"state": records}
 
 
-def is_open(cookies: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    return np.asarray(cookies == LONG_LIVED)
+def standing(cookies: NDArray[np.uint64], told_ns: int) -> NDArray[np.uint8]:
+    found = np.full(len(cookies), GONE, np.uint8)
+    found[cookies == LONG_LIVED] = WELL
+    found[cookies == IN_TROUBLE] = TROUBLED
+    return found
+
+
+def narrow(wire: Layout, recent: int = 10_000, older: int = 100) -> History:
+    """A history with room for so many transitions."""
+    size = wire.dtypes["state"].itemsize
+    return History(recent_bytes=recent * size, older_bytes=older * size)
 
 
 def test_all_of_one_socket_comes_back_in_order(wire: Layout) -> None:
     history = History()
     for n in range(EVENTS):
-        history.add(told(wire, 1 + n % 3, n), is_open)
+        history.add(told(wire, 1 + n % 3, n), standing)
     found = history.of(2)["state"]
     assert found["mono_ns"].tolist() == list(range(1, EVENTS, 3))
     assert (history.dropped, history.whole_since) == (0, 0)
     assert history.of(99) == {}
+    assert history.is_whole(2, 0, is_open=False)
 
 
 def test_what_there_is_no_room_for_is_counted_and_its_moment_told(wire: Layout) -> None:
-    size = wire.dtypes["state"].itemsize
-    history = History(recent_bytes=10_000 * size, older_bytes=100 * size)
+    history = narrow(wire)
     for n in range(10):
-        history.add(told(wire, 1, n * 5000, 5000), is_open)
+        history.add(told(wire, 1, n * 5000, 5000), standing)
     kept = len(history.of(1)["state"])
     assert kept == 10_000
     assert history.dropped == 50_000 - kept
     assert history.whole_since == 40_000
-    assert history.nbytes <= 10_000 * size
+    assert not history.is_whole(1, 39_999, is_open=False)
+    assert history.is_whole(1, 40_000, is_open=False)
+    assert history.nbytes <= 10_000 * wire.dtypes["state"].itemsize
 
 
 def test_open_sockets_are_kept_on_when_others_are_dropped(wire: Layout) -> None:
-    size = wire.dtypes["state"].itemsize
-    history = History(recent_bytes=10_000 * size, older_bytes=100 * size)
-    history.add(told(wire, LONG_LIVED, 0, 31), is_open)
+    history = narrow(wire)
+    history.add(told(wire, LONG_LIVED, 0, 31), standing)
     for n in range(10):
-        history.add(told(wire, 1, 100 + n * 5000, 5000), is_open)
+        history.add(told(wire, 1, 100 + n * 5000, 5000), standing)
     assert history.of(LONG_LIVED)["state"]["mono_ns"].tolist() == list(range(31))
-    assert history.open_since == 0
+    assert history.is_whole(LONG_LIVED, 0, is_open=True)
 
 
 def test_of_open_sockets_too_no_more_is_kept_than_there_is_room_for(wire: Layout) -> None:
-    size = wire.dtypes["state"].itemsize
-    history = History(recent_bytes=5000 * size, older_bytes=5000 * size)
+    history = narrow(wire, recent=5000, older=5000)
     for n in range(20):
-        history.add(told(wire, LONG_LIVED, n * 5000, 5000), is_open)
-    assert history.nbytes <= 10_000 * size
+        history.add(told(wire, LONG_LIVED, n * 5000, 5000), standing)
+    assert history.nbytes <= 10_000 * wire.dtypes["state"].itemsize
     assert len(history.of(LONG_LIVED)["state"]) + history.dropped == 100_000
-    assert history.open_since == 90_000
+    assert not history.is_whole(LONG_LIVED, 0, is_open=True)
+
+
+def test_of_open_sockets_those_in_trouble_are_kept_longest(wire: Layout) -> None:
+    history = narrow(wire, recent=5000, older=5000)
+    history.add(told(wire, IN_TROUBLE, 0, 31), standing)
+    for n in range(20):
+        history.add(told(wire, LONG_LIVED, 100 + n * 5000, 5000), standing)
+    assert history.of(IN_TROUBLE)["state"]["mono_ns"].tolist() == list(range(31))
+    assert history.is_whole(IN_TROUBLE, 0, is_open=True)
+    assert not history.is_whole(LONG_LIVED, 0, is_open=True)
+
+
+def test_what_was_sent_again_makes_a_trouble_of_a_connection(wire: Layout) -> None:
+    history = narrow(wire, recent=5000, older=5000)
+    again = np.zeros(1, wire.dtypes["retransmit"])
+    again["cookie"], again["mono_ns"] = LONG_LIVED, 50
+
+    def all_well(cookies: NDArray[np.uint64], told_ns: int) -> NDArray[np.uint8]:
+        return np.full(len(cookies), WELL, np.uint8)
+
+    history.add(told(wire, LONG_LIVED, 0, 31) | {"retransmit": again}, all_well)
+    for n in range(20):
+        history.add(told(wire, 1, 100 + n * 5000, 5000), all_well)
+    assert len(history.of(LONG_LIVED)["state"]) == 31
+    assert history.is_whole(LONG_LIVED, 0, is_open=True)
+    assert not history.is_whole(1, 0, is_open=True)
+
+
+def test_the_one_that_is_read_is_kept_when_it_has_ended(wire: Layout) -> None:
+    history = narrow(wire, recent=5000, older=5000)
+    history.add(told(wire, 3, 0, 31), standing)
+    history.open(3, is_open=True)
+    for n in range(20):
+        history.add(told(wire, 1, 100 + n * 5000, 5000), standing)
+        history.add(told(wire, LONG_LIVED, 100 + n * 5000, 5000), standing)
+    assert history.of(3)["state"]["mono_ns"].tolist() == list(range(31))
+    assert history.is_whole(3, 0, is_open=False)
+    history.open(0, is_open=False)
+    for n in range(20, 40):
+        history.add(told(wire, LONG_LIVED, 100 + n * 5000, 5000), standing)
+    assert history.of(3) == {}
+
+
+def test_what_has_ended_makes_room_for_what_is_open(wire: Layout) -> None:
+    history = narrow(wire, recent=5000, older=5000)
+    ended: set[int] = set()
+
+    def as_of_now(cookies: NDArray[np.uint64], told_ns: int) -> NDArray[np.uint8]:
+        return np.where(np.isin(cookies, list(ended)), GONE, WELL).astype(np.uint8)
+
+    history.add(told(wire, LONG_LIVED, 0, 31), as_of_now)
+    for n in range(40):
+        history.add(told(wire, 100 + n, 100 + n * 1000, 1000), as_of_now)
+        ended.add(100 + n - 3)
+    assert len(history.of(LONG_LIVED)["state"]) == 31
+    assert history.is_whole(LONG_LIVED, 0, is_open=True)
 
 
 def test_many_small_batches_are_put_together(wire: Layout) -> None:
     history = History()
     for n in range(1000):
-        history.add(told(wire, 1, n), is_open)
+        history.add(told(wire, 1, n), standing)
     assert len(history._recent.chunks()) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracer.flows.pulse import Pulse
-from tracer.flows.sockets import MOST_REMAINS, Sockets, by_owner, by_state
+from tracer.flows.sockets import GONE, MOST_REMAINS, TROUBLED, WELL, Sockets, by_owner, by_state
 from tracer.wire.layout import Layout, Records
 
 SERVER, WORKER, CLIENT = (10, 1), (11, 1), (12, 1)
@@ -181,10 +181,15 @@ def test_what_was_told_of_the_time_before_a_pass_brings_nothing_back(wire: Layou
     assert rows["role"].tolist() == [1, 0]  # who opened it is told by transitions alone
 
 
-def test_open_are_those_of_the_last_fold_without_time_wait(wire: Layout) -> None:
+def test_standing_is_as_of_the_moment_asked_for_or_later(wire: Layout) -> None:
     kept = Sockets(wire, 0)
-    kept.set_right(looked(wire, (1, "ESTABLISHED"), (2, "TIME_WAIT"), (4, "CLOSE_WAIT")))
+    there = ((1, "ESTABLISHED"), (2, "TIME_WAIT"), (4, "CLOSE_WAIT"), (6, "LISTEN"))
+    kept.set_right(looked(wire, *there))
     kept.rows(1)
-    assert kept.are_open(np.array([1, 2, 3, 4, 5], np.uint64)).tolist() == [
-        *(True, False, False, True, False)
-    ]
+    cookies = np.array([1, 2, 3, 4, 5, 6], np.uint64)
+    assert kept.standing(cookies, 1).tolist() == [WELL, GONE, GONE, TROUBLED, GONE, GONE]
+    moves = steps(wire, (CLIENT, "SYN_SENT", "ESTABLISHED", 5), (CLIENT, "LAST_ACK", "CLOSE", 4))
+    moves["mono_ns"] = 100
+    kept.move(moves)
+    assert kept.standing(cookies, 99).tolist() == [WELL, GONE, GONE, TROUBLED, GONE, GONE]
+    assert kept.standing(cookies, 100).tolist() == [WELL, GONE, GONE, GONE, WELL, GONE]

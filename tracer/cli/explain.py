@@ -43,6 +43,14 @@ def explain(words: tuple[str, ...], as_json: bool) -> None:
     print("\n".join(_records(found) if as_json else lines))
 
 
+def told(name: str, width: int) -> list[str]:
+    """What a name means, in lines; none where it is not known."""
+    from tracer.explain import glossary, shown
+
+    found = glossary.lookup(name, None, _kernel)
+    return shown.told(found, width, _here) if found else []
+
+
 def _records(found: list[Term]) -> list[str]:
     import json
 

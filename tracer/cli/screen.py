@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import threading
+import time
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from tracer.wire.filters import Filters
 
 SMALLEST = (80, 24)
 EVERY_S = 1.0
+END_S = 3.0
 
 
 def is_for_screen(given: dict[str, Any]) -> bool:
@@ -95,14 +97,22 @@ def _live(command: Command) -> Any:
         view.want(subjects)
         command.want(subjects)
 
+    def hang_up() -> None:
+        command.stop("SIGHUP")
+        # a picture that nobody draws holds the session up; the kernel detaches what is left
+        time.sleep(END_S)
+        os._exit(0)
+
     return Remote(
         run=run,
         end=lambda: command.stop("quit"),
+        hang_up=hang_up,
         narrow=view.narrow,
         read_filters=read_words,
         zero_peaks=view.zero_peaks,
         set_interval=lambda seconds: setattr(command.limits, "interval", seconds),
         doctor=_doctor,
+        explain=_explain,
         want=want,
         price=command.price,
     )
@@ -172,11 +182,13 @@ def _recorded(command: Command) -> Any:
     return Remote(
         run=playback.run,
         end=lambda: command.stop("quit"),
+        hang_up=lambda: os._exit(0),
         narrow=playback.narrow,
         read_filters=read_words,
         zero_peaks=lambda: None,
         set_interval=lambda seconds: None,
         doctor=_doctor,
+        explain=_explain,
         want=lambda subjects: None,
         seek=playback.seek,
         recorded=True,
@@ -206,6 +218,12 @@ def read_words(text: str) -> Filters:
         raise UsageError(
             error.format_message().rstrip("."), "such as: lport=443 state=close-wait"
         ) from None
+
+
+def _explain(name: str) -> str:
+    from tracer.cli.explain import told
+
+    return "\n".join(told(name, SMALLEST[0] - 4))
 
 
 def _doctor() -> str:

@@ -1,7 +1,8 @@
 """Events kept for whoever asks what became of one connection: whole batches, within a bound.
 
 What is older than there is room for is kept on for sockets that are still open, within a bound of
-its own; the rest is dropped, and it is said since when that has been so.
+its own. Where that is not enough, those go first that have ended since, then those with which
+nothing is wrong, oldest first; it is known of which sockets something is missing.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tracer.flows.sockets import GONE, TROUBLED
 from tracer.wire.layout import Records
 
 RECENT_BYTES = 16 << 20
 OLDER_BYTES = 8 << 20
+LEFT = 3 / 4  # of the older ones, once room was made: to do it at every batch would cost too much
 SMALL = 4096  # records: below that, batches are put together
-KINDS = (
-    *("state", "accept", "handshake", "connection", "retransmit", "reset", "error", "syn_drop"),
-    "drop",
-)
+TROUBLES = ("retransmit", "reset", "error", "syn_drop", "drop")
+KINDS = ("state", "accept", "handshake", "connection", *TROUBLES)
 
-IsOpen = Callable[[NDArray[np.uint64]], NDArray[np.bool_]]
+Cookies = NDArray[np.uint64]
+# how sockets stood at that moment or later, as in flows/sockets.py
+Standing = Callable[[Cookies, int], NDArray[np.uint8]]
 
 
 class History:
@@ -36,29 +39,65 @@ class History:
     def __init__(self, recent_bytes: int = RECENT_BYTES, older_bytes: int = OLDER_BYTES) -> None:
         self._recent = _Ring(recent_bytes)
         self._older = _Ring(older_bytes)
+        self._room = int(older_bytes * LEFT)
         self._lock = threading.Lock()
+        self._opened = (0, False)
+        self._cut = np.zeros(0, np.uint64)  # open sockets that lack something
         self.dropped = 0
         self.whole_since = 0
-        self.open_since = 0  # the same, of sockets that have been open all the while
 
-    def add(self, kinds: dict[str, Records], is_open: IsOpen) -> None:
-        """Take a batch; `is_open` tells which cookies are those of open sockets."""
+    def open(self, cookie: int, is_open: bool) -> None:
+        """Let go of this socket's events last: somebody reads them. 0: nobody reads any."""
+        with self._lock:
+            self._opened = (cookie, is_open)
+
+    def add(self, kinds: dict[str, Records], standing: Standing) -> None:
+        """Take a batch."""
         with self._lock:
             for kind in KINDS:
                 if kind in kinds:
                     self._recent.add(kind, kinds[kind])
             while self._recent.is_over:
-                self._fold(*self._recent.pop(), is_open)
+                self._fold(*self._recent.pop(), standing)
+            if self._older.is_over:
+                self._make_room(standing)
 
-    def _fold(self, kind: str, records: Records, is_open: IsOpen) -> None:
-        kept = records[is_open(records["cookie"])]
-        self.whole_since = max(self.whole_since, int(records["mono_ns"][-1]) + 1)
+    def _fold(self, kind: str, records: Records, standing: Standing) -> None:
+        last_ns = int(records["mono_ns"][-1])
+        stands = standing(records["cookie"], last_ns)
+        kept = records[(stands > GONE) | (records["cookie"] == self._opened[0])]
+        self.whole_since = max(self.whole_since, last_ns + 1)
         self.dropped += len(records) - len(kept)
         self._older.add(kind, kept)
-        while self._older.is_over:
-            _, gone = self._older.pop()
-            self.dropped += len(gone)
-            self.open_since = max(self.open_since, int(gone["mono_ns"][-1]) + 1)
+
+    def _make_room(self, standing: Standing) -> None:
+        troubled = self._with_troubles()
+
+        def stands(records: Records) -> NDArray[np.uint8]:
+            cookies = records["cookie"]
+            found = standing(cookies, 0)
+            found[(found > GONE) & np.isin(cookies, troubled)] = TROUBLED
+            found[cookies == self._opened[0]] = TROUBLED
+            return found
+
+        self.dropped += self._older.sift(lambda records: stands(records) > GONE)
+        self._cut = self._cut[standing(self._cut, 0) > GONE]
+        self._cut_down(lambda records: stands(records) >= TROUBLED)
+        self._cut_down(lambda records: np.zeros(len(records), np.bool_))
+
+    def _cut_down(self, stays: Callable[[Records], NDArray[np.bool_]]) -> None:
+        gone = self._older.shrink(self._room, stays)
+        self.dropped += len(gone)
+        self._cut = np.union1d(self._cut, gone)
+
+    def _with_troubles(self) -> Cookies:
+        found = [
+            records["cookie"]
+            for ring in (self._older, self._recent)
+            for kind, records in ring.chunks()
+            if kind in TROUBLES
+        ]
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
 
     def of(self, cookie: int) -> dict[str, Records]:
         """All that is kept of one socket, by kind, in time order."""
@@ -70,6 +109,14 @@ class History:
             if chosen.any():
                 found.setdefault(kind, []).append(records[chosen])
         return {kind: np.concatenate(parts) for kind, parts in found.items()}
+
+    def is_whole(self, cookie: int, since_ns: int, is_open: bool) -> bool:
+        """Whether all that came of a socket since then is here."""
+        with self._lock:
+            if since_ns >= self.whole_since:
+                return True
+            kept_on = is_open or self._opened == (cookie, True)
+            return kept_on and cookie not in self._cut
 
     @property
     def nbytes(self) -> int:
@@ -111,6 +158,35 @@ class _Ring:
         records = self._kinds[kind].popleft()
         self.nbytes -= records.nbytes
         return kind, records
+
+    def sift(self, stays: Callable[[Records], NDArray[np.bool_]]) -> int:
+        """Keep those alone; how many are gone."""
+        gone = 0
+        before, self._kinds = self._kinds, {kind: deque() for kind in KINDS}
+        self.nbytes = 0
+        for kind, chunks in before.items():
+            for records in chunks:
+                kept = records[stays(records)]
+                gone += len(records) - len(kept)
+                self.add(kind, kept)
+        return gone
+
+    def shrink(self, nbytes: int, stays: Callable[[Records], NDArray[np.bool_]]) -> Cookies:
+        """Let go of the oldest that may go, until it takes no more than that; whose they were."""
+        gone = [np.zeros(0, np.uint64)]
+        aside: dict[str, list[Records]] = {}
+        held = 0
+        while self.nbytes and self.nbytes + held > nbytes:
+            kind, records = self.pop()
+            stay = stays(records)
+            gone.append(records["cookie"][~stay])
+            if stay.any():
+                aside.setdefault(kind, []).append(records[stay])
+                held += aside[kind][-1].nbytes
+        for kind, parts in aside.items():
+            self._kinds[kind].appendleft(np.concatenate(parts))
+        self.nbytes += held
+        return np.concatenate(gone)
 
     def chunks(self) -> list[tuple[str, Records]]:
         return [(kind, chunk) for kind, chunks in self._kinds.items() for chunk in chunks]

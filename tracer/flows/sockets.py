@@ -21,6 +21,7 @@ Owner = tuple[int, int]  # tgid, start time
 MANY = 100_000  # records that may wait for a fold: it copies all the sockets there are
 MOST_REMAINS = 50_000  # TIME_WAIT sockets kept from transitions; a pass may bring more
 TIMEWAIT_NS = 60_000_000_000  # TCP_TIMEWAIT_LEN, include/net/tcp.h
+GONE, WELL, TROUBLED = range(3)
 _NOT_KEPT = ("age_ns", "age_is", "matched")
 
 
@@ -88,15 +89,24 @@ class Sockets:
         self._forget_remains(now_ns)
         return self._table
 
-    def are_open(self, cookies: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Which of them were of sockets, TIME_WAIT ones left out, when last all was folded.
+    def standing(self, cookies: NDArray[np.uint64], told_ns: int) -> NDArray[np.uint8]:
+        """How each of these sockets stood at that moment or later: GONE, WELL or TROUBLED.
 
-        For what was told well before that: to fold costs as much as all the sockets there are.
+        Gone are TIME_WAIT ones and listeners as well: nothing more happens to one, and the other
+        is no connection. To fold costs as much as all the sockets there are: it is done only where
+        something of that time waits for it.
         """
+        if self._waiting and int(self._waiting[0][1]["mono_ns"][0]) <= told_ns:
+            self.rows(int(self._waiting[-1][1]["mono_ns"][-1]))
         at, known = self._find(cookies)
-        open_now = np.zeros(len(cookies), np.bool_)
-        open_now[known] = self._table["state"][at[known]] != self._states["TIME_WAIT"]
-        return open_now
+        rows = self._table[at[known]]
+        names = self._states
+        found = np.where(rows["state"] == names["ESTABLISHED"], WELL, TROUBLED)
+        found[rows["waiting_ns"] > 0] = TROUBLED
+        found[np.isin(rows["state"], (names["TIME_WAIT"], names["LISTEN"]))] = GONE
+        stands = np.zeros(len(cookies), np.uint8)
+        stands[known] = found
+        return stands
 
     def _forget_remains(self, now_ns: int) -> None:
         """Where no pass comes for long, as in a recording: TIME_WAIT takes a minute."""

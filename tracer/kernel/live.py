@@ -51,7 +51,7 @@ from tracer.kernel.ladder import climb
 from tracer.kernel.later import Later
 from tracer.kernel.listening import Listening
 from tracer.kernel.loader import BpfObject
-from tracer.kernel.passes import find_pid_namespace, read_sockets
+from tracer.kernel.passes import INSIDE, find_pid_namespace, read_sockets
 from tracer.kernel.perf import PerfBuffers
 from tracer.kernel.pricing import Pricing
 from tracer.kernel.ring import RingBuffers
@@ -205,6 +205,7 @@ class LiveSource:
         if settings.kernel_cost:
             self._pricing.begin()
         find_pid_namespace(bpf)
+        self._tell_once_if("" if self.initial_pids else INSIDE)
         if "tracepoint" in self._ladder.rungs.values():
             tracefs.reach(self._attach)
         else:

@@ -12,6 +12,11 @@ from tracer.kernel import iterators, sockstat
 from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Records
 
+INSIDE = (
+    "a PID namespace of its own: processes outside it have no PID here, and what they hold has no"
+    " owner until they are seen to act"
+)
+
 
 def read_all(bpf: BpfObject, program: str, dtype: np.dtype[np.void]) -> Records:
     """Rows of one pass of an iterator."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from tracer.errors import TracerError
 from tracer.kernel import preflight
 from tracer.kernel.core import CoreObject
-from tracer.kernel.passes import read_all, read_sockets
+from tracer.kernel.passes import INSIDE, read_all, read_sockets
 from tracer.kernel.ticks import tick_ns
 from tracer.probes import CONNECTIONS, HOLDERS
 from tracer.wire.btf import Btf
@@ -67,6 +67,8 @@ class SnapshotSource:
         )
         holders = read_all(self._object, "tt_iter_holders", dtypes["holder_row"])
         tasks = read_all(self._object, "tt_iter_task", dtypes["task_row"])
+        if not self.initial_pids:
+            self._tell_once(INSIDE)
         return Looked(tasks, holders, sockets, time.monotonic_ns())
 
     @property

@@ -52,6 +52,9 @@ class Facts:
         names = self.layout.names
         self.states = names["tcp_state"]
         self.owners = {value: name.lower() for value, name in names["owner_is"].items()}
+        if not self.initial_pids:
+            # whom no look from inside finds may as well run outside
+            self.owners[self.layout.enums["owner_is"]["KERNEL"]] = "unknown"
         self.kinds = {value: name.lower() for value, name in names["kind"].items()}
         self.precisions = {value: name.lower() for value, name in names["precision"].items()}
         lower = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -103,7 +104,7 @@ class OpenConnectionsView(SummaryView):
         unshown = found.rows["state"] == self.facts.layout.enums["tcp_state"][UNSHOWN]
         return np.ones(len(unshown), np.bool_) if self._timewaits else ~unshown
 
-    def _rows(self, found: Pass, shown: np.ndarray) -> list[Row]:
+    def _rows(self, found: Pass, shown: np.ndarray) -> Made:
         """Those with most in their queues first, then the fastest, then those that carried most."""
         rows = found.rows
         carried = rows["rx_bytes"] + rows["tx_bytes"]
@@ -112,14 +113,18 @@ class OpenConnectionsView(SummaryView):
         order = np.lexsort((rows["cookie"], -carried.astype(np.float64), -rate, -queued))
         order = order[shown[order]]
         columns = (found.rx_per_s, found.tx_per_s, found.is_new)
-        return [
-            Row(socket, self.facts, *compared)
-            for socket, *compared in zip(
-                as_tuples(rows[order], "Socket"),
-                *(column[order].tolist() for column in columns),
-                strict=True,
-            )
-        ]
+
+        def make(places: np.ndarray) -> list[Row]:
+            return [
+                Row(socket, self.facts, *compared)
+                for socket, *compared in zip(
+                    as_tuples(rows[places], "Socket"),
+                    *(column[places].tolist() for column in columns),
+                    strict=True,
+                )
+            ]
+
+        return Made(order, make)
 
     def _document(self, row: Row) -> Document:
         return document(row.socket, self.facts) | {
@@ -128,3 +133,27 @@ class OpenConnectionsView(SummaryView):
             "rx_per_s": row.rate("rx"),
             "tx_per_s": row.rate("tx"),
         }
+
+
+class Made(Sequence[Row]):
+    """Rows that are made as they are asked for: of tens of thousands some twenty are shown."""
+
+    def __init__(self, places: np.ndarray, make: Callable[[np.ndarray], list[Row]]) -> None:
+        self._places, self._make = places, make
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._make(self._places))
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        """One, or those of a slice."""
+        found = self._make(self._places[at] if isinstance(at, slice) else self._places[at : at + 1])
+        return found if isinstance(at, slice) else found[0]

@@ -70,17 +70,17 @@ class Look:
         self, shown: Sequence[Column[Row]], found: Sequence[Row], on_terminal: bool
     ) -> tuple[list[Row], list[str]]:
         """Those that are shown, in their order, and a line that says how many are left out."""
-        rows = list(found)
+        rows = found
         if self.sort:
             wanted = plain(self.sort.removeprefix("-"))
             column = next(column for column in shown if column.key == wanted)
-            known = [row for row in rows if column.value(row) is not None]
+            known = [row for row in found if column.value(row) is not None]
             known.sort(key=column.value, reverse=not self.sort.startswith("-"))
-            rows = known + [row for row in rows if column.value(row) is None]
+            rows = known + [row for row in found if column.value(row) is None]
         limit = self.most_rows(on_terminal)
         if not limit or len(rows) <= limit:
-            return rows, []
-        return rows[:limit], [f"... {len(rows) - limit} more (--limit 0)"]
+            return list(rows), []
+        return list(rows[:limit]), [f"... {len(rows) - limit} more (--limit 0)"]
 
     def most_rows(self, on_terminal: bool) -> int:
         """How many rows are shown; 0: all."""

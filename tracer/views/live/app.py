@@ -44,12 +44,14 @@ class Remote:
 
     run: Callable[[Take], None]
     end: Callable[[], None]
+    hang_up: Callable[[], None]  # there is no screen any more; ends the process
     narrow: Callable[[Narrowing], Picture]
     read_filters: Callable[[str], Filters]
     zero_peaks: Callable[[], None]
     set_interval: Callable[[float], None]
     doctor: Callable[[], str]
     want: Callable[[frozenset[str]], None]  # the subjects that the pane in view needs
+    explain: Callable[[str], str]  # what a name means; nothing where it is not known
     price: Callable[[], bool] = lambda: False  # measure the programs, or no more: whether it does
     seek: Callable[[int], None] = lambda span_ns: None  # a recording, to so long after its begin
     takes_clipboard: Callable[[], bool] = copying.takes_clipboard
@@ -111,6 +113,7 @@ class LiveApp(App[None]):
                 ("z", "zero"),
                 ("a", "pane(8)"),
                 ("d", "doctor"),
+                ("x", "explain"),
                 ("K", "price"),
                 ("plus,equals_sign", "interval(1)"),
                 ("minus", "interval(-1)"),
@@ -169,6 +172,10 @@ class LiveApp(App[None]):
         self.error = self.error or error
         self._remote.end()
         self.exit()
+
+    def hung_up(self) -> None:
+        """The terminal has gone. From another thread."""
+        self._remote.hang_up()
 
     def wait(self) -> None:
         """Until the session has ended, and everything is detached."""
@@ -257,7 +264,8 @@ class LiveApp(App[None]):
             at = numbers.index(self._look.browser.pane.number) + 1
             number = numbers[at % len(numbers)]
         self._look.browser.let_go()
-        self._look.browser, self._look.opened = self._browsers[number], None
+        self._look.browser = self._browsers[number]
+        self._open(None)
         self._want()
         self._draw()
 
@@ -279,7 +287,7 @@ class LiveApp(App[None]):
         """Leave what was entered last: a connection, the selection, the filter."""
         look = self._look
         if look.opened is not None:
-            look.opened = None
+            self._open(None)
             self._want()
         elif look.browser.selected is not None:
             look.browser.let_go()
@@ -297,7 +305,7 @@ class LiveApp(App[None]):
         elif browser.pane.number != 2:
             self.action_process()
         elif browser.selected is not None:
-            self._look.opened, self._look.scrolled = int(browser.selected), 0
+            self._open(int(browser.selected))
             self._want()
             self._draw()
 
@@ -311,6 +319,13 @@ class LiveApp(App[None]):
         width = min(finding_lines.WIDTH, self._room.width - EDGES)
         self.push_screen(Reading("\n".join(finding_lines.lines(one, width))))
 
+    def _open(self, cookie: int | None) -> None:
+        """Show this connection's history, which is kept as long as it is in view; or none."""
+        self._look.opened, self._look.scrolled = cookie, 0
+        if self.picture is not None:
+            whether = cookie is not None and story.is_open(self.picture, cookie)
+            self.picture.history.open(cookie or 0, whether)
+
     def action_previous(self) -> None:
         """The connection before, where one is open."""
         if self._look.opened is not None:
@@ -321,7 +336,7 @@ class LiveApp(App[None]):
         look = self._look
         if look.opened is not None:
             look.browser.move(step)
-            look.opened, look.scrolled = int(look.browser.selected or look.opened), 0
+            self._open(int(look.browser.selected or look.opened))
             self._draw()
         elif look.search:
             found = look.browser.find(look.search, step)
@@ -466,6 +481,23 @@ class LiveApp(App[None]):
             self._say("the kernel measures its programs: +20 ns a run of any on the machine")
         else:
             self._say("the kernel no longer measures its programs for us")
+
+    def action_explain(self) -> None:
+        """Say what the name means that matters most in the row, or in the open connection."""
+        look, picture = self._look, self._shown()
+        if picture is not None and look.opened is not None:
+            found = story.tell(picture, look.opened)
+            term = found.state if found is not None and found.open_ns is not None else ""
+        else:
+            table, browser = look.browser.table, look.browser
+            if browser.place() < 0:
+                browser.move(0)
+            term = table.term(browser.place()) if table and browser.place() >= 0 else ""
+        text = self._remote.explain(term) if term else ""
+        if text:
+            self.push_screen(Reading(text))
+        else:
+            self._say("x explains a row's state, reason, outcome or counter: none is here")
 
     def action_doctor(self) -> None:
         """What is attached how, and what is missing."""

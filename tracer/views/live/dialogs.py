@@ -25,7 +25,7 @@ WHEN    space  hold the picture; gathering goes on
         + -    longer and shorter intervals     z  queue peaks from now on
         < >    through a recording, back and on
 WHAT    e events on and off   d doctor   A drops that lose nothing as well
-        a advice: what is wrong, and what helps
+        a advice: what is wrong, and what helps   x explain the row
         K what our programs take of the kernel, on and off (+20 ns a run)
 OUT     y copy   J copy as JSON   w write the screen to a file   q quit
 
@@ -43,7 +43,7 @@ class Reading(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(key, "leave", show=False)
-            for key in ("escape", "q", "question_mark", "enter", "d")
+            for key in ("escape", "q", "question_mark", "enter", "d", "x")
         ),
     ]
 

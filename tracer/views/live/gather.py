@@ -136,7 +136,7 @@ class LiveView(View):
             for name, fold in (("state", self._sockets.move), ("accept", self._sockets.pass_on)):
                 if name in batch.kinds:
                     fold(batch.kinds[name])
-            self._history.add(batch.kinds, self._sockets.are_open)
+            self._history.add(batch.kinds, self._sockets.standing)
             every = kinds = {kind: found for kind, found in batch.kinds.items() if kind != "task"}
             self._trends.add(kinds)
             self._losses.came(kinds)

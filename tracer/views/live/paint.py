@@ -190,10 +190,11 @@ MAIN_KEYS = (
         "e events",
         "w write",
         "y copy",
+        "x explain",
         "z peaks",
     ),
 )
-OPENED_KEYS = ("esc back", "n p next, previous", "y copy", "J copy JSON", "w write", "? help")
+OPENED_KEYS = ("esc back", "n p next, previous", "y copy", "J copy JSON", "x explain", "? help")
 
 
 def _keys(look: Look, width: int) -> str:

@@ -104,7 +104,7 @@ def tell(picture: Picture, cookie: int) -> Story | None:
         stays=stays,
         measures=measures(picture, cookie),
         sense=sense(picture, now, named(owner, facts)),
-        whole=f"{_whole(picture, records, now, len(steps))}. {_of_packets(picture)}",
+        whole=f"{_whole(picture, cookie, records, len(steps))}. {_of_packets(picture)}",
         records=records,
     )
 
@@ -164,7 +164,7 @@ def _added(stays: list[Stay], more: Stay) -> list[Stay]:
     return [*stays, more]
 
 
-def _whole(picture: Picture, records: dict[str, Records], now: np.void | None, count: int) -> str:
+def _whole(picture: Picture, cookie: int, records: dict[str, Records], count: int) -> str:
     """Whether that is all there was; and if not, what is missing."""
     facts = picture.facts
     names = facts.layout.enums["tcp_state"]
@@ -172,17 +172,17 @@ def _whole(picture: Picture, records: dict[str, Records], now: np.void | None, c
     begins = states is not None and (
         states["old"][0] == names["LISTEN"] or states["new"][0] == names["SYN_SENT"]
     )
-    if begins and states is not None:
-        born = int(states["mono_ns"][0])
+    born = int(states["mono_ns"][0]) if begins and states is not None else 0
+    if not picture.history.is_whole(cookie, born, is_open(picture, cookie)):
+        since = facts.clock.time(picture.history.whole_since)
+        return (
+            f"not complete: no room was left for some of what happened before {since};"
+            f" {count} events kept"
+        )
+    if begins:
         lost = sum(number for at_ns, number in picture.lost_at if at_ns >= born)
         said = f"at most {lost} of its events lost" if lost else "0 lost in its life"
         return f"complete: seen from its begin; {count} events, {said}"
-    since = picture.history.open_since or picture.history.whole_since
-    if since and (now is None or now["since_is"] == facts.exact):
-        return (
-            f"not complete: no room was left for what happened before"
-            f" {facts.clock.time(since)}; {count} events since"
-        )
     what = f"{count} events since" if count else "nothing has happened to it since"
     return f"not complete: older than the tracer; {what}"
 
@@ -200,6 +200,13 @@ def _of_packets(picture: Picture) -> str:
     if parts.packets_limited:
         told += f"; of all connections' {parts.packets_limited} were counted, and have no record"
     return told
+
+
+def is_open(picture: Picture, cookie: int) -> bool:
+    """Whether something may still happen to it: not where TIME_WAIT alone is left of it."""
+    row = picture.connections[picture.connections["cookie"] == cookie]
+    time_wait = picture.facts.layout.enums["tcp_state"]["TIME_WAIT"]
+    return bool(len(row)) and int(row[0]["state"]) != time_wait
 
 
 def as_lines(story: Story, facts: Facts, width: int, filled: str) -> list[str]:

@@ -34,6 +34,7 @@ def _table(picture: Picture) -> Table:
         COLUMNS,
         list({key(one): (key(one), one) for one in advice.findings}.values()) if advice else [],
         is_wrong=lambda one: one.severity != INFO,
+        term=lambda one: one.id,
     )
 
 

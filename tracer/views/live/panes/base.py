@@ -69,6 +69,10 @@ class Table(ABC):
         """The process that the row belongs to: what `o` narrows the screen to."""
         return None
 
+    def term(self, place: int) -> str:
+        """The name in the row that most wants to be explained, if any does."""
+        return ""
+
     def kept(self, keys: Keys) -> Indices:
         """Places in the order these keys had; rows that have come since are the last."""
         found = self.places(keys)
@@ -115,9 +119,10 @@ class Listed(Table, Generic[Row]):
         rows: Sequence[tuple[Name, Row]],
         is_wrong: Callable[[Row], bool],
         owner: Callable[[Row], Owner | None] = lambda row: None,
+        term: Callable[[Row], str] = lambda row: "",
     ) -> None:
         self._columns, self._rows = columns, rows
-        self._is_wrong, self._owner = is_wrong, owner
+        self._is_wrong, self._owner, self._term = is_wrong, owner, term
 
     @cached_property
     def keys(self) -> Keys:
@@ -166,6 +171,19 @@ class Listed(Table, Generic[Row]):
     def owner(self, place: int) -> Owner | None:
         """The process that the row belongs to."""
         return self._owner(self._rows[place][1])
+
+    def term(self, place: int) -> str:
+        """The name in the row that most wants to be explained."""
+        return self._term(self._rows[place][1])
+
+
+def absent(picture: Picture, kind: str, what: str) -> str:
+    """What to say where there are no records of a kind at all; nothing where there are."""
+    if picture.attached.get(kind, "off") != "off":
+        return ""
+    if picture.recorded:
+        return f"{what}: not in this recording"
+    return f"{what}: not traced: left out by --kind, or impossible here (d)"
 
 
 def share(value: float | None) -> str:

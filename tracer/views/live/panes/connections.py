@@ -188,6 +188,10 @@ class Open(Table):
         row = self.rows[place]
         return (int(row["pid"]), int(row["start"])) if row["pid"] else None
 
+    def term(self, place: int) -> str:
+        """Its state."""
+        return self._facts.states[int(self.rows[place]["state"])]
+
     def having(self, text: str) -> NDArray[np.bool_]:
         """Which rows have this in their process, state, address or port; `ADDR:PORT` in both."""
         text = text.lower()

@@ -22,6 +22,7 @@ def _table(picture: Picture) -> Table:
         COLUMNS,
         [(row.name, row) for row in picture.counters],
         is_wrong=lambda row: row.trouble,
+        term=lambda row: row.name,
     )
 
 

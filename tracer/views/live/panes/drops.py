@@ -61,6 +61,7 @@ def _table(picture: Picture) -> Table:
         [(row.key, row) for row in _all(picture) if picture.expected or not row.expected],
         is_wrong=lambda row: bool(row.rate) and not row.expected,
         owner=lambda row: row.owner_key if row.owner_key[0] else None,
+        term=lambda row: row.reason,
     )
 
 

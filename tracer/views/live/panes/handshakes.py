@@ -12,7 +12,7 @@ from tracer.flows.handshakes import COLUMN, Group
 from tracer.views.handshake_table import NUMBERS
 from tracer.views.handshake_table import Row as Numbers
 from tracer.views.handshake_words import NO_ANSWER, sentences
-from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table
+from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table, absent
 from tracer.views.live.parts import WELL, Key, Minute
 from tracer.views.live.picture import Picture
 from tracer.views.tables import Heading
@@ -104,6 +104,12 @@ def _row(minute: Minute, name: tuple[object, ...], group: Group, peer: str) -> R
     )
 
 
+def _term(row: Row) -> str:
+    """The outcome, other than a good one, that most of its attempts had."""
+    found = {name: count for name, count in row.numbers.outcomes.items() if name != WELL}
+    return max(found, key=found.__getitem__, default=WELL).lower()
+
+
 def _number(at: int) -> Column[Row]:
     column = NUMBERS[at]
     return Column(
@@ -130,7 +136,7 @@ class Tried(Listed[Row]):
 
     def __init__(self, found: list[Row]) -> None:
         named = [(_name(row), row) for row in found]
-        super().__init__(COLUMNS, named, lambda row: row.failed > 0, lambda row: row.owner)
+        super().__init__(COLUMNS, named, lambda row: row.failed > 0, lambda row: row.owner, _term)
 
     def spares(self) -> dict[int, int]:
         """By what the rows have."""
@@ -154,6 +160,8 @@ def _below(picture: Picture, name: Name | None, width: int, height: int) -> list
     """What the numbers of a row mean: of the one selected, else of the first."""
     minute = picture.parts.minute
     found = rows(minute) if minute is not None else []
+    if missing := absent(picture, "handshake", "attempts"):
+        return [missing]
     if minute is None or not found:
         return []
     chosen = next((row for row in found if _name(row) == name), found[0])

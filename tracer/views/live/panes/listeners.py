@@ -35,6 +35,7 @@ def _table(picture: Picture) -> Table:
         [(row.cookie, row) for row in picture.listeners],
         is_wrong=lambda row: row.is_full or bool(row.drops),
         owner=lambda row: row.owner_key,
+        term=lambda row: "accept_queue_full" if row.is_full or row.drops else row.set_by,
     )
 
 

@@ -30,12 +30,35 @@ COLUMNS: tuple[Column[ProcessRow], ...] = (
 )
 
 
+# what explains a trouble
+TERMS = {
+    "queue full": "accept_queue_full",
+    "drops SYNs": "ListenDrops",
+    "no answer": "SYN_SENT",
+    "connects fail": "AttemptFails",
+    "CLOSE_WAIT grows": "CLOSE_WAIT",
+    "CLOSE_WAIT": "CLOSE_WAIT",
+}
+
+
+PASSING = ("CLOSE_WAIT", "SYN_SENT", "LAST_ACK", "FIN_WAIT1", "CLOSING")
+
+
+def _term(row: ProcessRow) -> str:
+    """Of its trouble, else of a state that sockets should soon leave, else of the most usual."""
+    if row.trouble in TERMS:
+        return TERMS[row.trouble]
+    stays = [name for name in PASSING if row.now.get(name)]
+    return stays[0] if stays else max(row.now, key=row.now.__getitem__, default="")
+
+
 def _table(picture: Picture) -> Table:
     return Listed(
         COLUMNS,
         [(f"{row.key}", row) for row in picture.processes],
         is_wrong=lambda row: bool(row.trouble),
         owner=lambda row: row.key,
+        term=_term,
     )
 
 

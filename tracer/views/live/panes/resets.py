@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracer.views.live.draw import WIDE
-from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table
+from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table, absent
 from tracer.views.live.parts import BreakRow
 from tracer.views.live.picture import Picture
 from tracer.views.tables import Heading
@@ -33,6 +33,7 @@ def _table(picture: Picture) -> Table:
         [(row.place, row) for row in breaks.rows] if breaks else [],
         is_wrong=lambda row: bool(row.rate),
         owner=lambda row: row.owner_key,
+        term=lambda row: row.why,
     )
 
 
@@ -47,8 +48,12 @@ def _below(picture: Picture, name: Name | None, width: int, height: int) -> list
         for name, kind in (("RSTs", "reset"), ("errors", "error"))
         if (share := picture.parts.shares_of_all.get(kind))
     ]
+    missing = [absent(picture, kind, f"{kind}s") for kind in ("reset", "error")]
+    if all(missing):
+        return missing
     lines = [f"{resets} RSTs, {errors} errors in {duration(breaks.span_ns)}"]
     lines[0] += f" ({', '.join(lost)}: records were lost)" if lost else ""
+    lines += filter(None, missing)
     chosen = next((row for row in breaks.rows if row.place == name), None)
     if chosen is not None:
         lines.append(f"{chosen.what}, {chosen.why}: {chosen.meaning}; last with {chosen.peer}")
