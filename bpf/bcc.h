@@ -15,7 +15,8 @@
 #define const /* what BCC puts in for a read of a const field is const, and then written */
 #define __noinline __always_inline /* it loads one function a program */
 #define NULL ((void *)0)
-#define TT_NONE TT_NO_STATE /* the kernel has one of its own */
+#define TT_NONE TT_NO_STATE		     /* the kernel has one of its own */
+#define trace_event_raw_sys_exit tt_sys_exit /* which no header has */
 #define pt_regs___x86 pt_regs
 #define pt_regs___arm64 pt_regs
 #define offsetof(type, member) __builtin_offsetof(type, member)
@@ -111,6 +112,13 @@
 		other *second_ = (other *)ctx->args[1];                                            \
 		return name##_body(ctx, first_, second_);                                          \
 	}
+
+/* what a program on such a tracepoint is given: struct trace_entry first */
+struct tt_sys_exit {
+	__u64 entry;
+	long id;
+	long ret;
+};
 
 #define READ(trusted, dst, ptr, field) bpf_core_read(&(dst), sizeof(dst), &(ptr)->field)
 #define bpf_core_read(dst, size, src) bpf_probe_read_kernel(dst, size, (const void *)(src))

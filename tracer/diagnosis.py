@@ -44,7 +44,7 @@ def diagnose() -> Report:
         libbpf = f"not usable: {error.message}"
         probes = [Finding(s.name, "-", "impossible", error.message, s.without) for s in PROBES]
     places = [
-        _Place("BTF", features.BTF.exists(), "no program can be fitted to this kernel"),
+        _Place("BTF", features.BTF.exists(), "`events` alone is served, through BCC"),
         _Place("BCC", bcc.is_installed(), bcc.FOR),
         _Place("tracefs", tracefs.is_mounted(), "mounted privately when needed"),
     ]

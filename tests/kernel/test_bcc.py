@@ -7,15 +7,20 @@ with test_syn_drops.py: see tests/README.md for what it does not serve.
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from tests.harness import Record, Tracer, namespace
+from tests.harness import COMMAND, ROOT, Record, Tracer, namespace
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
 from tests.programs.reading import CHILD_LIFE, CLIENT_LIFE, stop_after
+from tracer.kernel import bcc_types
 
 pytestmark = pytest.mark.kernel
 
@@ -59,3 +64,52 @@ def test_through_bcc_the_same_is_told_of_the_same_connections_with_the_same_owne
         # its listener ends, and the last attempt begins and fails
         told = [stop_after(tracer, COUNT * EACH + 4) for tracer in tracers]
     assert facts(told[1]) == facts(told[0])
+
+
+def without_btf(headers: Path) -> list[str]:
+    """What runs a command where the kernel tells no BTF, and its headers are in `headers`.
+
+    In a mount namespace of its own: nothing of it is seen from outside.
+    """
+    over = f"lowerdir={headers}:/usr/lib"
+    steps = (
+        "mount -t tmpfs none /sys/kernel/btf",
+        f"mount -t overlay -o {over} overlay /usr/lib",
+        'exec "$@"',
+    )
+    return ["unshare", "--mount", "sh", "-c", " && ".join(steps), "sh"]
+
+
+def make_headers(directory: Path) -> None:
+    """A tree that holds the running kernel's types where its headers would be."""
+    release = os.uname().release
+    build = directory / "modules" / release / "build"
+    build.mkdir(parents=True)
+    bcc_types._make_tree(build)
+    for name in re.findall("#include <(.*?)>", bcc_types._HEADERS):
+        (build / "include" / name).parent.mkdir(parents=True, exist_ok=True)
+        (build / "include" / name).touch()
+    (build / bcc_types.RELEASE).parent.mkdir(parents=True)
+    (build / bcc_types.RELEASE).write_text(f'#define UTS_RELEASE "{release}"\n')
+
+
+def test_without_btf_the_same_is_told_by_the_kernels_headers(tmp_path: Path) -> None:
+    make_headers(tmp_path)
+    with namespace() as ns, Program("tt-client", ns.enter) as client, ExitStack() as stack:
+        tracing = ("events", "--kind", KINDS, "--netns", ns.name)
+        core = stack.enter_context(Tracer(*tracing, "--backend", "core"))
+        auto = stack.enter_context(Tracer(*tracing, prefix=without_btf(tmp_path)))
+        with server_in(ns) as server:
+            server.tell("serve", listener="l")
+            client.do("call", address=ADDRESS, port=PORT, count=COUNT, half=True)
+            server.stop()
+        told = [stop_after(tracer, COUNT * EACH + 2) for tracer in (core, auto)]
+    assert facts(told[1]) == facts(told[0])
+
+
+def test_without_btf_and_headers_the_package_of_the_headers_is_named(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*without_btf(tmp_path), *COMMAND, "events", "-q"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 69
+    assert f"apt-get install linux-headers-{os.uname().release}" in done.stderr

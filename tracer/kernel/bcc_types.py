@@ -44,7 +44,7 @@ _FIRST = """
 """
 
 
-# what the sources read, where it is not all in one file; and what no header has
+# what the sources read, where it is not all in one file
 _HEADERS = """
 #include <linux/bpf.h>
 #include <linux/cgroup-defs.h>
@@ -57,11 +57,6 @@ _HEADERS = """
 #include <net/inet_timewait_sock.h>
 #include <net/net_namespace.h>
 #include <net/tcp.h>
-struct trace_event_raw_sys_exit {
-	unsigned long long before;
-	long id;
-	long ret;
-};
 """
 
 
