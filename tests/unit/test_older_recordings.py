@@ -27,7 +27,9 @@ def older(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["events", "states", "handshakes", "accepts", "listeners"])
+@pytest.mark.parametrize(
+    "command", ["events", "states", "handshakes", "accepts", "listeners", "advise"]
+)
 def test_a_recording_of_before_a_kind_was_known_is_shown(
     older: Path, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,7 +49,7 @@ RULES = (
     Rule("keepalive", "connections", keepalive.find),
     Rule("idle-timeout", "resets", idle_timeout.find, watches=True),
     Rule("fin-wait2", "connections", lingering.find, watches=True),
-    Rule("listener-gap", "resets", listener_gap.find, watches=True),
+    Rule("listener-gap", "gaps", listener_gap.find, watches=True),
     Rule("ephemeral-ports", "ports", ephemeral_ports.find),
     Rule("failed-connects", "handshakes", failed_connects.find, watches=True),
     Rule("retransmits", "counters", retransmits.find, watches=True),

@@ -29,7 +29,7 @@ class AdviseView(SummaryView):
 
     command = "advise"
     kind = "finding"
-    needs: tuple[str, ...] = ("connections",)
+    needs: tuple[str, ...] = ("connections", "records")  # of a recording without looks: less
     kinds = frozenset({"accept", "handshake"})
     also = frozenset({"syn_drop", "reset", "error"})
     wants_sysctls = True

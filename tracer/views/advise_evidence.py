@@ -113,6 +113,7 @@ class Gathered:
         listenings = self._counted(span_ns) if self._traced else self._looked()
         has = {*self._has, *self.spaces.has, "handshakes" if self._traced else "listeners"}
         has |= {"resets"} if "reset" in self._kinds else set()
+        has |= {"gaps"} if {"resets", "listeners"} <= has else set()
         spaces = tuple(self.spaces.told())
         return Evidence(
             span_ns / 1e9 if self._traced else None,

@@ -61,7 +61,7 @@ def _tests(
     """What is asked of the records, by the filter's name, in the order of the kernel."""
     kinds = layout.enums["kind"]
     if filters.kinds:
-        wanted_kinds = [kinds[kind.upper()] for kind in filters.kinds]
+        wanted_kinds = [kinds[kind.upper()] for kind in filters.kinds if kind.upper() in kinds]
         yield "KIND", lambda: np.isin(records["kind"], wanted_kinds)
     if filters.pids:
         yield "PID", lambda: owned("PID", filters, records)
