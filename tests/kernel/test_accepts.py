@@ -360,7 +360,7 @@ def test_intervals_add_up_to_the_total(ns: Namespace, server: Program, client: P
         wait_until(lambda: sum(r["accepts"] for r in tracer.so_far()) == 100, "the last accepts")
         *blocks, total = tracer.stop()
     waits = [block["wait_us"] for block in blocks if block["wait_us"]]
-    assert len(waits) > 2
+    assert len(waits) > 1
     assert sum(block["accepts"] for block in blocks) == total["accepts"] == 100
     assert sum(wait["count"] for wait in waits) == total["wait_us"]["count"]
     assert sum(wait["sum"] for wait in waits) == pytest.approx(total["wait_us"]["sum"])
