@@ -85,7 +85,9 @@ def main(worker: str) -> int:
     if worker == "0":
         tell_rungs()
     job = json.loads((SHARED / "job.json").read_text())
-    options = ["-q", "-p", "no:cacheprovider", "-m", "guest", *job["arguments"]]
+    # no plugin loads itself here: those of some stayed behind
+    plugins = ["-p", "no:cacheprovider", "-p", "pytest_rerunfailures"]
+    options = ["-q", *plugins, "-m", "guest", *job["arguments"]]
     told = Told(job["cannot"], SHARED / f"tests-{worker}.jsonl")
     worst = 0
     for number, file in enumerate(job["files"]):
