@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer.views.text import Clock, address, duration, endpoint, escape
+from tracer.views.text import Clock, address, duration, endpoint, escape, per_second
 
 
 @given(st.text())
@@ -47,3 +47,10 @@ def test_mapped_addresses_are_written_as_ipv4() -> None:
 def test_moments_are_utc_with_six_digits() -> None:
     clock = Clock(1_700_000_000_000_000_000)
     assert clock.iso(123_456_789) == "2023-11-14T22:13:20.123456Z"
+
+
+@pytest.mark.parametrize(
+    ("rate", "shown"), [(None, "-"), (0, "0"), (0.2, "<1"), (0.9, "<1"), (1, "1"), (1234.5, "1234")]
+)
+def test_a_rate_that_is_not_nothing_is_not_shown_as_0(rate: float | None, shown: str) -> None:
+    assert per_second(rate) == shown

@@ -117,3 +117,10 @@ class Clock:
         """Date, time to the second and zone."""
         moment = datetime.datetime.fromtimestamp((mono_ns + self.offset_ns) // 10**9, datetime.UTC)
         return moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def per_second(rate: float | None) -> str:
+    """In whole numbers; what happens less often than that is not shown as nothing."""
+    if rate is None:
+        return "-"
+    return "<1" if 0 < rate < 1 else f"{rate:.0f}"

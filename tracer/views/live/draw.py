@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 from tracer.views.live.picture import Counter, Picture
+from tracer.views.text import per_second
 from tracer.wire.cost import KernelCost
 
 # as the strip of sockets names them, in its order
@@ -101,7 +102,7 @@ def rates(picture: Picture, width: int, glyphs: Glyphs) -> list[str]:
     share = picture.parts.shares.get("state") if picture.of_records else None
     for name, key in RATES:
         rate = picture.rates.get(key)
-        text = f"{name} {'-' if rate is None else f'{rate:.0f}'}"
+        text = f"{name} {per_second(rate)}"
         if key == "failed" and rate:
             text += " !"
         if width >= WIDE:
@@ -141,7 +142,7 @@ def foot(picture: Picture, width: int) -> list[str]:
     """What it costs, what is lost, what is on."""
     rate = picture.rates.get("events")
     first = (
-        f"{'-' if rate is None else f'{rate:.0f}'} events/s"
+        f"{per_second(rate)} events/s"
         f"  lost {picture.lost}{' !' if picture.lost else ''}  {cost(picture)}"
     )
     if picture.parts.change:
@@ -202,7 +203,7 @@ def bar(part: int, whole: int, length: int) -> str:
 
 
 def _counter(one: Counter) -> str:
-    return f"{one.name} +{one.rate or 0:.0f}" + (" !" if one.trouble else "")
+    return f"{one.name} +{per_second(one.rate or 0)}" + (" !" if one.trouble else "")
 
 
 def clock(span_ns: int) -> str:

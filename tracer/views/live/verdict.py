@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tracer.views.live.parts import DropsPicture
 from tracer.views.live.picture import ListenerRow, ProcessRow
-from tracer.views.text import duration
+from tracer.views.text import duration, per_second
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _drops(scene: Scene) -> str:
     found = next((row for row in rows if row.rate), None)
     if found is None:
         return ""
-    return f"{found.local} {found.owner}: {found.rate:.0f} SYN dropped/s: {found.reason}"
+    return f"{found.local} {found.owner}: {per_second(found.rate)} SYN dropped/s: {found.reason}"
 
 
 def _process(row: ProcessRow, scene: Scene) -> str:

@@ -13,7 +13,7 @@ from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table
 from tracer.views.live.parts import DropRow, PacketsPicture, Told
 from tracer.views.live.picture import Picture
 from tracer.views.tables import Heading
-from tracer.views.text import duration
+from tracer.views.text import duration, per_second
 from tracer.wire.reasons import LAYERS
 
 # before there is a packet; what is known of no stage is the last
@@ -45,7 +45,7 @@ def _reason(row: DropRow) -> str:
 def _rate(row: DropRow) -> str:
     if row.rate is None:
         return "-"
-    return f"{row.rate:.0f}" + ("!" if row.rate and not row.expected else "")
+    return per_second(row.rate) + ("!" if row.rate and not row.expected else "")
 
 
 def _all(picture: Picture) -> list[DropRow]:

@@ -12,7 +12,7 @@ from tracer.views.live.panes.base import Name
 from tracer.views.live.parts import ListenerDrops, Parts
 from tracer.views.live.picture import ListenerRow, Picture
 from tracer.views.spreads import quantile
-from tracer.views.text import duration
+from tracer.views.text import duration, per_second
 from tracer.wire.distinct import distinct
 
 UNKNOWN = ListenerDrops()
@@ -60,7 +60,7 @@ def _queues(one: Listener, parts: Parts) -> str:
     drops = _drops(parts, int(row["cookie"]))
     # what raises the peak is what sees each SYN
     peak = str(one.syn_queue_peak) if attached and not row["reuseport"] else "-"
-    cookies = f"{drops.cookies_rate:.0f}/s" if attached else "-"
+    cookies = f"{per_second(drops.cookies_rate)}/s" if attached else "-"
     limit = int(row["accept_queue_max"])
     somaxconn = int(row["somaxconn"])
     by = "-" if not somaxconn else "somaxconn" if limit >= somaxconn else f"listen({limit})"
@@ -81,7 +81,7 @@ def _dropped(parts: Parts, cookie: int) -> str:
     causes: dict[str, list[str]] = {}
     for (cause, stage), count in sorted(drops.counts.items(), key=lambda item: -item[1]):
         rate = drops.rates.get((cause, stage), 0.0)
-        causes.setdefault(cause, []).append(f"at {stage} {count}, {rate:.0f}/s")
+        causes.setdefault(cause, []).append(f"at {stage} {count}, {per_second(rate)}/s")
     told = "; ".join(f"{cause}: {', '.join(parts)}" for cause, parts in causes.items())
     return f" dropped    {told or 'none'} in {duration(parts.drops.span_ns)}"
 

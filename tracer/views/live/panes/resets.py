@@ -7,7 +7,7 @@ from tracer.views.live.panes.base import Column, Listed, Name, Pane, Table, abse
 from tracer.views.live.parts import BreakRow
 from tracer.views.live.picture import Picture
 from tracer.views.tables import Heading
-from tracer.views.text import duration
+from tracer.views.text import duration, per_second
 
 COLUMNS: tuple[Column[BreakRow], ...] = (
     Column(Heading("WHAT", words=True), lambda row: row.what, lambda row: row.what),
@@ -15,7 +15,7 @@ COLUMNS: tuple[Column[BreakRow], ...] = (
     Column(Heading("PROCESS", words=True), lambda row: row.owner, lambda row: row.owner),
     Column(
         Heading("/s"),
-        lambda row: "-" if row.rate is None else f"{row.rate:.0f}" + ("!" if row.rate else ""),
+        lambda row: per_second(row.rate) + ("!" if row.rate else ""),
         lambda row: row.rate or 0,
     ),
     Column(Heading("COUNT"), lambda row: str(row.count), lambda row: row.count),
