@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.history import History
-from tracer.flows.sockets import GONE, TROUBLED, WELL
+from tracer.flows.sockets import GONE, SURE, TROUBLED, WELL
 from tracer.wire.layout import Layout, Records
 
 EVENTS = 101
@@ -96,6 +96,20 @@ def test_what_was_sent_again_makes_a_trouble_of_a_connection(wire: Layout) -> No
     history.add(told(wire, LONG_LIVED, 0, 31) | {"retransmit": again}, all_well)
     for n in range(20):
         history.add(told(wire, 1, 100 + n * 5000, 5000), all_well)
+    assert len(history.of(LONG_LIVED)["state"]) == 31
+    assert history.is_whole(LONG_LIVED, 0, is_open=True)
+    assert not history.is_whole(1, 0, is_open=True)
+
+
+def test_what_no_look_has_seen_makes_room_for_what_one_has(wire: Layout) -> None:
+    history = narrow(wire, recent=5000, older=5000)
+
+    def some_seen(cookies: NDArray[np.uint64], told_ns: int) -> NDArray[np.uint8]:
+        return np.where(cookies == LONG_LIVED, WELL + SURE, TROUBLED).astype(np.uint8)
+
+    history.add(told(wire, LONG_LIVED, 0, 31), some_seen)
+    for n in range(20):
+        history.add(told(wire, 1, 100 + n * 5000, 5000), some_seen)
     assert len(history.of(LONG_LIVED)["state"]) == 31
     assert history.is_whole(LONG_LIVED, 0, is_open=True)
     assert not history.is_whole(1, 0, is_open=True)

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from tracer.flows.pulse import Pulse
-from tracer.flows.sockets import GONE, MOST_REMAINS, TROUBLED, WELL, Sockets, by_owner, by_state
+from tracer.flows.sockets import (
+    GONE,
+    MOST_REMAINS,
+    SURE,
+    TROUBLED,
+    WELL,
+    Sockets,
+    by_owner,
+    by_state,
+)
 from tracer.wire.layout import Layout, Records
 
 SERVER, WORKER, CLIENT = (10, 1), (11, 1), (12, 1)
@@ -187,9 +196,10 @@ def test_standing_is_as_of_the_moment_asked_for_or_later(wire: Layout) -> None:
     kept.set_right(looked(wire, *there))
     kept.rows(1)
     cookies = np.array([1, 2, 3, 4, 5, 6], np.uint64)
-    assert kept.standing(cookies, 1).tolist() == [WELL, GONE, GONE, TROUBLED, GONE, GONE]
+    seen = [WELL + SURE, GONE, GONE, TROUBLED + SURE, GONE, GONE]
+    assert kept.standing(cookies, 1).tolist() == seen
     moves = steps(wire, (CLIENT, "SYN_SENT", "ESTABLISHED", 5), (CLIENT, "LAST_ACK", "CLOSE", 4))
     moves["mono_ns"] = 100
     kept.move(moves)
-    assert kept.standing(cookies, 99).tolist() == [WELL, GONE, GONE, TROUBLED, GONE, GONE]
-    assert kept.standing(cookies, 100).tolist() == [WELL, GONE, GONE, GONE, WELL, GONE]
+    assert kept.standing(cookies, 99).tolist() == seen
+    assert kept.standing(cookies, 100).tolist() == [WELL + SURE, GONE, GONE, GONE, WELL, GONE]

@@ -1,8 +1,9 @@
 """Events kept for whoever asks what became of one connection: whole batches, within a bound.
 
 What is older than there is room for is kept on for sockets that are still open, within a bound of
-its own. Where that is not enough, those go first that have ended since, then those with which
-nothing is wrong, oldest first; it is known of which sockets something is missing.
+its own. Where that is not enough, those go first that have ended since, then those that no look
+has seen, as their end may have been lost, then those with which nothing is wrong, oldest first; it
+is known of which sockets something is missing.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.flows.sockets import GONE, TROUBLED
+from tracer.flows.sockets import GONE, SURE, TROUBLED, WELL
 from tracer.wire.layout import Records
 
 RECENT_BYTES = 16 << 20
 OLDER_BYTES = 8 << 20
 LEFT = 3 / 4  # of the older ones, once room was made: to do it at every batch would cost too much
+OPENED = TROUBLED + SURE + 1  # somebody reads it
 SMALL = 4096  # records: below that, batches are put together
 TROUBLES = ("retransmit", "reset", "error", "syn_drop", "drop")
 KINDS = ("state", "accept", "handshake", "connection", *TROUBLES)
@@ -76,14 +78,15 @@ class History:
         def stands(records: Records) -> NDArray[np.uint8]:
             cookies = records["cookie"]
             found = standing(cookies, 0)
-            found[(found > GONE) & np.isin(cookies, troubled)] = TROUBLED
-            found[cookies == self._opened[0]] = TROUBLED
+            well = (found == WELL) | (found == WELL + SURE)
+            found[well & np.isin(cookies, troubled)] += TROUBLED - WELL
+            found[cookies == self._opened[0]] = OPENED
             return found
 
         self.dropped += self._older.sift(lambda records: stands(records) > GONE)
         self._cut = self._cut[standing(self._cut, 0) > GONE]
-        self._cut_down(lambda records: stands(records) >= TROUBLED)
-        self._cut_down(lambda records: np.zeros(len(records), np.bool_))
+        for least in range(TROUBLED, OPENED + 2):
+            self._cut_down(lambda records, of=least: stands(records) >= of)  # type: ignore[misc]
 
     def _cut_down(self, stays: Callable[[Records], NDArray[np.bool_]]) -> None:
         gone = self._older.shrink(self._room, stays)

@@ -22,6 +22,8 @@ MANY = 100_000  # records that may wait for a fold: it copies all the sockets th
 MOST_REMAINS = 50_000  # TIME_WAIT sockets kept from transitions; a pass may bring more
 TIMEWAIT_NS = 60_000_000_000  # TCP_TIMEWAIT_LEN, include/net/tcp.h
 GONE, WELL, TROUBLED = range(3)
+# more, where a look has seen it: of one that transitions alone tell of the end may have been lost
+SURE = 2
 _NOT_KEPT = ("age_ns", "age_is", "matched")
 
 
@@ -90,7 +92,8 @@ class Sockets:
         return self._table
 
     def standing(self, cookies: NDArray[np.uint64], told_ns: int) -> NDArray[np.uint8]:
-        """How each of these sockets stood at that moment or later: GONE, WELL or TROUBLED.
+        """How each of these sockets stood at that moment or later: GONE, or WELL or TROUBLED,
+        and SURE more where a look has seen it.
 
         Gone are TIME_WAIT ones and listeners as well: nothing more happens to one, and the other
         is no connection. To fold costs as much as all the sockets there are: it is done only where
@@ -103,6 +106,7 @@ class Sockets:
         names = self._states
         found = np.where(rows["state"] == names["ESTABLISHED"], WELL, TROUBLED)
         found[rows["waiting_ns"] > 0] = TROUBLED
+        found[rows["looked"]] += SURE
         found[np.isin(rows["state"], (names["TIME_WAIT"], names["LISTEN"]))] = GONE
         stands = np.zeros(len(cookies), np.uint8)
         stands[known] = found
