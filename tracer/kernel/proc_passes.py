@@ -119,7 +119,7 @@ class ProcPasses:
             for sock in held:
                 those = holders[int(sock["inode"])]
                 if seeding:
-                    self._seed(netns, sock, min(those, key=lambda holder: holder.start))
+                    self._seed(netns, sock, those)
                 if sock["state"] == self._states["LISTEN"]:
                     rows += [self._row(netns, sock, holder) for holder in those]
         return np.concatenate(rows)
@@ -137,8 +137,9 @@ class ProcPasses:
                 found.setdefault(inode, []).append(holder)
         return found
 
-    def _seed(self, netns: int, sock: np.void, owner: _Holder) -> None:
+    def _seed(self, netns: int, sock: np.void, holders: list[_Holder]) -> None:
         """Held by several: the oldest made it, the others inherited it."""
+        owner = min(holders, key=lambda holder: holder.start)
         marks = self._marks_of(owner)
         entry = np.zeros(1, self._layout.dtypes["sock"])
         entry["cookie"], entry["seeded"], entry["marks"] = sock["cookie"], 1, marks
@@ -148,6 +149,11 @@ class ProcPasses:
         start = np.array([(owner.start,)], _START)
         self._add("tt_tasks", np.array([owner.pid], np.uint32), start)
         if sock["state"] == self._states["LISTEN"]:
+            # asked for is it as all that hold it; what its owner is called may change
+            of_names = self._layout.enums["mark"]["COMM"] | self._layout.enums["mark"]["NOT_COMM"]
+            marks &= ~of_names
+            for holder in holders:
+                marks |= self._marks_of(holder) if holder.pid != owner.pid else 0
             self._seed_listener(netns, sock, owner, marks)
 
     def _seed_listener(self, netns: int, sock: np.void, owner: _Holder, marks: int) -> None:
