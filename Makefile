@@ -81,15 +81,20 @@ clean: ## Remove what was built
 # --- what stands behind them ---------------------------------------------------
 
 # Debian's packages, only where something is missing: $(1) packages, $(2) a file of each. No server
-# among them is started: while they are installed a policy says so, if there is none
+# among them is started: while they are installed a policy says so, if there is none; nor when the
+# machine starts again
 POLICY := /usr/sbin/policy-rc.d
+SERVERS := nginx redis-server postgresql
 define packages
 	@missing=; for pair in $(1); do [ -e "$${pair#*=}" ] || missing="$$missing $${pair%%=*}"; done; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; \
 	log=$$(mktemp); [ -e $(POLICY) ] || { trap 'rm -f $(POLICY)' EXIT; \
+	trap 'exit 130' INT TERM HUP; \
 	printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod +x $(POLICY); }; \
 	{ apt-get update && DEBIAN_FRONTEND=noninteractive \
-	apt-get install -y --no-install-recommends $$missing; } >$$log 2>&1 || { cat $$log; exit 1; }; fi
+	apt-get install -y --no-install-recommends $$missing; } >$$log 2>&1 || { cat $$log; exit 1; }; \
+	for one in $(SERVERS); do case "$$missing" in *" $$one"*) \
+	systemctl disable $$one >/dev/null 2>&1 || true;; esac; done; fi
 endef
 
 RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \

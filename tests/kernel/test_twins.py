@@ -16,7 +16,7 @@ from tests.programs.places import NEAR, PORT, SILENT, build
 
 pytestmark = pytest.mark.kernel
 
-FIRST, COUNT, BATCHES = 20000, 211, 30
+FIRST, COUNT, BATCHES = 20000, 211, 200
 FULL = PORT + 1
 
 
