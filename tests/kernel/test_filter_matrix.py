@@ -312,7 +312,10 @@ COMMANDS = (
     *("bare", "events", "states", "connections", "record"),
     *("events -r", "states -r", "connections -r"),
 )
-SUMS = ("handshakes", "accepts", "listeners", "drops", "resets", "top", "retransmits")
+SUMS = (
+    *("handshakes", "accepts", "listeners", "drops", "resets", "top", "retransmits", "ports"),
+    "advise",
+)
 SUM_COMMANDS = tuple(command + how for how in ("", " -r") for command in SUMS)
 # what they sum up is of kinds that are theirs to choose
 USAGE_ERRORS = {
@@ -322,12 +325,15 @@ USAGE_ERRORS = {
 # some have no end to ask for; single attempts are not summed up by --by
 USAGE_ERRORS |= {
     (name + how, option)
-    for name in ("handshakes", "listeners", "drops", "resets", "top", "retransmits")
+    for name in SUMS
+    if name != "accepts"
     for how in ("", " -r")
     for option in ("--failed", "--slower")
 }
-# what connections carry is of all their states
-USAGE_ERRORS |= {("top", "--state"), ("top -r", "--state")}
+# what connections carry, and which ports they take, is of all their states; so are findings
+USAGE_ERRORS |= {
+    (name + how, "--state") for name in ("top", "ports", "advise") for how in ("", " -r")
+}
 CELLS = [(command, each) for command in COMMANDS for each in FILTERS]
 
 
@@ -337,6 +343,10 @@ def _always(record: Record, actors: Actors) -> bool:
 
 def _from_the_east(record: Record, actors: Actors) -> bool:
     return record["rport"] in range(40000, 50000)
+
+
+def _to_the_east(record: Record, actors: Actors) -> bool:
+    return record["lport"] in range(40000, 50000)
 
 
 # where what tells one from the other is another value than in FILTERS
@@ -377,22 +387,27 @@ OWN_FILTERS = {
     ("retransmits", "--rport"): Filter(
         "--rport", lambda _: ["--rport", EAST_PORTS], _from_the_east
     ),
+}
+for each in ("listeners", "advise"):
     # a listener has no other end
-    ("listeners", "--raddr"): Filter(
+    OWN_FILTERS[each, "--raddr"] = Filter(
         "--raddr",
         lambda _: ["--raddr", "127.0.0.2"],
         lambda record, _: record["raddr"] == "127.0.0.2",
         whose=(False, False, False),
-    ),
-    ("listeners", "--rport"): Filter(
+    )
+    OWN_FILTERS[each, "--rport"] = Filter(
         "--rport",
         lambda _: ["--rport", "8001"],
         _port(APPLE_PORT, "rport"),
         whose=(False, False, False),
-    ),
-}
-
-
+    )
+OWN_FILTERS["ports", "--lport"] = Filter("--lport", lambda _: ["--lport", EAST_PORTS], _to_the_east)
+OWN_FILTERS["ports", "--laddr"] = Filter(
+    "--laddr",
+    lambda _: ["--laddr", "127.0.0.1"],
+    lambda record, _: record["laddr"] == "127.0.0.1",
+)
 OWN_FILTERS["accepts", "--failed"] = Filter(
     "--failed", lambda _: ["--failed"], lambda r, _: _has_failed(r), whose=(False, False, False)
 )
@@ -409,6 +424,7 @@ def own_filter(command: str, each: Filter) -> Filter:
     return OWN_FILTERS.get((command.split()[0], each.name), each)
 
 
+BY_NAME = {each.name: each for each in FILTERS}
 SUM_CELLS = [(command, own_filter(command, each)) for command in SUM_COMMANDS for each in FILTERS]
 
 
@@ -453,6 +469,15 @@ class Sum:
     takes: Callable[[Record], bool]
     of: Callable[[Record], tuple[int, Step, int]]
     told: Callable[[Record], list[tuple[int, Step, int]]]
+
+
+# where each of the three goes: a port in TIME_WAIT has no process any more
+PLACES = ("127.0.0.1", "127.0.0.2", "::1")
+
+
+def _whose(port: Record) -> int:
+    """Which of the three goes there; so many as there are: none."""
+    return PLACES.index(port["raddr"]) if port["raddr"] in PLACES else len(PLACES)
 
 
 SUM_OF = {
@@ -503,13 +528,36 @@ SUM_OF = {
         lambda r: (r["pid"], (r["type"],), r["segments"]),
         lambda d: [(d["pid"], (d["type"],), d["count"])],
     ),
+    "ports": Sum(
+        ("ports",),
+        lambda r: bool(r["kind"] == "handshake" and r["role"] == "active"),
+        lambda r: (r["pid"], (r["raddr"], r["rport"]), 1),
+        lambda d: [(_whose(d), (d["raddr"], d["rport"]), d["opens"])],
+    ),
+    "advise": Sum(
+        ("advise",),
+        lambda r: bool(r["kind"] == "syn_drop"),
+        lambda r: (r["pid"], (r["cause"], r["lport"]), r["count"]),
+        lambda d: (
+            [(d["pid"], ("accept_queue_full", _listened(d)), d["evidence"]["overflows"])]
+            if d["id"] == "accept-queue-full"
+            else []
+        ),
+    ),
 }
+# how long it is watched where that has another end by itself
+LIVE = {"advise": ("-d", "5m")}
+
+
+def _listened(finding: Record) -> int:
+    return int(finding["where"].rpartition(":")[2])
 
 
 def summed(found: list[tuple[int, Step, int]], actors: Actors) -> Steps:
     """What is each of the three's."""
     sums: Steps = {pid: Counter() for pid in actors.pids}
-    for pid, what, count in found:
+    for whose, what, count in found:
+        pid = actors.pids[whose] if whose in range(len(PLACES)) else whose
         if pid in sums and count:
             sums[pid][what] += count
     return sums
@@ -611,7 +659,7 @@ def kept(actors: Actors, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     with ExitStack() as stack:
         stack.enter_context(Tracer("record", paths["record"], "--kind", "all", json=False))
         for name in SUMS:
-            stack.enter_context(Tracer(*SUM_OF[name].call, "-w", paths[name]))
+            stack.enter_context(Tracer(*SUM_OF[name].call, *LIVE.get(name, ()), "-w", paths[name]))
         actors.crowd()
     actors.leave()
     return paths
@@ -644,7 +692,10 @@ class Told:
 
     def _watch(self, filter_name: str, given: dict[str, list[str]]) -> None:
         with ExitStack() as stack:
-            tracers = {name: Tracer(*SUM_OF[name].call, *words) for name, words in given.items()}
+            tracers = {
+                name: Tracer(*SUM_OF[name].call, *LIVE.get(name, ()), *words)
+                for name, words in given.items()
+            }
             with ThreadPoolExecutor() as pool:  # most of the time goes into their start
                 list(pool.map(stack.enter_context, tracers.values()))
             self.actors.crowd()
@@ -673,13 +724,15 @@ def test_a_filter_leaves_in_a_sum_all_that_matches_and_nothing_else(
         assert each.name in done.stderr
         return
     as_taken = {
-        other: own_filter(other, each).given(actors)
+        other: own_filter(other, BY_NAME[each.name]).given(actors)
         for other in SUMS
         if (other, each.name) not in USAGE_ERRORS
     }
     documents = told.by(command, each.name, **as_taken)
     proofs = [d for d in documents if d["kind"] == "reconciliation"]
     rows = [d for d in documents if d["kind"] != "reconciliation"]
+    if name == "ports":  # of which a process is not always known
+        rows = [d for d in rows if d["netns"] in (actors.east.inode, actors.west.inode)]
 
     every = [r for r in crowd if call.takes(r)]
     wanted = summed([call.of(r) for r in every if each.leaves(r, actors)], actors)
@@ -708,7 +761,7 @@ def test_drops_that_were_only_counted_cannot_be_narrowed(kept: dict[str, str]) -
 
 def test_the_matrix_is_whole() -> None:
     assert len(CELLS) == len(COMMANDS) * len(FILTERS) == 152
-    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 266
+    assert len(SUM_CELLS) == len(SUM_COMMANDS) * len(FILTERS) == 342
 
 
 EXCLUDED = [
