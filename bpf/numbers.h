@@ -11,7 +11,7 @@
 
 #define TT_OURS (1ULL << 63) /* no cookie is as high */
 
-MAP_OF(HASH, tt_numbers, __u64, tt_cookie, 131072);
+MAP_OF(HASH, tt_numbers, __u64, tt_cookie, 131072); /* as many as sockets: --sockets */
 
 /* How many were given out on this CPU. */
 MAP_OF(PERCPU_ARRAY, tt_numbered, __u32, __u64, 1);

@@ -14,7 +14,7 @@ import re
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +55,12 @@ _RUN = C.byref(_RunOpts(sz=C.sizeof(_RunOpts)))
 class BccObject:
     """Set up, compiled and loaded, attached; `close` takes all of it away again."""
 
-    def __init__(self, layout: Layout, filters: Filters) -> None:
+    def __init__(self, layout: Layout, filters: Filters, tell: Callable[[str], None]) -> None:
         try:
             text = SOURCE.read_text()
         except FileNotFoundError as error:
             raise TracerError(f"{SOURCE} is missing", "build it: make setup") from error
-        self._layout, self._filters = layout, filters
+        self._layout, self._filters, self._tell = layout, filters, tell
         self._targets = {name: (how, at) for how, at, _, name in _ATTACH.findall(text)}
         self._text = _ATTACH.sub(r"\3", text)
         self._entries = {name: count for _, name, count, _ in _TABLE.findall(self._text)}
@@ -104,7 +104,7 @@ class BccObject:
             if name in self._entries:
                 maps.put(self.map_fd(name), np.zeros(1, np.uint32), value)
         control = self.variable("tt_control", self._layout.dtypes["control"])
-        self._passes = ProcPasses(self, self._layout, self._filters, control)
+        self._passes = ProcPasses(self, self._layout, self._filters, control, self._tell)
 
     def _load(self, types: bcc_types.Types) -> None:
         request = {

@@ -101,7 +101,7 @@ class LiveSource:
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
         self._object: BpfObject
         if settings.by_bcc:
-            self._object = BccObject(self.layout, settings.filters)
+            self._object = BccObject(self.layout, settings.filters, self._tell_once)
         else:
             self._object = CoreObject(OBJECT, types, self.layout)
         try:
@@ -147,6 +147,8 @@ class LiveSource:
             for name in ("tt_small_rings", "tt_large_rings"):
                 bpf.resize(name, maps.possible_cpus())
         bpf.resize("tt_socks", settings.sockets)
+        if settings.by_bcc:
+            bpf.resize("tt_numbers", settings.sockets)  # bpf/numbers.h
         places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
         bpf.resize("tt_places", places)
         keeps_lives = bool({"connection", "reset"} & settings.wanted)

@@ -49,8 +49,16 @@ class _Holder:
 class ProcPasses:
     """Passes by the iterator's name; `control` is struct tt_control as the programs see it."""
 
-    def __init__(self, at: Maps, layout: Layout, filters: Filters, control: Records) -> None:
+    def __init__(
+        self,
+        at: Maps,
+        layout: Layout,
+        filters: Filters,
+        control: Records,
+        tell: Callable[[str], None],
+    ) -> None:
         self._maps, self._layout, self._filters, self._control = at, layout, filters, control
+        self._tell = tell
         self._states = layout.enums["tcp_state"]
         self._groups = _Groups()
         self.by_name: dict[str, Callable[[], Records]] = {
@@ -114,7 +122,7 @@ class ProcPasses:
         seeding = self._control["seeding"][0] > 0
         empty = np.zeros(0, self._layout.dtypes["holder_row"])
         rows = [empty]
-        for netns, found in _everywhere():
+        for netns, found in self._everywhere():
             held = found[np.isin(found["inode"], list(holders))]
             for sock in held:
                 those = holders[int(sock["inode"])]
@@ -123,6 +131,19 @@ class ProcPasses:
                 if sock["state"] == self._states["LISTEN"]:
                     rows += [self._row(netns, sock, holder) for holder in those]
         return np.concatenate(rows)
+
+    def _everywhere(self) -> Iterator[tuple[int, Records]]:
+        """The sockets of every network namespace that can be entered."""
+        own = os.stat("/proc/self/ns/net").st_ino
+        for inode, path in iterators.network_namespaces().items():
+            if inode == own:
+                yield inode, self._dump()
+            else:
+                with suppress(FileNotFoundError, PermissionError):
+                    yield inode, iterators.in_namespace(path, self._dump)
+
+    def _dump(self) -> Records:
+        return sock_diag.dump(self._tell)
 
     def _find_holders(self) -> dict[int, list[_Holder]]:
         """Who has a descriptor of a socket, by its inode."""
@@ -176,7 +197,7 @@ class ProcPasses:
     def _hearers(self) -> Records:
         """What listens in this thread's network namespace, so that SYNs for it are looked at."""
         self._maps.run_here("tt_prime_here")
-        found = sock_diag.dump()
+        found = self._dump()
         listening = found[found["state"] == self._states["LISTEN"]]
         dtypes = self._layout.dtypes
         for place in np.unique(listening[["laddr", "lport"]]):
@@ -194,7 +215,7 @@ class ProcPasses:
 
     def _sockets(self) -> Records:
         """Rows of this thread's network namespace, with the owners that are known."""
-        found = sock_diag.dump()
+        found = self._dump()
         if self._control["seeding"][0]:
             self._seed_children(found)
         rows = np.zeros(len(found), self._layout.dtypes["sock_row"])
@@ -315,17 +336,6 @@ def _sockets_of(pid: int) -> Iterator[tuple[int, int]]:
             target = os.readlink(f"{folder}/{name}")
             if target.startswith(_SOCKET):
                 yield int(name), int(target[len(_SOCKET) : -1])
-
-
-def _everywhere() -> Iterator[tuple[int, Records]]:
-    """The sockets of every network namespace that can be entered."""
-    own = os.stat("/proc/self/ns/net").st_ino
-    for inode, path in iterators.network_namespaces().items():
-        if inode == own:
-            yield inode, sock_diag.dump()
-        else:
-            with suppress(FileNotFoundError, PermissionError):
-                yield inode, iterators.in_namespace(path, sock_diag.dump)
 
 
 class _Groups:

@@ -5,11 +5,10 @@ The kernel gives each socket that it tells of a cookie, if it has none yet.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -23,6 +22,10 @@ _ALL_STATES = 0xFFFFFFFF
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _REQUEST = struct.Struct("=BBBBI48x")  # struct inet_diag_req_v2
 _CHUNK = 1 << 18
+UNTOLD = (
+    "what is older than the tracer is not known, and has no owner: the kernel has no tcp_diag"
+    " (modprobe tcp_diag)"
+)
 # struct inet_diag_msg, without its attributes
 ROW = np.dtype(
     [
@@ -37,8 +40,10 @@ ROW = np.dtype(
 _V4MAPPED = np.frombuffer(bytes(10) + b"\xff\xff", np.uint8)
 
 
-def dump() -> Records:
+def dump(tell: Callable[[str], None]) -> Records:
     """All TCP sockets of the network namespace of this thread. Errors: OSError.
+
+    `tell` is told where the kernel tells of none.
 
     `family` is that of the packets, an address of IPv4 is as it is mapped into IPv6; `inode` is 0
     where there is no file.
@@ -51,7 +56,12 @@ def dump() -> Records:
                 _HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0
             )
             channel.send(header + body)
-            parts += list(_answers(channel))
+            try:
+                parts += list(_answers(channel))
+            except FileNotFoundError:
+                if family == socket.AF_INET:
+                    tell(UNTOLD)
+                # else the kernel has no IPv6
     rows = np.frombuffer(b"".join(parts), ROW).copy()
     of_v4 = rows["family"] == socket.AF_INET
     for name in ("laddr", "raddr"):
@@ -65,18 +75,18 @@ def dump() -> Records:
 
 
 def _answers(channel: socket.socket) -> Iterator[bytes]:
+    """Sockets. Errors: OSError, FileNotFoundError where nobody is there to answer."""
     while True:
         data = channel.recv(_CHUNK)
         at = 0
         while at + _HEADER.size <= len(data):
             length, kind, _, _, _ = _HEADER.unpack_from(data, at)
             begin = at + _HEADER.size
-            if kind == _NLMSG_DONE:
-                return
-            if kind == _NLMSG_ERROR:
+            if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+                # without inet_diag it is an error, with it and without tcp_diag an end
                 number = -struct.unpack_from("=i", data, begin)[0]
-                if number == errno.ENOENT:
-                    return  # the kernel has no such family
-                raise OSError(number, f"sock_diag: {os.strerror(number)}")
+                if number:
+                    raise OSError(number, f"sock_diag: {os.strerror(number)}")
+                return
             yield data[begin : begin + ROW.itemsize]
             at += (length + 3) & ~3
