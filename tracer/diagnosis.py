@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 
-from tracer.errors import TracerError
-from tracer.kernel import bcc, features, preflight, tracefs
+from tracer.errors import TracerError, UnsupportedError
+from tracer.kernel import bcc, bcc_ladder, bcc_types, features, preflight, tracefs
 from tracer.kernel.libbpf import lib
-from tracer.probes import PROBES
+from tracer.probes import PROBES, Subject
 from tracer.views.doctor import Capability, Finding, Report
 
 NOT_TRACED = (
@@ -38,25 +38,68 @@ def diagnose() -> Report:
             # what is refused to us says nothing of what this kernel can do
             why = f"not permitted to try: this needs {', '.join(dict.fromkeys(missing))}"
             probes = [Finding(s.name, "-", "unknown", why, "") for s in PROBES]
-        else:
+        elif features.BTF.exists():
             probes = [_finding(features.choose(subject)) for subject in PROBES]
+        else:
+            lacks = _bcc_lacks()
+            probes = [_finding_by_bcc(subject, lacks) for subject in PROBES]
     except TracerError as error:
         libbpf = f"not usable: {error.message}"
         probes = [Finding(s.name, "-", "impossible", error.message, s.without) for s in PROBES]
-    places = [
-        _Place("BTF", features.BTF.exists(), "`events` alone is served, through BCC"),
-        _Place("BCC", bcc.is_installed(), bcc.FOR),
-        _Place("tracefs", tracefs.is_mounted(), "mounted privately when needed"),
-    ]
     return Report(
         host=platform.node(),
         kernel=platform.release(),
         libbpf=libbpf,
         probes=probes,
         capabilities=capabilities,
-        places=[(place.name, place.there, place.breaks) for place in places],
+        places=[(place.name, place.there, place.breaks) for place in _places()],
         not_traced=NOT_TRACED,
     )
+
+
+def _places() -> list[_Place]:
+    tracing = _Place("tracefs", tracefs.is_mounted(), "mounted privately when needed")
+    if features.BTF.exists():
+        return [
+            _Place("BTF", True, ""),
+            _Place("BCC", bcc.is_installed(), bcc.FOR),
+            tracing,
+        ]
+    lacks = _headers_lack()
+    return [
+        _Place("BTF", False, "`events` alone is served, through BCC and this kernel's headers"),
+        _Place("BCC", bcc.is_installed(), bcc.INSTALL),
+        _Place("headers", not lacks, lacks),
+        tracing,
+    ]
+
+
+def _headers_lack() -> str:
+    """What to do for the headers that BCC needs; empty: nothing."""
+    try:
+        bcc_types.check_headers()
+    except UnsupportedError as error:
+        return error.hint
+    return ""
+
+
+def _bcc_lacks() -> str:
+    """What is missing for BCC to serve where there is no BTF; empty: nothing."""
+    missing = [] if bcc.is_installed() else ["BCC"]
+    if _headers_lack():
+        missing.append("the headers of this kernel")
+    return " and ".join(missing)
+
+
+def _finding_by_bcc(subject: Subject, lacks: str) -> Finding:
+    """Without BTF: what can be had through BCC has not been compiled here, and may be refused."""
+    how = bcc_ladder.serves(subject.name)
+    if not how:
+        return Finding(subject.name, "-", "impossible", "needs BTF", subject.without)
+    if lacks:
+        why = f"needs BTF, or BCC; missing: {lacks}"
+        return Finding(subject.name, "-", "impossible", why, subject.without)
+    return Finding(subject.name, f"bcc:{how}", "degraded", "needs BTF, or BCC", "`events` alone")
 
 
 def _finding(choice: features.Choice) -> Finding:

@@ -20,6 +20,7 @@ from tests.harness import COMMAND, ROOT, Record, Tracer, namespace
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
 from tests.programs.reading import CHILD_LIFE, CLIENT_LIFE, stop_after
+from tests.schemas import checked
 from tracer.kernel import bcc_types
 
 pytestmark = pytest.mark.kernel
@@ -105,6 +106,33 @@ def test_without_btf_the_same_is_told_by_the_kernels_headers(tmp_path: Path) -> 
             server.stop()
         told = [stop_after(tracer, COUNT * EACH + 2) for tracer in (core, auto)]
     assert facts(told[1]) == facts(told[0])
+
+
+def told_by_doctor(prefix: list[str]) -> dict[str, Record]:
+    """What doctor finds, by subject."""
+    done = subprocess.run(
+        [*prefix, *COMMAND, "doctor", "-j"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    records = checked(done.stdout.splitlines())
+    return {record["subject"]: record for record in records if record["kind"] == "probe"}
+
+
+def test_without_btf_doctor_calls_possible_what_there_is_through_bcc_with_headers(
+    tmp_path: Path,
+) -> None:
+    make_headers(tmp_path)
+    found = told_by_doctor(without_btf(tmp_path))
+    served = {name for name, record in found.items() if record["status"] == "degraded"}
+    assert served == {*KINDS.split(","), "syn_drop", "synack", "task", "owners"}
+    assert {found[name]["status"] for name in found.keys() - served} == {"impossible"}
+    assert found["state"]["attach"] == "bcc:raw_tp"
+
+
+def test_without_btf_and_headers_doctor_says_what_is_missing(tmp_path: Path) -> None:
+    found = told_by_doctor(without_btf(tmp_path))
+    assert {record["status"] for record in found.values()} == {"impossible"}
+    assert found["state"]["why"] == "needs BTF, or BCC; missing: the headers of this kernel"
+    assert found["drop"]["why"] == "needs BTF"
 
 
 def test_without_btf_and_headers_the_package_of_the_headers_is_named(tmp_path: Path) -> None:

@@ -155,8 +155,8 @@ CASES = [
         f"sudo {TCPTRACE} events --no-accept-hook",
         lambda: [*NOT_MOUNTED, *nobody()],
     ),
-    Case("no BTF", "events", 69, "no BTF", "CONFIG_DEBUG_INFO_BTF", lambda: NO_BTF),
-    Case("no BTF, states", "states", 69, "no BTF", "CONFIG_DEBUG_INFO_BTF", lambda: NO_BTF),
+    Case("no BTF", "events", 69, "no BTF", "install linux-headers-", lambda: NO_BTF),
+    Case("no BTF, states", "states", 69, "needs BTF", "CONFIG_DEBUG_INFO_BTF", lambda: NO_BTF),
     Case("a PID that is gone", f"--pid {gone()}", 1, "no process has the PID", "pgrep"),
     Case("one of two is gone", f"states --pid 1,{gone()}", 1, "no process has the PID", "pgrep"),
     Case("a namespace of a PID that is gone", f"--netns {gone()}", 1, "no process", "lsns"),
@@ -186,10 +186,11 @@ def test_an_error_has_its_status_a_line_of_cause_and_a_line_of_advice(
     (tmp_path / "old").write_text("old")
     done = run(*shlex.split(fill(case.line)), prefix=case.prefix())
     lines = done.stderr.splitlines()
-    # a session that had begun says what its hooks cost before it fails
+    # a session that had begun says what its hooks cost, and what is off, before it fails
     cause, hint = lines[-2:]
     assert done.returncode == case.status, done.stderr
-    assert all(re.match(r"\w+( and \w+)*: by \w+, ", notice) for notice in lines[:-2]), done.stderr
+    begun = r"\w+( and \w+)*: by \w+, |off: [\w, ]+: each needs BTF"
+    assert all(re.match(begun, notice) for notice in lines[:-2]), done.stderr
     assert cause.startswith("tcptrace: ")
     assert re.search(fill(case.cause).replace("+", r"\+"), cause)
     assert hint.startswith("  ")
@@ -286,7 +287,9 @@ def test_without_the_accept_hook_two_capabilities_are_enough() -> None:
 def test_doctor_says_in_its_own_words_that_there_is_no_btf() -> None:
     done = run("doctor", prefix=NO_BTF)
     assert done.returncode == 0
-    assert "BTF: not there" in done.stdout
+    assert "BTF: not there; `events` alone is served, through BCC" in done.stdout
+    package = f"apt-get install linux-headers-{os.uname().release}"
+    assert f"headers: not there; install them: {package}" in done.stdout
     assert "libbpf: " not in done.stderr
 
 

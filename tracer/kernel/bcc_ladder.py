@@ -11,7 +11,7 @@ from tracer.kernel.features import BTF, why_not
 from tracer.kernel.ladder import Ladder
 from tracer.kernel.proc_passes import INITIAL_PIDS
 from tracer.kernel.settings import Settings
-from tracer.probes import ACCEPT, COOKIES, HANDSHAKE, REQUEST, SYN_DROP
+from tracer.probes import ACCEPT, COOKIES, HANDSHAKE, OWNERS, REQUEST, SYN_DROP
 
 SERVED = frozenset({"state", "accept", "handshake", "syn_drop"})
 COMMAND = "all but `events`"
@@ -30,7 +30,13 @@ _RUNGS = {
     "synack": ("raw_tp", ("tt_synack_again",)),
     "syn_drop": ("raw_tp", ("tt_consumed", "tt_freed")),
 }
+_LOOKED_UP = "/proc,sock_diag"  # proc_passes.py
 _ALSO = {"accept": [("tt_accept_exit", "syscalls/sys_exit_accept")]}
+
+
+def serves(subject: str) -> str:
+    """How a subject is served; empty: not."""
+    return _LOOKED_UP if subject == OWNERS.name else _RUNGS.get(subject, ("",))[0]
 
 
 def narrow(settings: Settings) -> tuple[Settings, list[str]]:
