@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tracer.advice.evidence import Space
 from tracer.advice.lasting import HalfClosed, Ownerless, Receiving
 from tracer.advice.owner import Owner
+from tracer.flows.owners import FULL, ORPHAN
 from tracer.flows.resets import idle_spans
 from tracer.views.advise_looks import by_owner
 from tracer.views.columns import Facts
@@ -17,8 +18,8 @@ from tracer.views.text import address
 from tracer.wire.distinct import distinct
 from tracer.wire.layout import Records
 
-ORPHAN, RCVBUF_SET = 4, 32  # bpf/events.h: TT_OPEN_
-FULL = 0.5  # of the window in each round trip, over the whole time
+RCVBUF_SET = 32  # bpf/events.h: TT_OPEN_
+FILLED = 0.5  # of the window in each round trip, over the whole time
 UNREAD = 0.25  # of the window: more is a program that reads too slowly
 LEAST = 10  # windows that came: fewer are a burst
 
@@ -55,9 +56,9 @@ class Lasting:
 
     def half_closed(self) -> Iterator[HalfClosed]:
         """By process: what it has shut down and holds, and nothing comes any more."""
-        all_held = self._all[self._in(self._all, "FIN_WAIT2") & (self._all["pid"] > 0)]
+        all_held = self._all[self._in(self._all, "FIN_WAIT2") & _is_held(self._all)]
         kept = self._in(self._now, "FIN_WAIT2") & self._in(self._then, "FIN_WAIT2")
-        kept &= (self._now["pid"] > 0) & (self._now["rx_bytes"] == self._then["rx_bytes"])
+        kept &= _is_held(self._now) & (self._now["rx_bytes"] == self._then["rx_bytes"])
         rows = self._now[kept]
         for (pid, start), mine in by_owner(rows):
             spans, known = idle_spans(mine)
@@ -74,7 +75,7 @@ class Lasting:
     def ownerless(self) -> Iterator[Ownerless]:
         """By namespace: what no process has any more."""
         now, then = self._now, self._then
-        stays = (now["pid"] == 0) & (now["state"] == then["state"])
+        stays = _is_ownerless(now) & _is_ownerless(then) & (now["state"] == then["state"])
         waiting = stays & self._in(now, "FIN_WAIT2")
         unacknowledged = stays & self._in(now, "FIN_WAIT1", "CLOSING", "LAST_ACK")
         orphans = (self._all["flags"] & ORPHAN) > 0
@@ -102,7 +103,7 @@ class Lasting:
         came = now["rx_bytes"].astype(np.float64) - then["rx_bytes"].astype(np.float64)
         per_s = np.where(took_s > 0, came / np.maximum(took_s, 1e-9), 0.0)
         window = np.maximum(now["rcv_window"], then["rcv_window"]).astype(np.float64)
-        full = per_s * now["min_rtt_us"] / 1e6 >= FULL * np.maximum(window, 1)
+        full = per_s * now["min_rtt_us"] / 1e6 >= FILLED * np.maximum(window, 1)
         reads = np.maximum(now["recv_queue"], then["recv_queue"]) <= UNREAD * window
         held = full & reads & (came >= LEAST * window) & (now["pid"] > 0)
         held &= self._in(now, "ESTABLISHED")
@@ -135,6 +136,18 @@ class Lasting:
 
     def _peer(self, row: np.void) -> str:
         return self._facts.endpoint(address(bytes(row["raddr"])), int(row["rport"]))
+
+
+def _is_held(rows: Records) -> NDArray[np.bool_]:
+    """By a process that is known; whose an orphan was may be known as well."""
+    held: NDArray[np.bool_] = ~_is_ownerless(rows) & (rows["pid"] > 0)
+    return held
+
+
+def _is_ownerless(rows: Records) -> NDArray[np.bool_]:
+    """Closed by all who had it. A mini-socket is what is left of such a one."""
+    ownerless: NDArray[np.bool_] = (rows["flags"] & (FULL | ORPHAN)) != FULL
+    return ownerless
 
 
 def _number(space: Space, name: str) -> int | None:
