@@ -28,8 +28,8 @@ from tracer.advice.finding import CRIT, INFO, WARN, Finding
 from tracer.advice.rules import RULES, judge
 
 SERVER = Owner("gunicorn[2207]", 2207, "gunicorn", (200, 1024))
-WATCHED = Evidence(10.0, frozenset(rule.needs for rule in RULES))
-LOOKED = replace(WATCHED, span_s=None)
+WATCHED = Evidence(10.0, frozenset(rule.needs for rule in RULES), 10.0)
+LOOKED = replace(WATCHED, span_s=None, looks_s=None)
 LEAK = Closing(SERVER, 614, 600, 500, 3600.0, 3, before=583, stayed=583, left=0, netns=7)
 FULL = Listening(
     "10.0.3.9:8000",
@@ -291,4 +291,4 @@ def test_who_has_few_descriptors_left_is_told_once_and_who_has_enough_is_not() -
 def test_what_nobody_reads_is_told_only_of_a_span_that_is_long_enough() -> None:
     (one,) = unread(UNREAD)
     assert (one.severity, one.numbers["unread_bytes"]) == (WARN, 90_000)
-    assert unread(UNREAD, replace(WATCHED, span_s=1.0)) == []
+    assert unread(UNREAD, replace(WATCHED, looks_s=1.0)) == []

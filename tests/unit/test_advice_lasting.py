@@ -12,8 +12,8 @@ from tracer.advice.owner import Owner
 from tracer.advice.rules import RULES
 
 APP = Owner("app[99]", 99, "app", (20, 1024))
-WATCHED = Evidence(10.0, frozenset(rule.needs for rule in RULES))
-LOOKED = replace(WATCHED, span_s=None)
+WATCHED = Evidence(10.0, frozenset(rule.needs for rule in RULES), 10.0)
+LOOKED = replace(WATCHED, span_s=None, looks_s=None)
 
 # --- keepalive --------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ def test_what_a_process_shuts_down_and_holds_is_no_matter_of_tcp_fin_timeout() -
     assert (one.severity, one.numbers["kept"]) == (WARN, 20)
     assert not any("sysctl" in text for text in one.fix)
     assert ending(replace(HELD, kept=9)) == []
-    assert ending(HELD, evidence=replace(WATCHED, span_s=1.0)) == []
+    assert ending(HELD, evidence=replace(WATCHED, looks_s=1.0)) == []
 
 
 def test_peers_that_do_not_close_are_told_with_how_long_each_is_kept() -> None:
@@ -141,7 +141,7 @@ def test_a_window_a_round_trip_is_told_with_the_rate_that_it_allows() -> None:
     assert (one.severity, one.numbers["bytes_on_the_way"]) == (WARN, 60_000)
     assert "at most 0.65 MB/s; kept small by SO_RCVBUF" in one.meaning
     assert "3 segments collapsed, 1 queues pruned" in one.shown
-    assert receiving(RECEIVING, replace(WATCHED, span_s=1.0)) == []
+    assert receiving(RECEIVING, replace(WATCHED, looks_s=1.0)) == []
 
 
 def test_only_what_keeps_the_buffer_small_is_to_be_changed() -> None:

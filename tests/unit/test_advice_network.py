@@ -19,7 +19,7 @@ from tracer.advice.finding import CRIT, INFO, WARN, Finding
 from tracer.advice.rules import RULES, judge
 
 CALLER = Owner("app[99]", 99, "app", (20, 1024))
-WATCHED = Evidence(10.0, frozenset(rule.needs for rule in RULES))
+WATCHED = Evidence(10.0, frozenset(rule.needs for rule in RULES), 10.0)
 SPACE = Space(7, "network namespace 7", settings={"tcp_max_tw_buckets": "1000"}, time_wait=10)
 
 
@@ -76,7 +76,7 @@ def test_a_peer_that_takes_nothing_is_an_alarm_and_one_that_is_slow_is_none() ->
     assert (one.severity, "the peer does not read" in one.meaning) == (WARN, True)
     (one,) = holding(replace(STALLED, per_s=5e6))
     assert (one.severity, one.numbers["bytes_on_the_way"]) == (INFO, 500_000)
-    assert holding(STALLED, replace(WATCHED, span_s=1.0)) == []
+    assert holding(STALLED, replace(WATCHED, looks_s=1.0)) == []
 
 
 def test_an_own_buffer_that_is_too_small_is_told_with_what_is_on_the_way() -> None:

@@ -11,7 +11,7 @@ from tracer.advice.finding import CRIT, INFO, WARN, Finding, Number
 
 FEW = 10  # fewer are what pools of idle connections leave behind
 LEAVES = 0.05  # of those that were there: what more than that leave comes to its end
-LEAST_SPAN_S = 2.0  # less says nothing of whether they leave
+LEAST_S = 2.0  # less says nothing of whether they leave
 NEARLY = 0.8  # of the descriptors
 
 
@@ -21,7 +21,7 @@ def find(evidence: Evidence) -> list[Finding]:
 
 
 def _judge(one: Closing, evidence: Evidence) -> Finding | None:
-    watched = evidence.span_s is not None and evidence.span_s >= LEAST_SPAN_S
+    watched = evidence.looks_s is not None and evidence.looks_s >= LEAST_S
     if watched and one.before is not None:
         there = one.stayed + one.left
         if one.left > LEAVES * there:
@@ -47,19 +47,19 @@ def _severity(one: Closing, severity: str) -> str:
 
 
 def _per_minute(one: Closing, evidence: Evidence) -> float | None:
-    if one.before is None or not evidence.span_s:
+    if one.before is None or not evidence.looks_s:
         return None
-    return (one.count - one.before) * 60 / evidence.span_s
+    return (one.count - one.before) * 60 / evidence.looks_s
 
 
 def _tell(one: Closing, evidence: Evidence, severity: str, kept: int, seen: bool) -> Finding:
     grows = _per_minute(one, evidence)
     more = f", {grows:.0f} more a minute" if grows and grows > 0 else ""
     sign = "" if one.is_exact else ">="
-    shown = [f"{kept} of them for {'10 s or more' if not seen else 'all of the span'}"]
+    shown = [f"{kept} of them {'at both looks' if seen else 'for 10 s or more'}"]
     shown.append(f"the oldest {sign}{one.oldest_s:.0f} s")
     if seen:
-        shown.append(f"{one.left} of {one.stayed + one.left} left the state {evidence.span}")
+        shown.append(f"{one.left} of {one.stayed + one.left} left the state {evidence.between}")
     shown.append(f"bytes unread on {one.unread}")
     numbers: dict[str, Number] = {
         "close_wait": one.count,

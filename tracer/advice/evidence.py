@@ -173,10 +173,14 @@ class PortUse:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it. `span_s` None: one look. `has` names what was looked at at all."""
+    """All of it. `span_s` None: one look. `has` names what was looked at at all.
+
+    `looks_s`: from the first look at connections to the last, in `span_s`; None: there are no two.
+    """
 
     span_s: float | None
     has: frozenset[str]
+    looks_s: float | None = None
     closings: tuple[Closing, ...] = ()
     listenings: tuple[Listening, ...] = ()
     ports: tuple[PortUse, ...] = ()
@@ -195,4 +199,13 @@ class Evidence:
     @property
     def span(self) -> str:
         """`in 10 s`, `at one look`."""
-        return "at one look" if self.span_s is None else f"in {self.span_s:.3g} s"
+        return _in(self.span_s)
+
+    @property
+    def between(self) -> str:
+        """The same of what two looks at connections show."""
+        return _in(self.looks_s)
+
+
+def _in(seconds: float | None) -> str:
+    return "at one look" if seconds is None else f"in {seconds:.3g} s"

@@ -9,13 +9,13 @@ from __future__ import annotations
 from tracer.advice.evidence import Evidence, HeldBack
 from tracer.advice.finding import INFO, WARN, Finding, Number
 
-LEAST_SPAN_S = 2.0
+LEAST_S = 2.0
 ROOM = 2  # times what is on the way: a buffer holds what waits as well
 
 
 def find(evidence: Evidence) -> list[Finding]:
     """One finding for each process and each of the two."""
-    if evidence.span_s is None or evidence.span_s < LEAST_SPAN_S:
+    if evidence.looks_s is None or evidence.looks_s < LEAST_S:
         return []
     return [_tell(one, evidence) for one in evidence.held_back]
 
@@ -38,7 +38,7 @@ def _tell(one: HeldBack, evidence: Evidence) -> Finding:
         "held-back",
         INFO if window and not stalled else WARN,
         f"{one.owner.name} -> {one.peer}",
-        f"{one.count} {many} held up by {what} {evidence.span}",
+        f"{one.count} {many} held up by {what} {evidence.between}",
         f"for {one.limited_s:.3g} s of it at most; {one.per_s / 1e6:.3g} MB/s, round trip"
         f" {one.srtt_s * 1000:.3g} ms: {on_its_way} bytes on the way",
         _meaning(window, stalled),

@@ -12,7 +12,7 @@ from tracer.advice.evidence import Evidence
 from tracer.advice.finding import INFO, WARN, Finding, Number
 from tracer.advice.lasting import HalfClosed, Ownerless
 
-LEAST_SPAN_S = 2.0  # less says nothing of whether they end
+LEAST_S = 2.0  # less says nothing of whether they end
 FEW = 10  # held by a process
 MANY = 100  # without one: a busy server always has some
 SHARE = 0.25  # of what there may be: from there on the kernel may break them off
@@ -20,7 +20,7 @@ SHARE = 0.25  # of what there may be: from there on the kernel may break them of
 
 def find(evidence: Evidence) -> list[Finding]:
     """One finding for each process that holds them, and for each namespace with many orphans."""
-    if evidence.span_s is None or evidence.span_s < LEAST_SPAN_S:
+    if evidence.looks_s is None or evidence.looks_s < LEAST_S:
         return []
     held = [_tell_held(one, evidence) for one in evidence.half_closed if one.kept >= FEW]
     return held + [_tell_ownerless(one, evidence) for one in evidence.ownerless if _is_bad(one)]
@@ -47,7 +47,7 @@ def _tell_held(one: HalfClosed, evidence: Evidence) -> Finding:
         WARN,
         one.owner.name,
         f"{one.count} sockets in FIN_WAIT2 whose peers do not close",
-        f"{one.kept} of them for all of the span, and nothing came {evidence.span}; the oldest is"
+        f"{one.kept} of them at both looks, and nothing came {evidence.between}; the oldest is"
         f" silent for {one.longest_s:.0f} s, with {one.peer}",
         "the program has shut them down and not closed them: it waits for the peer's end, and as it"
         " holds the descriptors no timeout of the kernel ends that",
@@ -81,7 +81,7 @@ def _tell_ownerless(one: Ownerless, evidence: Evidence) -> Finding:
         "fin-wait2",
         WARN if _is_near(one) else INFO,
         one.name,
-        f"{count} closed connections {what} {evidence.span}",
+        f"{count} closed connections {what} {evidence.between}",
         f"{one.waiting} in FIN_WAIT2 and {one.unacknowledged} in FIN_WAIT1, CLOSING or LAST_ACK"
         f" were there all the while; {one.orphans} orphans, tcp_max_orphans {limit}",
         _meaning_of_waiting(one) if waits else _NOT_ACKNOWLEDGED,

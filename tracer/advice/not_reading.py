@@ -8,12 +8,12 @@ from __future__ import annotations
 from tracer.advice.evidence import Evidence, Unread
 from tracer.advice.finding import WARN, Finding, Number
 
-LEAST_SPAN_S = 2.0  # less is a program that does something else for a moment
+LEAST_S = 2.0  # less is a program that does something else for a moment
 
 
 def find(evidence: Evidence) -> list[Finding]:
     """One finding for each process that reads nothing though there is much to read."""
-    if evidence.span_s is None or evidence.span_s < LEAST_SPAN_S:
+    if evidence.looks_s is None or evidence.looks_s < LEAST_S:
         return []
     return [_tell(one, evidence) for one in evidence.unread]
 
@@ -31,9 +31,9 @@ def _tell(one: Unread, evidence: Evidence) -> Finding:
         "not-reading",
         WARN,
         one.owner.name,
-        f"{one.count} {many} with data that nobody has read {evidence.span}",
+        f"{one.count} {many} with data that nobody has read {evidence.between}",
         f"{one.unread} bytes wait, at most {one.largest} on one; {one.grown} more came"
-        f" {evidence.span}",
+        f" {evidence.between}",
         "when the receive buffer is full the window closes and the peer cannot send: to it the"
         " connection hangs; the network is not to blame",
         (

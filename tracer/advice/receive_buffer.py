@@ -11,13 +11,13 @@ from tracer.advice.evidence import Evidence
 from tracer.advice.finding import WARN, Finding, Number
 from tracer.advice.lasting import Receiving
 
-LEAST_SPAN_S = 2.0
+LEAST_S = 2.0
 FILLED = 0.9  # of what the kernel would size it to: it grows no further
 
 
 def find(evidence: Evidence) -> list[Finding]:
     """One finding for each process whose buffer something keeps small."""
-    if evidence.span_s is None or evidence.span_s < LEAST_SPAN_S:
+    if evidence.looks_s is None or evidence.looks_s < LEAST_S:
         return []
     return [found for one in evidence.receiving if (found := _judge(one, evidence))]
 
@@ -50,7 +50,7 @@ def _tell(one: Receiving, evidence: Evidence, by: str) -> Finding:
         "receive-buffer",
         WARN,
         f"{one.owner.name} <- {one.peer}",
-        f"{one.count} {many} held up by a small receive buffer here {evidence.span}",
+        f"{one.count} {many} held up by a small receive buffer here {evidence.between}",
         f"{one.per_s / 1e6:.3g} MB/s, round trip {one.rtt_s * 1000:.3g} ms:"
         f" {round(one.per_s * one.rtt_s)} bytes on the way, the window is {one.window} bytes, the"
         f" buffer {one.buffer}; {one.collapsed} segments collapsed, {one.pruned} queues pruned",

@@ -30,7 +30,7 @@ from tracer.advice.finding import SEVERITIES, Finding
 
 @dataclass(frozen=True)
 class Rule:
-    """`needs` is of Evidence.has; `watches`: it has nothing to say of a single look."""
+    """`needs` is of Evidence.has, `looks` are two at connections; `watches`: it needs a span."""
 
     name: str
     needs: str
@@ -43,12 +43,12 @@ RULES = (
     Rule("accept-queue-full", "listeners", accept_queue.find),
     Rule("syn-queue-full", "listeners", syn_queue.find, watches=True),
     Rule("descriptors", "listeners", descriptors.find),
-    Rule("not-reading", "connections", not_reading.find, watches=True),
-    Rule("held-back", "connections", held_back.find, watches=True),
-    Rule("receive-buffer", "connections", receive_buffer.find, watches=True),
+    Rule("not-reading", "looks", not_reading.find, watches=True),
+    Rule("held-back", "looks", held_back.find, watches=True),
+    Rule("receive-buffer", "looks", receive_buffer.find, watches=True),
     Rule("keepalive", "connections", keepalive.find),
     Rule("idle-timeout", "resets", idle_timeout.find, watches=True),
-    Rule("fin-wait2", "connections", lingering.find, watches=True),
+    Rule("fin-wait2", "looks", lingering.find, watches=True),
     Rule("listener-gap", "gaps", listener_gap.find, watches=True),
     Rule("ephemeral-ports", "ports", ephemeral_ports.find),
     Rule("failed-connects", "handshakes", failed_connects.find, watches=True),

@@ -74,7 +74,7 @@ class AdviseView(SummaryView):
 
     def connections(self, rows: Records, now_ns: int) -> None:
         """Take a pass over what is open."""
-        self._gathered.connections(rows)
+        self._gathered.connections(rows, now_ns)
 
     def listeners(self, rows: Records) -> None:
         """Take a look at listeners."""

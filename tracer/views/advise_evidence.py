@@ -28,7 +28,7 @@ from tracer.flows.transitions import Spread
 from tracer.views.advise_attempts import AttemptCounts
 from tracer.views.advise_gaps import TurnedAway
 from tracer.views.advise_lasting import Lasting
-from tracer.views.advise_looks import TwoLooks, is_of
+from tracer.views.advise_looks import Looks, TwoLooks, is_of
 from tracer.views.advise_silence import Silences
 from tracer.views.advise_spaces import Spaces
 from tracer.views.columns import Facts
@@ -63,15 +63,13 @@ class Gathered:
         self._turned_away = TurnedAway(facts.layout, self._owner)
         self._listeners = ListenerTable(facts.layout)
         self._has = set[str]()
-        self._first: Records | None = None
-        self._last: Records | None = None
+        self._looks = Looks()
         self.sockets = 0
         self._held: Held = {}
 
-    def connections(self, rows: Records) -> None:
+    def connections(self, rows: Records, now_ns: int) -> None:
         """Take a pass over what is open."""
-        self._last = rows
-        self._first = rows if self._first is None else self._first
+        self._looks.take(rows, now_ns)
         self._silences.connections(rows)
         self.sockets = len(rows)
         self._has.add("connections")
@@ -113,11 +111,13 @@ class Gathered:
         listenings = self._counted(span_ns) if self._traced else self._looked()
         has = {*self._has, *self.spaces.has, "handshakes" if self._traced else "listeners"}
         has |= {"resets"} if "reset" in self._kinds else set()
+        has |= {"looks"} if self._looks.both else set()
         has |= {"gaps"} if {"resets", "listeners"} <= has else set()
         spaces = tuple(self.spaces.told())
         return Evidence(
             span_ns / 1e9 if self._traced else None,
             frozenset(has),
+            min(self._looks.apart_ns(), span_ns) / 1e9 if self._looks.both else None,
             tuple(self._closings()),
             tuple(listenings),
             tuple(_port_uses(self.ports.rows(span_ns, True))),
@@ -132,16 +132,16 @@ class Gathered:
         )
 
     def _lasting(self, spaces: tuple[Space, ...]) -> dict[str, Any]:
-        if self._last is None or self._first is None or self._first is self._last:
+        if self._looks.both is None:
             return {}
-        both = Lasting(self._facts, self._owner, spaces, self._first, self._last)
+        both = Lasting(self._facts, self._owner, spaces, *self._looks.both)
         found = both.half_closed(), both.ownerless(), both.receiving()
         return dict(zip(("half_closed", "ownerless", "receiving"), map(tuple, found), strict=True))
 
     def _of_two_looks(self) -> tuple[tuple[Unread, ...], tuple[HeldBack, ...]]:
-        if self._last is None or self._first is None or self._first is self._last:
+        if self._looks.both is None:
             return (), ()
-        both = TwoLooks(self._facts, self._owner, self._first, self._last)
+        both = TwoLooks(self._facts, self._owner, *self._looks.both)
         return tuple(both.unread()), tuple(both.held_back())
 
     def _owner(self, pid: int, start: int) -> Owner:
@@ -154,14 +154,13 @@ class Gathered:
     # --- CLOSE_WAIT -----------------------------------------------------------
 
     def _closings(self) -> list[Closing]:
-        if self._last is None:
+        if self._looks.last is None or self._looks.first is None:
             return []
-        now, then = self._closed_by_peers(self._last), self._closed_by_peers(self._first)
+        now, then = map(self._closed_by_peers, (self._looks.last, self._looks.first))
         owners = {(int(row["pid"]), int(row["start"])) for row in now if row["pid"]}
         return [self._closing(owner, now, then) for owner in sorted(owners)]
 
-    def _closed_by_peers(self, rows: Records | None) -> Records:
-        assert rows is not None
+    def _closed_by_peers(self, rows: Records) -> Records:
         taken = rows["owner_is"] != self._waits_for_accept
         found: Records = rows[(rows["state"] == self._close_wait) & taken]
         return found
@@ -179,7 +178,7 @@ class Gathered:
             int(ages[oldest]) / 1e9,
             int((mine["recv_queue"] > 0).sum()),
             bool(mine["age_is"][oldest] == self._facts.exact),
-            len(before) if self._traced else None,
+            len(before) if self._looks.both else None,
             stayed,
             len(before) - stayed,
             int(mine["netns"][0]),
@@ -189,9 +188,10 @@ class Gathered:
 
     def _looked(self) -> list[Listening]:
         """As `ss` shows their queues: what waits is in recv_queue, the limit in send_queue."""
-        if self._last is None:
+        last = self._looks.last
+        if last is None:
             return []
-        rows = self._last[self._last["state"] == self._listen]
+        rows = last[last["state"] == self._listen]
         return [
             Listening(
                 self._name(bytes(row["laddr"]), int(row["lport"])),

@@ -17,6 +17,32 @@ MOST = 0.5  # of the time between the looks
 _LIMITS = {"rwnd": "rwnd_limited_ns", "sndbuf": "sndbuf_limited_ns"}
 
 
+class Looks:
+    """The first and the last look at connections, and when they were."""
+
+    def __init__(self) -> None:
+        self.first: Records | None = None
+        self.last: Records | None = None
+        self._first_ns = self._last_ns = 0
+
+    def take(self, rows: Records, now_ns: int) -> None:
+        """Take a look; `now_ns` is good to a tick, and of use where rows say no moment."""
+        self.last, self._last_ns = rows, int(rows["mono_ns"].max()) if len(rows) else now_ns
+        if self.first is None:
+            self.first, self._first_ns = rows, self._last_ns
+
+    @property
+    def both(self) -> tuple[Records, Records] | None:
+        """The first and the last, if they are two."""
+        if self.first is None or self.last is None or self.first is self.last:
+            return None
+        return self.first, self.last
+
+    def apart_ns(self) -> int:
+        """How long from the first to the last."""
+        return max(0, self._last_ns - self._first_ns)
+
+
 class TwoLooks:
     """Established connections that were there at both looks, and taken by a process."""
 

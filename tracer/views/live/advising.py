@@ -85,7 +85,7 @@ class Advising:
     def connections(self, rows: Records) -> None:
         """Take a closer look at what is open."""
         for _, one in self._spans:
-            one.connections(rows)
+            one.connections(rows, self._now_ns)
 
     def listeners(self, rows: Records) -> None:
         """Take a look at listeners."""
