@@ -10,8 +10,9 @@ import pytest
 
 from tests.harness import Namespace, namespace, wait_until
 from tests.kernel.test_advise import findings
+from tests.kernel.test_advise_lasting import in_state
 from tests.programs.driver import Program
-from tests.programs.places import ADDRESS, PORT, server_in
+from tests.programs.places import ADDRESS, CALLED, PORT, link, server_in
 from tests.programs.screen import Screen, screen
 
 pytestmark = pytest.mark.kernel
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.kernel
 CLOSED, REFUSED = PORT + 50, 7
 BACKLOG, DROPPED = 4, 5
 SIZE = (110, 34)
+LEFT, STUCK = 103, 107
 
 
 @pytest.fixture
@@ -81,3 +83,40 @@ def test_what_is_well_is_shown_to_be_so_and_esc_leaves_nothing_open(
         assert shown.exit_status() == 0
     server.stop()
     assert findings("--now", "--netns", ns.name) == []
+
+
+def test_what_a_program_has_closed_while_it_is_traced_is_not_said_to_be_held_by_it(
+    tmp_path: Path,
+) -> None:
+    """With a longer tcp_fin_timeout than TIME_WAIT they stay whole sockets, of a known owner."""
+    with (
+        link() as path,
+        server_in(path.there, PORT, CALLED) as server,
+        Program("tt-client", path.here.enter) as client,
+        Program("tt-other", path.here.enter) as other,
+        screen(tmp_path, SIZE, "--netns", path.here.name) as shown,
+    ):
+        path.here.run("sysctl", "-qw", "net.ipv4.tcp_fin_timeout=120")
+        shown.wait_for(r"off: syn_drop", "the first picture")
+        for program, count in ((client, LEFT), (other, STUCK)):
+            program.do("hold", address=CALLED, port=PORT, count=count)
+            server.do("accept_waiting", listener="l")
+        client.do("let_go")
+        wait_until(lambda: in_state(path.here, "fin-wait-2") == LEFT, "their FINs to be known")
+        path.cut(path.here)
+        other.do("let_go")
+        opened(shown)
+        shown.wait_for(r"(?m)^info +fin-wait2 +network namespace", "it to be told")
+        shown.type("/", "fin-wait2")
+        told = rf"{LEFT} in FIN_WAIT2 and {STUCK} in FIN_WAIT1, .*; {LEFT + STUCK} orphans"
+        shown.wait_for(told.replace(" ", r"\s+"), "its evidence")
+        text = shown.text()
+        assert (in_state(path.here, "fin-wait-2"), in_state(path.here, "fin-wait-1")) == (
+            LEFT,
+            STUCK,
+        )
+        path.mend(path.here)  # nothing is left behind
+        shown.press("q")
+        assert shown.exit_status() == 0
+    rows = re.findall(r"(?m)^([a-z]+) .? *fin-wait2 +(\S+ \S+)", text)
+    assert rows == [("info", "network namespace")], text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tracer.advice import accept_queue
 from tracer.advice.finding import Finding
 from tracer.advice.rules import Advice, judge
 from tracer.attribution.processes import ProcessTable
@@ -135,6 +136,32 @@ def test_a_pane_that_was_left_and_opened_again_waits_for_its_second_look(
 def judged(pane: Advising, at_s: int) -> Advice:
     shown = pane.picture(at_s * SECOND)
     return Advice(shown.findings, shown.quiet, shown.blind)
+
+
+# --- queues -----------------------------------------------------------------------
+
+
+def full_queue(wire: Layout, at_s: int, full_s: int) -> Records:
+    row = np.zeros(1, wire.dtypes["listener_row"])
+    row["cookie"], row["port"], row["pid"], row["start"] = 9, 80, *APP
+    row["accept_queue"], row["accept_queue_max"] = 5, 4
+    row["looked_ns"], row["full_ns"] = at_s * SECOND, full_s * SECOND
+    return row
+
+
+def test_a_queue_was_full_until_the_last_look_and_no_look_says_it_still_is(
+    wire: Layout, facts: Facts, head: Head
+) -> None:
+    gathered = Gathered(facts, head, traced=True)
+    gathered.listeners(full_queue(wire, at_s=2, full_s=1))
+    (one,) = gathered.evidence(39 * SECOND).listenings
+    assert (one.full_s, accept_queue.find(gathered.evidence(39 * SECOND))) == (1, [])
+    gathered.from_now_on(40 * SECOND)
+    (one,) = gathered.evidence(5 * SECOND).listenings
+    assert one.full_s == 0
+    gathered.listeners(full_queue(wire, at_s=46, full_s=45))
+    (one,) = gathered.evidence(10 * SECOND).listenings
+    assert one.full_s == 6  # of this span
 
 
 # --- whose they are ---------------------------------------------------------------

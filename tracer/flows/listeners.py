@@ -93,16 +93,16 @@ class ListenerTable:
         self._peaks, self._before_ns = {}, now_ns
         return found
 
-    def so_far(self, now_ns: int) -> list[Listener]:
-        """The same, and the span goes on."""
-        return self._all(self._before, self._peaks, now_ns)
+    def so_far(self) -> list[Listener]:
+        """The same up to the last look, and the span goes on."""
+        return self._all(self._before, self._peaks, None)
 
     def in_all(self, now_ns: int) -> list[Listener]:
         """Every listener since tracing began, the busiest first."""
         return self._all({}, self._highest, now_ns)
 
     def _all(
-        self, before: dict[int, np.void], peaks: dict[int, tuple[int, int]], now_ns: int
+        self, before: dict[int, np.void], peaks: dict[int, tuple[int, int]], now_ns: int | None
     ) -> list[Listener]:
         rows = self._now | {
             cookie: row
@@ -116,7 +116,7 @@ class ListenerTable:
         return sorted(found, key=_trouble)
 
     def _subtract(
-        self, row: np.void, before: np.void | None, peaks: tuple[int, int], now_ns: int
+        self, row: np.void, before: np.void | None, peaks: tuple[int, int], now_ns: int | None
     ) -> Listener:
         def grown(name: str) -> int:
             return int(row[name]) - (int(before[name]) if before is not None else 0)
@@ -129,7 +129,8 @@ class ListenerTable:
             if now > then
         }
         counted = {name: grown(name) for name in COUNTERS}
-        counted["full_ns"] += _still_full_ns(row, now_ns)
+        if now_ns is not None:  # there was a look for that moment
+            counted["full_ns"] += _still_full_ns(row, now_ns)
         if before is not None:
             counted["full_ns"] -= _still_full_ns(before, self._before_ns)
         return Listener(row, counted, drops, *peaks)

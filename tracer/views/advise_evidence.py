@@ -50,7 +50,7 @@ class Gathered:
     """What was told so far; `traced`: probes were attached, and there is a span."""
 
     def __init__(self, facts: Facts, head: Head, traced: bool) -> None:
-        self._facts, self._traced, self._began_ns = facts, traced, head.started_ns
+        self._facts, self._traced = facts, traced
         self._kinds = frozenset(head.kinds)
         states, owners = facts.layout.enums["tcp_state"], facts.layout.enums["owner_is"]
         self._close_wait, self._listen = states["CLOSE_WAIT"], states["LISTEN"]
@@ -127,7 +127,7 @@ class Gathered:
             spaces,
             tuple(self._silences.silent()),
             tuple(self._silences.forgotten()),
-            unheard=tuple(self._turned_away.told(self._listeners.so_far(self._began_ns + span_ns))),
+            unheard=tuple(self._turned_away.told(self._listeners.so_far())),
             **self._lasting(spaces),
         )
 
@@ -206,8 +206,7 @@ class Gathered:
 
     def _counted(self, span_ns: int) -> list[Listening]:
         waits = self._waits()
-        now_ns = self._began_ns + span_ns
-        return [self._listening(one, waits, span_ns) for one in self._listeners.so_far(now_ns)]
+        return [self._listening(one, waits, span_ns) for one in self._listeners.so_far()]
 
     def _listening(self, one: Listener, waits: dict[int, Spread], span_ns: int) -> Listening:
         row = one.row
