@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import COMMAND, ROOT, Record, Tracer, namespace
+from tests.harness import COMMAND, ROOT, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
-from tests.programs.reading import CHILD_LIFE, CLIENT_LIFE, stop_after
+from tests.programs.reading import CHILD_LIFE, CLIENT_LIFE, step, stop_after
 from tests.schemas import checked
 from tracer.kernel import bcc_types
 
@@ -65,6 +65,39 @@ def test_through_bcc_the_same_is_told_of_the_same_connections_with_the_same_owne
         # its listener ends, and the last attempt begins and fails
         told = [stop_after(tracer, COUNT * EACH + 4) for tracer in tracers]
     assert facts(told[1]) == facts(told[0])
+
+
+def test_a_listener_younger_than_the_tracer_that_its_opener_lets_go_of_is_its_heirs() -> None:
+    with (
+        namespace() as ns,
+        Program("tt-client", ns.enter) as client,
+        Program("tt-activator", ns.enter) as first,
+        Tracer("events", "--kind", "state", "--netns", ns.name, "--backend", "bcc") as tracer,
+    ):
+        first.do("bind", name="l", address=ADDRESS, port=PORT)
+        first.do("listen", name="l", backlog=1000)
+        service = first.fork()
+        first.do("close", name="l")
+
+        def is_the_heirs() -> bool:
+            client.do("hold", address=ADDRESS, port=PORT, count=1)
+            return (service.pid, "listener") in owners_of_births(tracer.so_far())
+
+        wait_until(is_the_heirs, "a connection that is the heir's")
+    assert set(owners_of_births(tracer.records)) == {
+        (first.pid, "listener"),
+        (service.pid, "listener"),
+    }
+
+
+def births(records: list[Record]) -> list[Record]:
+    """Where a listener's child begins."""
+    return [record for record in records if step(record) == "LISTEN SYN_RECV"]
+
+
+def owners_of_births(records: list[Record]) -> list[tuple[int, str]]:
+    """Who owns each, and as what."""
+    return [(record["pid"], record["owner_is"]) for record in births(records)]
 
 
 def without_btf(headers: Path) -> list[str]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.kernel import iterators, maps, sock_diag
+from tracer.kernel.numbers import use_numbers
 from tracer.wire.filters import Filters
 from tracer.wire.globs import Glob
 from tracer.wire.layout import Layout, Records
@@ -123,7 +124,7 @@ class ProcPasses:
         empty = np.zeros(0, self._layout.dtypes["holder_row"])
         rows = [empty]
         for netns, found in self._everywhere():
-            held = found[np.isin(found["inode"], list(holders))]
+            held = self._number(netns, found[np.isin(found["inode"], list(holders))])
             for sock in held:
                 those = holders[int(sock["inode"])]
                 if seeding:
@@ -131,6 +132,15 @@ class ProcPasses:
                 if sock["state"] == self._states["LISTEN"]:
                     rows += [self._row(netns, sock, holder) for holder in those]
         return np.concatenate(rows)
+
+    def _number(self, netns: int, held: Records) -> Records:
+        """The same sockets, listeners by what the programs know them by."""
+        listens = held["state"] == self._states["LISTEN"]
+        listening, listener = held[listens], self._layout.dtypes["listener"]
+        known = maps.read_hash(self._maps.map_fd("tt_listeners"), _COOKIE, listener)
+        use_numbers(listening, netns, *known)
+        held[listens] = listening
+        return held
 
     def _everywhere(self) -> Iterator[tuple[int, Records]]:
         """The sockets of every network namespace that can be entered."""
