@@ -93,14 +93,14 @@ def test_a_restart_that_leaves_a_port_alone_is_told_with_who_was_turned_away(
     assert f"opened by tt-next[{following.pid}]" in numbers["text"]
 
 
-def test_a_server_that_is_gone_for_good_is_critical(ns: Namespace, client: Program) -> None:
+def test_a_server_that_is_gone_for_good_is_told(ns: Namespace, client: Program) -> None:
     with server_in(ns, PORT, NEAR) as server, advising(ns) as tracer:
         client.do("call", address=NEAR, port=PORT, count=0)
         server.end()
         client.do("hold", address=NEAR, port=PORT, count=REFUSED)
         found = {record["id"]: record for record in told(ns, tracer)}
     one = found["listener-gap"]
-    assert (one["severity"], one["evidence"]["refused"]) == ("crit", REFUSED)
+    assert (one["severity"], one["evidence"]["refused"]) == ("warn", REFUSED)
     assert one["where"] == f"tt-server-{PORT}[{server.pid}] :{PORT}"
     assert "nobody does yet" in one["title"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracer.advice.evidence import Evidence
-from tracer.advice.finding import CRIT, INFO, WARN, Finding, Number
+from tracer.advice.finding import INFO, WARN, Finding, Number
 from tracer.advice.lasting import Unheard
 
 FEW = 3  # fewer may be one client that looks whether it is there
@@ -15,9 +15,8 @@ def find(evidence: Evidence) -> list[Finding]:
 
 
 def _severity(one: Unheard) -> str:
-    if one.refused + one.reset < FEW:
-        return INFO
-    return WARN if one.opened_by else CRIT
+    # a server that has ended may well have been ended on purpose
+    return INFO if one.refused + one.reset < FEW else WARN
 
 
 def _tell(one: Unheard, evidence: Evidence) -> Finding:
