@@ -148,6 +148,24 @@ def test_resets_after_the_same_silence_are_told_with_it_and_with_who_had_probed(
     assert numbers["first_probe_s"] == 30
 
 
+def test_clients_that_end_what_is_idle_with_a_rst_are_no_idle_timeout_to_their_server(
+    path: Link, server: Program, client: Program
+) -> None:
+    earlier, later = ([f"{when}{i}" for i in range(FORGOTTEN)] for when in "el")
+    connect(client, server, *earlier)
+    with Tracer("advise", "--netns", path.there.name, "-d", "60") as tracer:
+        connect(client, server, *later)
+        wait_until(
+            lambda: min(ages_ms(path.there, "lastack")) > SILENT_S * 1000, "them to be silent"
+        )
+        for name in (*earlier, *later):
+            client.do("reset", name=name)
+        got = [server.do("error", name=name)["error"] for name in (*earlier, *later)]
+        found = tracer.stop()
+    assert got == ["ECONNRESET"] * 2 * FORGOTTEN
+    assert found == []
+
+
 # --- what does not end ------------------------------------------------------------
 
 

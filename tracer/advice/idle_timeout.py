@@ -1,7 +1,8 @@
 """Others that forget idle connections: RSTs that come after the same silence again and again.
 
 Load balancers, NAT and firewalls, and servers, end what was silent for so long. Who uses it once
-more meets the RST, for no fault of its own.
+more meets the RST, for no fault of its own. Only connections that were begun here count: clients
+that end with a RST what they no longer use look the same to their server.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from tracer.advice.lasting import Silent
 
 LONG_S = 60  # what stands on the way forgets after that, at the soonest
 LATE_S = 7200  # the kernel's default
+TICK_S = 0.01  # the longest: what is set in seconds is told in whole ticks, rounded down
 FEW = 3
 IDLE, INTERVAL, PROBES = 60, 10, 6  # a peer is found dead after two minutes
 

@@ -10,7 +10,7 @@ from errno import ETIMEDOUT
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.advice.keepalive import LATE_S, LONG_S
+from tracer.advice.keepalive import LATE_S, LONG_S, TICK_S
 from tracer.advice.lasting import Forgotten, Silent
 from tracer.advice.owner import Owner
 from tracer.flows.resets import RECEIVED, Silence, idle_spans
@@ -36,6 +36,8 @@ class Silences:
         self._keepalive = enums.get("reset_by", {}).get("KEEPALIVE")
         self._waits_for_accept = enums["owner_is"]["LISTENER"]
         self._probes: dict[int, int] = {}  # by cookie: ms of silence before the first, 0: none
+        self._active = enums["role"]["ACTIVE"]
+        self._begun_here: set[int] = set()  # by cookie, as far as looks tell
         self._open: Records | None = None
         self._came: dict[Key, _Came] = {}
         self._probed: Counter[Key] = Counter()
@@ -52,6 +54,7 @@ class Silences:
         if self._traced and len(self._probes) < MOST:
             cookies, idle = mine["cookie"].tolist(), mine["keepalive_idle_ms"].tolist()
             self._probes.update(zip(cookies, idle, strict=True))
+            self._begun_here.update(mine["cookie"][mine["role"] == self._active].tolist())
 
     def resets(self, records: Records) -> None:
         """Take `reset` records."""
@@ -62,10 +65,20 @@ class Silences:
             self._probed[int(row["pid"]), int(row["start"])] += 1
         came = records[(records["way"] == self._received) & (records["answers"] == 0)]
         came = came[np.isin(came["state"], self._states)]
+        came = came[self._were_begun_here(came)]
         silent, known = _nothing_came_for(came)
         for key, rows in by_owner(came[known]):
             mine = (came["pid"] == key[0]) & (came["start"] == key[1]) & known
             self._came.setdefault(key, _Came()).add(rows, silent[mine], self._probes)
+
+    def _were_begun_here(self, came: Records) -> NDArray[np.bool_]:
+        """Not known counts as not: clients that end what is idle with a RST are no trouble."""
+        looked = [cookie in self._begun_here for cookie in came["cookie"].tolist()]
+        # whoever came by a listener while it was traced is known to have done so
+        traced = (came["life_is"] == self._facts.exact) & (came["life_ns"] > 0)
+        traced &= came["listener_cookie"] == 0
+        begun: NDArray[np.bool_] = traced | np.array(looked, np.bool_)
+        return begun
 
     def errors(self, records: Records) -> None:
         """Take `error` records."""
@@ -105,7 +118,7 @@ class Silences:
             found,
             count=len(rows),
             without=int((idle_ms == 0).sum()),
-            late=int((idle_ms >= LATE_S * 1000).sum()),
+            late=int((idle_ms >= (LATE_S - TICK_S) * 1000).sum()),
             longest_s=int(silent.max()) / 1e9,
             peer=self._peer(longest),
             netns=int(rows["netns"][0]),
