@@ -4,6 +4,7 @@
 #define TT_CHILDREN_H
 
 #include "emit.h"
+#include "socks.h"
 #include "unborn.h"
 
 /* A child before its accept belongs to its listener's owner. */
@@ -29,7 +30,30 @@ tt_inline void tt_find_listener(const struct sock *child)
 	if (listener && !listener->sk)
 		listener->sk = (__u64)tt_read_listener(child);
 }
+
+/*
+ * That what lay there before was destroyed may not have been seen: its number is not the
+ * child's. A socket that connects or listens may have had its own before; it begins anew.
+ */
+tt_inline void tt_forget_older(const struct sock *sk, int old, int new)
+{
+	__u64 key = (__u64)sk;
+	tt_cookie *number, older;
+
+	if (old != TT_LISTEN || new != TT_SYN_RECV)
+		return;
+	number = MAP_GET(tt_numbers, &key);
+	if (!number)
+		return;
+	older = *number;
+	tt_forget_sock(older);
+	tt_forget_cookie(sk);
+}
 #else
+tt_inline void tt_forget_older(const struct sock *sk, int old, int new)
+{
+}
+
 tt_inline void tt_find_listener(const struct sock *child)
 {
 }

@@ -326,6 +326,7 @@ int BPF_PROG(tt_state, const struct sock *sk, int old, int new)
 	turn->sk = (__u64)sk;
 	turn->old = old;
 	turn->new = new;
+	tt_forget_older(sk, old, new);
 	if (tt_is_unborn(sk, old, new)) {
 		tt_expect(sk, stats);
 		return 0;
@@ -363,6 +364,7 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 		if (tt_knows_unborn(sk))
 			return 0;
 		stats->nested++;
+		tt_forget_older(sk, old, new);
 		tt_expect(sk, stats);
 		return 0;
 	}
@@ -371,6 +373,7 @@ int BPF_PROG(tt_state_nested, const struct sock *sk, int old, int new)
 	if (sock && tt_state_now(sock) == new)
 		return 0;
 	stats->nested++;
+	tt_forget_older(sk, old, new);
 	return tt_transition(ctx, sk, old, new, stats, TT_SLOT_NESTED);
 }
 

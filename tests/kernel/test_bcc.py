@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -98,6 +99,33 @@ def births(records: list[Record]) -> list[Record]:
 def owners_of_births(records: list[Record]) -> list[tuple[int, str]]:
     """Who owns each, and as what."""
     return [(record["pid"], record["owner_is"]) for record in births(records)]
+
+
+UNDESTROYED = """
+import runpy, sys
+from tracer.kernel import bcc_ladder
+bcc_ladder._RUNGS["state"] = ("raw_tp", ("tt_state", "tt_state_nested"))
+sys.argv[:] = sys.argv[3:]
+runpy.run_module("tracer", run_name="__main__")
+"""
+
+
+def test_a_child_is_not_taken_for_one_before_it_whose_end_was_not_seen() -> None:
+    """As where the kernel hides some: nothing is heard of any that is destroyed."""
+    blind = [sys.executable, "-c", UNDESTROYED]
+    # nothing makes room
+    tracing = ("events", "--kind", "state", "--backend", "bcc", "--sockets", "1000000")
+    with (
+        namespace() as ns,
+        Program("tt-client", ns.enter) as client,
+        server_in(ns) as server,
+        Tracer(*tracing, "--netns", ns.name, prefix=blind) as tracer,
+    ):
+        server.tell("serve", listener="l")
+        client.do("call", address=ADDRESS, port=PORT, count=COUNT, half=True)
+        server.stop()
+        found = births(stop_after(tracer, COUNT * (EACH - 3)))
+    assert len({record["cookie"] for record in found}) == len(found) == COUNT
 
 
 def without_btf(headers: Path) -> list[str]:
