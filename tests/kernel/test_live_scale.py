@@ -146,6 +146,9 @@ def test_through_a_storm_memory_stays_bounded_and_the_screen_says_what_was_folde
             client.do("connect", name=name, address=ADDRESS, port=PORT)
             server.do("accept", name=name, listener="l")
         client.do("half_close", name="leaked")
+        # until they are looked at it is not sure that they did not end unseen
+        for seconds in ("1[5-9]|[23]", "3[2-9]|[45]"):
+            shown.wait_for(rf"up 0:({seconds})", "a look at all sockets")
         before = ns.counters()["TcpPassiveOpens"]
         most = 0.0
         with storming(ns) as process:

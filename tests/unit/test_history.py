@@ -115,6 +115,39 @@ def test_what_no_look_has_seen_makes_room_for_what_one_has(wire: Layout) -> None
     assert not history.is_whole(1, 0, is_open=True)
 
 
+def within(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
+    """The same in larger records, as a buffer has them."""
+    assert dtype.fields
+    fields = dict(dtype.fields)
+    return np.dtype(
+        {
+            "names": list(fields),
+            "formats": [field[0] for field in fields.values()],
+            "offsets": [field[1] for field in fields.values()],
+            "itemsize": dtype.itemsize + 64,
+        }
+    )
+
+
+def test_what_it_takes_is_what_its_chunks_take(wire: Layout) -> None:
+    history = narrow(wire, recent=5000, older=5000)
+    kinds = ("state", "accept", "connection", "retransmit")
+
+    def half_open(cookies: NDArray[np.uint64], told_ns: int) -> NDArray[np.uint8]:
+        return np.asarray(cookies % 5, np.uint8)
+
+    for n in range(60):
+        batch: dict[str, Records] = {}
+        for kind in kinds:
+            records = np.zeros(3000, within(wire.dtypes[kind]))
+            records["cookie"] = np.arange(n * 3000, (n + 1) * 3000)
+            records["mono_ns"] = np.arange(n * 3000, (n + 1) * 3000)
+            batch[kind] = records
+        history.add(batch, half_open)
+        for ring in (history._recent, history._older):
+            assert ring.nbytes == sum(chunk.nbytes for _, chunk in ring.chunks())
+
+
 def test_the_one_that_is_read_is_kept_when_it_has_ended(wire: Layout) -> None:
     history = narrow(wire, recent=5000, older=5000)
     history.add(told(wire, 3, 0, 31), standing)

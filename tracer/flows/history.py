@@ -187,8 +187,9 @@ class _Ring:
                 aside.setdefault(kind, []).append(records[stay])
                 held += aside[kind][-1].nbytes
         for kind, parts in aside.items():
-            self._kinds[kind].appendleft(np.concatenate(parts))
-        self.nbytes += held
+            chunk = np.concatenate(parts)  # without what lies between fields: it may take less
+            self._kinds[kind].appendleft(chunk)
+            self.nbytes += chunk.nbytes
         return np.concatenate(gone)
 
     def chunks(self) -> list[tuple[str, Records]]:
