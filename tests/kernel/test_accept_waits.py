@@ -82,12 +82,14 @@ class Timed:
         return found
 
 
-def timed(ns: Namespace, server: Program, client: Program, path: Path) -> Timed:
+def timed(
+    ns: Namespace, server: Program, client: Program, path: Path, awake: bool = False
+) -> Timed:
     """The server holds accept() back for known random times; both sides keep a log of their own."""
     chance = random.Random(COUNT)
     pauses = [[chance.randrange(8000) for _ in range(COUNT)] for _ in range(2)]
     with hidden_events(PORT) as hidden, trace(ns, "-w", str(path)) as tracer:
-        server.tell("accept_slowly", listener="l", pauses_us=pauses[0])
+        server.tell("accept_slowly", listener="l", pauses_us=pauses[0], awake=awake)
         client.tell("connect_timed", address=ADDRESS, port=PORT, pauses_us=pauses[1])
         connects = {port: (called, done) for port, called, done in client.answer()["log"]}
         accepts = {peer: (called, done) for peer, called, done in server.answer()["log"]}
@@ -125,7 +127,10 @@ def test_on_a_quiet_machine_each_wait_ends_as_accept_returns_by_the_applications
     ns: Namespace, server: Program, client: Program, tmp_path: Path
 ) -> None:
     """In one of three rounds, which are alike: it may lose its CPU before it reads its clock."""
-    rounds = [timed(ns, server, client, tmp_path / f"{number}.rec") for number in range(ROUNDS)]
+    rounds = [
+        timed(ns, server, client, tmp_path / f"{number}.rec", awake=True)
+        for number in range(ROUNDS)
+    ]
     assert not set.intersection(*(found.outside(1, NEAR_US) for found in rounds))
 
 

@@ -521,16 +521,22 @@ class Peer:
             thread.join()
         return {"peers": [peer for facts in found for peer in facts["peers"]]}
 
-    def accept_slowly(self, listener: str, pauses_us: list[int]) -> Facts:
-        """Hold each accept() back for so long; tells (peer, called, returned) by its own clock."""
+    def accept_slowly(self, listener: str, pauses_us: list[int], awake: bool = False) -> Facts:
+        """Hold each accept() back for so long; tells (peer, called, returned) by its own clock.
+
+        Staying `awake` meanwhile: a CPU that slept takes its time until the clock is read.
+        """
         queue = self._sockets[listener]
         log = []
         for pause in pauses_us:
-            time.sleep(pause / 1e6)
+            until = time.monotonic_ns() + pause * 1000
+            while awake and time.monotonic_ns() < until:
+                pass
+            time.sleep(max(0, until - time.monotonic_ns()) / 1e9)
             called = time.monotonic_ns()
-            taken, peer = queue.accept()
+            taken, peer = queue._accept()  # type: ignore[attr-defined]  # a socket made of it takes a while
             log.append((peer[1], called, time.monotonic_ns()))
-            taken.close()
+            os.close(taken)
         return {"log": log}
 
     def accept_without_room(self, listener: str, count: int, keep: bool = False) -> Facts:
