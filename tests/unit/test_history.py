@@ -183,3 +183,13 @@ def test_many_small_batches_are_put_together(wire: Layout) -> None:
     for n in range(1000):
         history.add(told(wire, 1, n), standing)
     assert len(history._recent.chunks()) == 1
+
+
+def test_what_has_no_socket_takes_no_room_from_what_is_open(wire: Layout) -> None:
+    """Its cookie is 0, as that of the one that is read where nobody reads any."""
+    history = narrow(wire, recent=5000, older=5000)
+    history.add(told(wire, IN_TROUBLE, 0, 31), standing)
+    for n in range(20):
+        history.add(told(wire, 0, 100 + n * 5000, 5000), standing)
+    assert history._older.nbytes == sum(r.nbytes for r in history.of(IN_TROUBLE).values()) > 0
+    assert history.is_whole(IN_TROUBLE, 0, is_open=True)

@@ -193,9 +193,12 @@ def test_what_was_told_of_the_time_before_a_pass_brings_nothing_back(wire: Layou
 def test_standing_is_as_of_the_moment_asked_for_or_later(wire: Layout) -> None:
     kept = Sockets(wire, 0)
     there = ((1, "ESTABLISHED"), (2, "TIME_WAIT"), (4, "CLOSE_WAIT"), (6, "LISTEN"))
+    cookies = np.array([1, 2, 3, 4, 5, 6], np.uint64)
     kept.set_right(looked(wire, *there))
     kept.rows(1)
-    cookies = np.array([1, 2, 3, 4, 5, 6], np.uint64)
+    assert kept.standing(cookies, 1).tolist() == [WELL, GONE, GONE, TROUBLED, GONE, GONE]
+    kept.set_right(looked(wire, *there))
+    kept.rows(1)
     seen = [WELL + SURE, GONE, GONE, TROUBLED + SURE, GONE, GONE]
     assert kept.standing(cookies, 1).tolist() == seen
     moves = steps(wire, (CLIENT, "SYN_SENT", "ESTABLISHED", 5), (CLIENT, "LAST_ACK", "CLOSE", 4))

@@ -1,9 +1,9 @@
 """Events kept for whoever asks what became of one connection: whole batches, within a bound.
 
 What is older than there is room for is kept on for sockets that are still open, within a bound of
-its own. Where that is not enough, those go first that have ended since, then those that no look
-has seen, as their end may have been lost, then those with which nothing is wrong, oldest first; it
-is known of which sockets something is missing.
+its own. Where that is not enough, those go first that have ended since, then those that no two
+looks have seen, as their end may have been lost, then those with which nothing is wrong, oldest
+first; it is known of which sockets something is missing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class History:
     def _fold(self, kind: str, records: Records, standing: Standing) -> None:
         last_ns = int(records["mono_ns"][-1])
         stands = standing(records["cookie"], last_ns)
-        kept = records[(stands > GONE) | (records["cookie"] == self._opened[0])]
+        kept = records[(stands > GONE) | self._is_read(records["cookie"])]
         self.whole_since = max(self.whole_since, last_ns + 1)
         self.dropped += len(records) - len(kept)
         self._older.add(kind, kept)
@@ -80,13 +80,17 @@ class History:
             found = standing(cookies, 0)
             well = (found == WELL) | (found == WELL + SURE)
             found[well & np.isin(cookies, troubled)] += TROUBLED - WELL
-            found[cookies == self._opened[0]] = OPENED
+            found[self._is_read(cookies)] = OPENED
             return found
 
         self.dropped += self._older.sift(lambda records: stands(records) > GONE)
         self._cut = self._cut[standing(self._cut, 0) > GONE]
         for least in range(TROUBLED, OPENED + 2):
             self._cut_down(lambda records, of=least: stands(records) >= of)  # type: ignore[misc]
+
+    def _is_read(self, cookies: Cookies) -> NDArray[np.bool_]:
+        # without a socket it is 0, as where nobody reads any
+        return (cookies == self._opened[0]) & (cookies > 0)
 
     def _cut_down(self, stays: Callable[[Records], NDArray[np.bool_]]) -> None:
         gone = self._older.shrink(self._room, stays)

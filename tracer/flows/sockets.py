@@ -22,7 +22,8 @@ MANY = 100_000  # records that may wait for a fold: it copies all the sockets th
 MOST_REMAINS = 50_000  # TIME_WAIT sockets kept from transitions; a pass may bring more
 TIMEWAIT_NS = 60_000_000_000  # TCP_TIMEWAIT_LEN, include/net/tcp.h
 GONE, WELL, TROUBLED = range(3)
-# more, where a look has seen it: of one that transitions alone tell of the end may have been lost
+# more, where two looks have seen it: it stands, and does not pass by. Of others the end may have
+# been lost, of those that one look met as well
 SURE = 2
 _NOT_KEPT = ("age_ns", "age_is", "matched")
 
@@ -77,8 +78,9 @@ class Sockets:
     def rows(self, now_ns: int) -> Records:
         """All of them, by cookie; `since_ns` is when each entered its state, CLOCK_MONOTONIC.
 
-        `since_is` says whether that is exact or the latest it can have been; `looked` that a pass
-        has seen it, so that what passes alone tell is known. Not to be written to.
+        `since_is` says whether that is exact or the latest it can have been; `looked` whether a
+        pass has seen it (1), so that what passes alone tell is known, or more than one (2). Not to
+        be written to.
         """
         if self._pass is not None:
             self._take_pass(self._pass, now_ns)
@@ -93,7 +95,7 @@ class Sockets:
 
     def standing(self, cookies: NDArray[np.uint64], told_ns: int) -> NDArray[np.uint8]:
         """How each of these sockets stood at that moment or later: GONE, or WELL or TROUBLED,
-        and SURE more where a look has seen it.
+        and SURE more where two looks have seen it.
 
         Gone are TIME_WAIT ones and listeners as well: nothing more happens to one, and the other
         is no connection. To fold costs as much as all the sockets there are: it is done only where
@@ -106,7 +108,7 @@ class Sockets:
         names = self._states
         found = np.where(rows["state"] == names["ESTABLISHED"], WELL, TROUBLED)
         found[rows["waiting_ns"] > 0] = TROUBLED
-        found[rows["looked"]] += SURE
+        found[rows["looked"] > 1] += SURE
         found[np.isin(rows["state"], (names["TIME_WAIT"], names["LISTEN"]))] = GONE
         stands = np.zeros(len(cookies), np.uint8)
         stands[known] = found
@@ -129,7 +131,9 @@ class Sockets:
                 table[name] = rows[name]
         table["since_ns"] = now_ns - rows["age_ns"].astype(np.int64)
         table["since_is"] = rows["age_is"]
-        table["looked"] = True
+        at, known = self._find(table["cookie"])
+        table["looked"] = 1
+        table["looked"][known] += self._table["looked"][at[known]] > 0
         table["role"] = self._known_roles(table["cookie"])
         _, first = np.unique(table["cookie"], return_index=True)
         self._keep(chosen(table, first))
@@ -267,5 +271,5 @@ def _dtype(row: np.dtype[np.void]) -> np.dtype[np.void]:
     fields: list[Any] = [
         (name, row[name]) for name in row.names or () if name not in _NOT_KEPT and row.fields
     ]
-    own: list[Any] = [("since_ns", "i8"), ("since_is", "u1"), ("looked", "?"), ("role", "u1")]
+    own: list[Any] = [("since_ns", "i8"), ("since_is", "u1"), ("looked", "u1"), ("role", "u1")]
     return np.dtype([*fields, *own])
