@@ -90,7 +90,8 @@ class History:
 
     def _is_read(self, cookies: Cookies) -> NDArray[np.bool_]:
         # without a socket it is 0, as where nobody reads any
-        return (cookies == self._opened[0]) & (cookies > 0)
+        read: NDArray[np.bool_] = (cookies == self._opened[0]) & (cookies > 0)
+        return read
 
     def _cut_down(self, stays: Callable[[Records], NDArray[np.bool_]]) -> None:
         gone = self._older.shrink(self._room, stays)
