@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench import programs
-from tests.harness import Namespace, namespace, wait_until
+from tests.harness import COMMAND, ROOT, Namespace, namespace, wait_until
+from tests.programs.clock import clock
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
 from tests.programs.screen import screen
@@ -34,6 +35,9 @@ STORM_S = float(os.environ.get("TCPTRACE_STORM_S", "20"))
 # what is kept is bounded: it does not grow with how long it lasts (README.md has the number)
 STORM_MB = 360
 TICKS = os.sysconf("SC_CLK_TCK")
+# what is said of seconds and shares of a CPU is said of a machine on which these take no more;
+# where they do, as where a host has little time for its guests, it is as many times more
+CLOCK_CPU, HELP_S = 0.01, 0.07
 
 
 @pytest.fixture
@@ -65,6 +69,16 @@ def _resident_mb(pid: int) -> float:
     return int(re.search(r"VmRSS:\s*(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
+def _help_s() -> float:
+    """How long the shortest command there is takes: the best of three."""
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        subprocess.run([*COMMAND, "--help"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        took.append(time.monotonic() - began)
+    return min(took)
+
+
 @contextmanager
 def storming(ns: Namespace) -> Iterator[subprocess.Popen[str]]:
     """Connections as fast as they go; none is made any more when the block is left."""
@@ -88,7 +102,7 @@ def test_beside_forty_thousand_sockets_the_first_screen_has_them_all_and_little_
     crowd: tuple[Namespace, list[int]], tmp_path: Path
 ) -> None:
     ns, pids = crowd
-    with screen(tmp_path, SIZE, "--netns", ns.name) as shown:
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown, clock(SIZE) as other:
         shown.wait_for(r"NOW ", "the first picture")
         text = shown.text()
         assert f"ESTAB {2 * PAIRS * CONNECTIONS} " in text
@@ -97,10 +111,12 @@ def test_beside_forty_thousand_sockets_the_first_screen_has_them_all_and_little_
             assert f" {CONNECTIONS} " in row
         tracer = shown.tracer_pid()
         shown.wait_for(r"up 0:0[3-9]", "its begin to be over")
-        before, began = _cpu_s(tracer), time.monotonic()
+        before, began = (_cpu_s(tracer), _cpu_s(other)), time.monotonic()
         wait_until(lambda: time.monotonic() > began + IDLE_S, "a while", seconds=2 * IDLE_S)
-        share = (_cpu_s(tracer) - before) / (time.monotonic() - began)
-        assert share <= MOST_CPU
+        span = time.monotonic() - began
+        now = _cpu_s(tracer), _cpu_s(other)
+        share, beside = ((end - begin) / span for begin, end in zip(before, now, strict=True))
+        assert share <= MOST_CPU * max(1, beside / CLOCK_CPU), (share, beside)
         assert _resident_mb(tracer) <= MOST_MB
         shown.press("q")
         assert shown.exit_status() == 0
@@ -110,6 +126,7 @@ def test_beside_forty_thousand_sockets_real_numbers_are_there_within_a_second(
     crowd: tuple[Namespace, list[int]], tmp_path: Path
 ) -> None:
     ns, pids = crowd
+    most = FIRST_S * max(1, _help_s() / HELP_S)
     took = []
     for number in range(ROUNDS):
         path = tmp_path / str(number)
@@ -125,9 +142,9 @@ def test_beside_forty_thousand_sockets_real_numbers_are_there_within_a_second(
             assert re.search(r"up 0:0[0-3]\b", shown.text())
             shown.press("q")
             assert shown.exit_status() == 0
-        if took[-1] <= FIRST_S:
+        if took[-1] <= most:
             break
-    assert min(took) <= FIRST_S, took
+    assert min(took) <= most, (took, most)
 
 
 @pytest.mark.timeout(STORM_S + 300)
