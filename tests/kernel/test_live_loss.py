@@ -67,10 +67,10 @@ def test_rates_are_those_of_nstat_though_most_records_were_lost(tmp_path: Path) 
         assert rates["opened in"] == rates["opened out"] == rates["accepted"]
         assert rates["closed"] == pytest.approx(2 * rates["opened out"], abs=1)
         assert rates["failed"] == 0
-        # read within the same picture, at another moment of it
-        counted = re.search(r"ActiveOpens \+(\d+)", text)
-        assert counted is not None
-        assert rates["opened out"] == pytest.approx(int(counted[1]), rel=0.15)
+        # the kernel's own count, of an interval that is as long or, where reading takes its time,
+        # some seconds longer: what came then is spread over these
+        counted = int(shown.wait_for(r"ActiveOpens \+(\d+)", "the kernel's own count")[1])
+        assert counted * 0.85 <= rates["opened out"] <= min(counted * 5, CONNECTIONS * 1.15)
         shown.press("q")
         assert shown.exit_status() == 0
 
