@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -101,6 +101,31 @@ def test_runs_that_were_skipped_are_others_where_all_is_told(facts: Facts) -> No
     assert judge(facts, accepts(facts), lost=2, missed=2)["lost"].is_exact
     assert judge(facts, accepts(facts), lost=3, missed=2)["lost"].why == "1 lost"
     assert judge(facts, accepts(facts)[1:], lost=2, missed=2)["lost"].why == "2 lost"
+
+
+def dropped(facts: Facts, *flags: int) -> Records:
+    made = np.zeros(len(flags), facts.layout.dtypes["drop"])
+    made["tcp_flags"], made["reason"] = flags, 2
+    return made
+
+
+def test_of_what_is_dropped_the_syns_are_those_that_were_made(facts: Facts) -> None:
+    syn, ack = 2, 16
+    syns, strays = results.split_drops(dropped(facts, syn, ack, syn, syn | ack, syn), facts)
+    assert (syns["tcp_flags"].tolist(), strays) == ([syn] * 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("resets", "strays", "exact"),
+    [(0, 0, True), (1, 1, True), (0, 1, True), (1, 0, False), (2, 1, False), (-1, 1, False)],
+)
+def test_the_kernel_may_have_reset_as_many_more_as_strays_and_no_other(
+    facts: Facts, resets: int, strays: int, exact: bool
+) -> None:
+    account = replace(ACCOUNT, kernel={**KERNEL, "OutRsts": KERNEL["OutRsts"] + resets})
+    untried = dict.fromkeys(results.EXPECTED, "not permitted")
+    found = compare({}, untried, 0, facts, Pair(), account, strays=strays)  # type: ignore[arg-type]
+    assert found[-1].is_exact == exact
 
 
 def test_what_was_not_tried_is_neither_well_nor_wrong(facts: Facts) -> None:

@@ -10,7 +10,7 @@ from tracer.kernel import preflight
 from tracer.kernel.features import choose
 from tracer.kernel.syn_drops import find_code
 from tracer.probes import DROP, SYN_DROP
-from tracer.selftest.results import EXPECTED, Result, compare, losses, records
+from tracer.selftest.results import EXPECTED, Result, compare, records, split_drops
 from tracer.selftest.workload import LIMIT_S, Workload
 from tracer.session import Limits, Session, Settings
 from tracer.views.base import View
@@ -47,7 +47,8 @@ def run(settings: Settings) -> Trial:
         account = work.account()
     finally:
         work.close()
-    results = compare(view.told, untried, view.lost_records, view.facts, work, account, view.missed)
+    counts = {"lost": view.lost_records, "missed": view.missed, "strays": view.strays}
+    results = compare(view.told, untried, facts=view.facts, work=work, account=account, **counts)
     return Trial(results, view.head.attached)
 
 
@@ -73,7 +74,7 @@ class _Gather(View):
 
     def __init__(self, limits: Limits, expected: int) -> None:
         self.told: dict[str, list[Records]] = {}
-        self.lost_records = self.missed = 0
+        self.lost_records = self.missed = self.strays = 0
         self._limits, self._missing = limits, expected
 
     def begin(self, facts: Facts, head: Head) -> None:
@@ -87,7 +88,8 @@ class _Gather(View):
         for kind in EXPECTED:
             found = batch.kinds.get(kind)
             if kind == "drop" and found is not None:
-                found = losses(found, self.facts)
+                found, strays = split_drops(found, self.facts)
+                self.strays += strays
             if found is not None and len(found):
                 self.told.setdefault(kind, []).append(found.copy())
                 self._missing -= len(found)
