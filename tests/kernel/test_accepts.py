@@ -355,12 +355,12 @@ def test_json_has_the_members_that_are_documented(
 
 
 def test_intervals_add_up_to_the_total(ns: Namespace, server: Program, client: Program) -> None:
-    with trace(ns, "-i", "50ms") as tracer:
+    with trace(ns, "-i", "20ms") as tracer:
         work(server, client, 103)
         wait_until(lambda: sum(r["accepts"] for r in tracer.so_far()) == 100, "the last accepts")
         *blocks, total = tracer.stop()
     waits = [block["wait_us"] for block in blocks if block["wait_us"]]
-    assert len(waits) > 1
+    assert len(waits) > 2
     assert sum(block["accepts"] for block in blocks) == total["accepts"] == 100
     assert sum(wait["count"] for wait in waits) == total["wait_us"]["count"]
     assert sum(wait["sum"] for wait in waits) == pytest.approx(total["wait_us"]["sum"])
