@@ -12,15 +12,22 @@
 #ifdef TT_BCC /* which has no arrays of maps that are filled later */
 #define tt_put(ctx, buffer, record) BUFFER_PUT(ctx, buffer, record)
 #else
-/* Wakes whoever waits, once: with the record that fills the ring's first half, or its first. */
+/*
+ * Wakes whoever waits, once: with the record that fills the ring's first half, or its first. By
+ * signs, not branches: each would have the verifier go twice through all that follows, and there
+ * are several records to a transition.
+ */
 tt_inline __u64 tt_ring_flags(void *ring, __u64 size)
 {
 	__u64 half = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	__u64 up_to_half = waiting - half - 1, beyond_it = half - waiting - size;
+	__u64 fills_half = (up_to_half & beyond_it) >> 63;
+	__u64 is_first = (waiting - 1) >> 63;
 
-	if (waiting <= half && half < waiting + size)
-		return BPF_RB_FORCE_WAKEUP;
-	return !waiting && CONTROL_NOW(reader_sleeps) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	_Static_assert(BPF_RB_FORCE_WAKEUP == BPF_RB_NO_WAKEUP + 1,
+		       "of two flags the one or other");
+	return BPF_RB_NO_WAKEUP + (fills_half | (is_first & CONTROL_NOW(reader_sleeps)));
 }
 
 tt_inline long tt_put_in_ring(void *rings, void *record, __u64 size)

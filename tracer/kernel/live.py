@@ -38,8 +38,6 @@ from tracer.kernel import (
     tracefs,
 )
 from tracer.kernel.account import Account
-from tracer.kernel.bcc import BccObject
-from tracer.kernel.bcc_ladder import climb_bcc
 from tracer.kernel.beside import Beside
 from tracer.kernel.buffers import Buffers, Chunk, online_cpus
 from tracer.kernel.core import CoreObject
@@ -47,7 +45,6 @@ from tracer.kernel.counts import OwnerCounts, await_programs, make_room
 from tracer.kernel.drains import Drained, Drains
 from tracer.kernel.drops_beside import Host
 from tracer.kernel.groups import FindGroups, mark_groups
-from tracer.kernel.ladder import climb
 from tracer.kernel.later import Later
 from tracer.kernel.listening import Listening
 from tracer.kernel.loader import BpfObject
@@ -100,7 +97,9 @@ class LiveSource:
         self.notices: list[str] = []
         self.someone_ended = False  # a process that had sockets: its listeners need an heir
         self._object: BpfObject
-        if settings.by_bcc:
+        if settings.by_bcc:  # the other start has no time for what it does not use
+            from tracer.kernel.bcc import BccObject
+
             self._object = BccObject(self.layout, settings.filters, self._tell_once)
         else:
             self._object = CoreObject(OBJECT, types, self.layout)
@@ -115,7 +114,11 @@ class LiveSource:
 
     def _load(self, loading: Callable[[], None]) -> None:
         settings, bpf = self.settings, self._object
-        self._ladder = ladder = (climb_bcc if settings.by_bcc else climb)(settings)
+        if settings.by_bcc:
+            from tracer.kernel.bcc_ladder import climb_bcc as climb
+        else:
+            from tracer.kernel.ladder import climb
+        self._ladder = ladder = climb(settings)
         if ladder.sees_resets:
             self._reset_code = Beside(resets.find_code)
         host = Host(bpf, OBJECT, self._types, self.layout, settings, ladder, self._tell_once)

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.errors import UnsupportedError
-from tracer.kernel import bcc_types
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 LINUX = "LINUX_MIB_"
@@ -52,6 +51,8 @@ def find(names: Iterable[str], prefix: str = LINUX) -> dict[str, int]:
     """
     if VMLINUX.exists():
         return indexes(names, prefix=prefix)
+    from tracer.kernel import bcc_types  # of kernels without BTF alone
+
     return of_headers(names, bcc_types.read_header("include/uapi/linux/snmp.h"), prefix)
 
 
