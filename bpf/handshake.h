@@ -85,7 +85,7 @@ tt_inline bool tt_end_active(const struct sock *sk, const struct tcp_sock *tp,
 	event->error = error;
 	event->outcome = tt_outcome_of(error);
 	sock->told_error = error;
-	if (!CONTROL_NOW(told_errors))
+	if (!CONTROL_GET(told_errors))
 		CONTROL_SET(told_errors);
 	return true;
 }

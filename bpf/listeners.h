@@ -29,7 +29,7 @@ tt_inline void tt_raise(__u64 *peaks, tt_count depth)
 /* The peak of the look that is being made; nothing happened in it: 0. */
 tt_inline tt_count tt_peak(const __u64 *peaks)
 {
-	__u64 look = CONTROL_NOW(look) - 1;
+	__u64 look = CONTROL_GET(look) - 1;
 	__u64 peak = peaks[look & (TT_TURNS - 1)];
 
 	return peak >> 32 == (look & 0xffffffff) ? (tt_count)peak : 0;

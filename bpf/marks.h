@@ -56,7 +56,7 @@ tt_inline void tt_name_target(struct tt_stats *stats, tt_pid pid, tt_ticks start
 	bpf_probe_read_kernel_str(name, sizeof(name), comm);
 	target.marks = tt_mark_name(name);
 	/* while processes are looked over, the row that names it may be older than this */
-	if (target.marks || !CONTROL_NOW(live) || MAP_GET(tt_named, &pid)) {
+	if (target.marks || !CONTROL_GET(live) || MAP_GET(tt_named, &pid)) {
 		failed = MAP_PUT(tt_named, &pid, &target, BPF_ANY);
 		if (target.marks)
 			tt_count_unmarked(stats, failed);

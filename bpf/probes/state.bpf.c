@@ -274,8 +274,8 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 		 * full a socket may be unknown and yet younger than the tracer
 		 */
 		if (old != TT_CLOSE && (old != TT_LISTEN || new == TT_CLOSE) &&
-		    (!CONTROL_NOW(map_full) || sock->seeded))
-			event->dwell_ns = head->mono_ns - CONTROL_NOW(attached_ns);
+		    (!CONTROL_GET(map_full) || sock->seeded))
+			event->dwell_ns = head->mono_ns - CONTROL_GET(attached_ns);
 	}
 	sock->since_ns = head->mono_ns;
 	sock->states = new | old << 4;
