@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tracer.cli.setup import Command, touch
+from tracer.cli.setup import TRACING, Command, touch
 from tracer.cli.signals import PassedSignals, Signals
 from tracer.cli.values import STATES
 from tracer.counting import Counting
@@ -14,20 +14,6 @@ from tracer.player import Player
 from tracer.snapshot import Snapshots
 from tracer.views.base import View
 from tracer.views.counters import CountersView
-
-# what says how to trace, and where from
-TRACING = (
-    *(
-        "keep",
-        "transport",
-        "buffer_pages",
-        "sockets",
-        "attach",
-        "backend",
-        "no_accept_hook",
-        "kernel_cost",
-    ),
-)
 
 
 def refuse_tracing(given: dict[str, Any], command: str, *more: str) -> None:

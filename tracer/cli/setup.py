@@ -30,21 +30,13 @@ if TYPE_CHECKING:
     from tracer.session import Replay
 
 FORMS = ("table", "json", "csv", "md")
-# of no use with a recording: what is in it was decided when it was made
-LIVE_ONLY = (
-    "duration",
-    "interval",
-    "keep",
-    "ready_file",
-    "transport",
-    "buffer_pages",
-    "sockets",
-    "attach",
-    "backend",
-    "no_accept_hook",
-    "kernel_cost",
-    "program",
+# how to trace, and where to keep it
+TRACING = (
+    *("keep", "transport", "buffer_pages", "sockets", "attach", "backend"),
+    *("no_accept_hook", "kernel_cost"),
 )
+# of no use with a recording: what is in it was decided when it was made
+LIVE_ONLY = ("duration", "interval", "ready_file", "program", *TRACING)
 
 
 def read_form(given: dict[str, Any]) -> str:
