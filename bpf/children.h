@@ -20,7 +20,7 @@ tt_inline void tt_inherit(tt_cookie cookie, struct tt_sock *child)
 	child->marks = tt_marks_of_listener(listener);
 }
 
-#ifdef TT_BCC
+#ifdef TT_NUMBERED
 /* Where an older listener lies, nobody but its child says: user space found it by its cookie. */
 tt_inline void tt_find_listener(const struct sock *child)
 {

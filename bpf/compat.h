@@ -12,6 +12,17 @@
 
 #define tt_inline static __always_inline
 
+/*
+ * TT_OLD: for kernels before v5.12. Their verifier refuses a program for an instruction that it
+ * does not know even where none comes to it, so there is an object of its own, of the same sources,
+ * without exchanges (Linux commit 5ffa25502b5a ("bpf: Add instructions for atomic_[cmp]xchg") (in
+ * v5.12)) and loops by a helper. Neither do its programs ask for a socket's cookie: that came with
+ * c5dbb89fc2ac ("bpf: Expose bpf_get_socket_cookie to tracing programs") (in v5.12).
+ */
+#if defined(TT_BCC) || defined(TT_OLD)
+#define TT_NUMBERED /* a socket is known by a number of ours, and found in hashes alone */
+#endif
+
 #ifdef TT_BCC
 #include "bcc.h"
 #else
@@ -37,8 +48,10 @@
 #define ZEROS(type, name) static const type name = {}
 #define ZEROS_AT(name) (&name)
 /* a static function called for 0, 1, … below `count`, until it returns 1 */
+#ifndef TT_OLD
 #define LOOP_BODY static
 #define LOOP(count, most, body, context) bpf_loop(count, body, context, 0)
+#endif
 #define MAP_POINTER(name) ((void *)&(name))
 #define MAP_PERF(name)                                                                             \
 	struct {                                                                                   \
@@ -71,13 +84,20 @@
 /* The function that serves a system call: reached through a table, so never inlined. */
 #if defined(__TARGET_ARCH_x86)
 #define PROBE_FEXIT_CALL(name) PROBE_FEXIT("__x64_sys_" name)
+#define PROBE_KRETPROBE_CALL(name) PROBE_KRETPROBE("__x64_sys_" name)
 #else
 #define PROBE_FEXIT_CALL(name) PROBE_FEXIT("__arm64_sys_" name)
+#define PROBE_KRETPROBE_CALL(name) PROBE_KRETPROBE("__arm64_sys_" name)
 #endif
+#define PROBE_KPROBE(function) SEC("kprobe/" function)
+#define PROBE_KRETPROBE(function) SEC("kretprobe/" function)
 #define PROBE_TRACEPOINT(name) SEC("tracepoint/" name)
 #define PROBE_ITER(name) SEC("iter/" name)
-
+/* a program that takes its arguments as they come; those that take them one by one: BPF_PROG */
+#ifndef TT_OLD
+#define TT_PROG(name) name(__u64 *ctx)
 #define TT_REG(regs, name) ((regs)->name)
+#endif
 
 /*
  * Read a field through a pointer the verifier trusts (`trusted`: a plain load)
@@ -93,7 +113,7 @@
 	} while (0)
 #endif
 
-#ifdef TT_BCC
+#ifdef TT_NUMBERED
 #define tt_cast(type, ptr) ((type *)(ptr))
 #else
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
@@ -126,11 +146,23 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
  */
 #define tt_roads_meet() __asm__ volatile("" ::: "memory")
 
+/* A pointer of the verifier's as a plain number: read back from the stack. */
+tt_inline __u64 tt_as_number(const void *pointer)
+{
+	const void *volatile kept = pointer;
+	__u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), (const void *)&kept);
+	return number;
+}
+
 #ifdef TT_BCC /* bcc.h has tt_task_regs() */
 tt_inline struct task_struct *tt_task_btf(void)
 {
 	return (struct task_struct *)bpf_get_current_task();
 }
+#elif defined(TT_OLD)
+#include "old.h"
 #else
 /*
  * The task that runs, as a pointer whose fields are plain loads; NULL on older
@@ -152,6 +184,15 @@ tt_inline const void *tt_task_regs(const struct task_struct *task)
 		return NULL;
 	return (const void *)bpf_task_pt_regs((void *)task);
 }
+#endif
+
+#ifndef TT_OLD
+/* The task that runs, whatever its pointer is good for; and whether that is plain loads. */
+#define TT_TRUSTS_TASK true
+#define tt_task() tt_task_btf()
+
+#define tt_exchange_if(at, before, value) __sync_val_compare_and_swap(at, before, value)
+#define tt_exchange(at, value) __sync_lock_test_and_set(at, value)
 #endif
 
 /* The system call a task is in; -1 where that cannot be asked. */
@@ -187,10 +228,54 @@ tt_inline unsigned long tt_call_argument(const struct task_struct *task, const i
 #endif
 }
 
+/* An argument of the function that a kprobe stands on: the first is 0, the last that is here 3. */
+tt_inline unsigned long tt_entered_with(const void *ctx, const int number)
+{
+#if defined(__TARGET_ARCH_x86)
+	const struct pt_regs___x86 *regs = ctx;
+
+	return number == 0   ? TT_REG(regs, di)
+	       : number == 1 ? TT_REG(regs, si)
+	       : number == 2 ? TT_REG(regs, dx)
+			     : TT_REG(regs, cx);
+#else
+	return TT_REG(((const struct pt_regs___arm64 *)ctx), regs[number]);
+#endif
+}
+
+#ifndef TT_BCC
+/* What the function returned whose end a kretprobe stands on. */
+tt_inline long tt_left_with(const void *ctx)
+{
+#if defined(__TARGET_ARCH_x86)
+	return TT_REG(((const struct pt_regs___x86 *)ctx), ax);
+#else
+	return TT_REG(((const struct pt_regs___arm64 *)ctx), regs[0]);
+#endif
+}
+
+/*
+ * Where a task called the kernel from, and its stack and frame pointers then; 0 where
+ * that cannot be asked, and where tracer/attribution/call_frames.py knows no way on.
+ */
+tt_inline void tt_read_registers(const struct task_struct *task, __u64 *ip, __u64 *sp, __u64 *bp)
+{
+#if defined(__TARGET_ARCH_x86)
+	const struct pt_regs___x86 *regs = tt_task_regs(task);
+
+	if (!regs)
+		return;
+	*ip = TT_REG(regs, ip);
+	*sp = TT_REG(regs, sp);
+	*bp = TT_REG(regs, bp);
+#endif
+}
+#endif
+
 /* Whether the task that runs is in connect(). */
 tt_inline bool tt_is_connecting(void)
 {
-	const struct task_struct *task = tt_task_btf();
+	const struct task_struct *task = tt_task();
 
 #if defined(__TARGET_ARCH_x86)
 	return task && tt_current_call(task) == 42;
@@ -206,8 +291,13 @@ tt_inline bool tt_is_connecting(void)
  */
 tt_inline bool tt_closes_itself(const struct task_struct *task)
 {
+	unsigned int flags;
+
+	if (!task)
+		return true;
+	READ(TT_TRUSTS_TASK, flags, task, flags);
 	/* a worker of io_uring is a thread of who asked, whatever call that was in */
-	if (!task || task->flags & (PF_EXITING | PF_IO_WORKER))
+	if (flags & (PF_EXITING | PF_IO_WORKER))
 		return true;
 	switch (tt_current_call(task)) {
 	case -1:
@@ -247,16 +337,6 @@ tt_inline bool tt_was_not_resent(const __u64 *ctx)
 	if (bpf_core_field_exists(struct trace_event_raw_tcp_retransmit_skb, err))
 		return (int)*(volatile const __u64 *)(ctx + 2);
 	return false;
-}
-
-/*
- * Whether a request counts a SYN-ACK as sent again before it is told of, not after it. That
- * and the enum's value came in one series, "tcp: move increment of num_retrans" and "tcp: add
- * TCP_SYNACK_RETRANS synack_type" (after v6.18).
- */
-tt_inline bool tt_counts_synack_first(void)
-{
-	return bpf_core_enum_value_exists(enum tcp_synack_type, TCP_SYNACK_RETRANS);
 }
 
 /* Why a packet was thrown away, at kfree_skb; 0 where that is not told. */

@@ -11,23 +11,17 @@
  * timestamps, in whole ms (tcp_rtt_tsopt_us()), or leaves it 0. Any other child
  * has one measured in us, so the counter is read for one in a thousand of them.
  *
- * A cookie that was good and made no child, as the accept queue was full, leaves
- * a difference behind. It marks the next cookie's child, which is right, or one
- * of those in a thousand, which is not.
+ * A cookie that was good and made no child, as the accept queue was full, is
+ * looked at as its packet is let go of (probes/unrecorded.bpf.c). If the kernel
+ * skipped that run, the difference is larger here than this child's own cookie;
+ * then it marks the next cookie's child, or one of those in a thousand.
  */
 #ifndef TT_COOKIES_H
 #define TT_COOKIES_H
 
-#include "mib.h"
+#include "unrecorded.h"
 
 #define TT_RTT_OF_STAMPS (1000 << 3) /* srtt_us has 8 times the round trip */
-
-struct tt_cookie_setup {
-	__u32 mib; /* index of LINUX_MIB_SYNCOOKIESRECV, 0: cookies are not looked for */
-	__u32 cpus;
-};
-
-SETTING(struct tt_cookie_setup, tt_cookie_setup);
 
 enum tt_by_cookie {
 	TT_NOT_BY_COOKIE = 0,
@@ -35,51 +29,44 @@ enum tt_by_cookie {
 	TT_COOKIE_UNKNOWN = 2,
 };
 
-/*
- * By namespace (its cookie), the counter at the last look. One that is not there
- * is younger than the tracer, or had none yet when tracing began: it was 0.
- */
-MAP_OF(LRU_PERCPU_HASH, tt_cookies_seen, __u64, __u64, 1024);
-
-tt_inline __u64 tt_read_cookies_received(const struct net *net, __u64 offset)
-{
-	const void *counters = BPF_CORE_READ(net, mib.net_statistics);
-	__u64 value = 0;
-
-	counters += offset + bpf_core_field_offset(struct linux_mib, mibs);
-	bpf_probe_read_kernel(&value, sizeof(value), counters + tt_cookie_setup.mib * sizeof(long));
-	return value;
-}
-
 /* Asked of a child that is finished. */
 tt_inline enum tt_by_cookie tt_came_by_cookie(const struct sock *sk, const struct tcp_sock *tp)
 {
-	struct tt_here *here;
+	struct tt_unrecorded *seen;
 	struct net *net;
-	__u64 cookie, now, before, *seen;
-	__u32 zero = 0;
+	__u64 offset, now, moved;
 
 	if (tp->total_retrans || tp->srtt_us % TT_RTT_OF_STAMPS)
 		return TT_NOT_BY_COOKIE;
-	if (!tt_cookie_setup.mib)
+	if (!tt_cookie_setup.received)
 		return TT_COOKIE_UNKNOWN;
-	here = MAP_GET(tt_here, &zero);
-	if (!here)
-		return TT_COOKIE_UNKNOWN;
-	if (!here->offset)
-		here->offset = tt_percpu_offset(here);
-	if (!here->offset)
+	offset = tt_this_cpus_offset();
+	if (!offset)
 		return TT_COOKIE_UNKNOWN;
 	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
-	now = tt_read_cookies_received(net, here->offset);
-	cookie = BPF_CORE_READ(net, net_cookie);
-	seen = MAP_GET(tt_cookies_seen, &cookie);
-	before = seen ? *seen : 0;
-	if (seen)
-		*seen = now;
-	else if (now)
-		MAP_PUT(tt_cookies_seen, &cookie, &now, BPF_NOEXIST);
-	return now > before ? TT_BY_COOKIE : TT_NOT_BY_COOKIE;
+	now = tt_read_counter(net, offset, tt_cookie_setup.received);
+	if (!now)
+		return TT_NOT_BY_COOKIE;
+	seen = tt_get_unrecorded(net);
+	if (!seen)
+		return TT_COOKIE_UNKNOWN;
+	moved = tt_since_seen(&seen->received, now);
+	/* others' before it, whose packets were let go of where no program ran */
+	if (moved > 1 && tt_is_live())
+		__sync_fetch_and_add(&seen->no_connection, moved - 1);
+	return moved ? TT_BY_COOKIE : TT_NOT_BY_COOKIE;
+}
+
+/* One that is not to be told of: or its cookie would be taken for one without a connection. */
+tt_inline void tt_pass_over_cookie(const struct sock *sk, int old, int new)
+{
+	const struct tcp_sock *tp;
+
+	if (!tt_cookie_setup.received || old != TT_SYN_RECV || new != TT_ESTABLISHED)
+		return;
+	tp = bpf_skc_to_tcp_sock((void *)sk);
+	if (tp)
+		tt_came_by_cookie(sk, tp);
 }
 
 #endif

@@ -234,6 +234,14 @@ enum tt_owner_from {
 	TT_OWNER_FROM_LISTENER_PORT = 2,
 };
 
+/* Whether a packet that is thrown away was for what remains of a connection, with nothing to lose.
+ */
+enum tt_spent {
+	TT_SPENT_NO = 0,
+	TT_SPENT_BY_SOCKET = 1,
+	TT_SPENT_BY_FLAGS = 2, /* if it was thrown away where such packets are: no socket is told */
+};
+
 /* Instead of a stack's number. */
 enum tt_stack_is {
 	TT_STACK_NONE = 0,	    /* not asked for, or there is none */
@@ -268,6 +276,7 @@ typedef __u8 tt_seq_is_t;
 typedef __u8 tt_acked_t;
 typedef __u8 tt_direction_t;
 typedef __u8 tt_owner_from_t;
+typedef __u8 tt_spent_t;
 typedef __u8 tt_family; /* 4 or 6, of the packets */
 
 /* What every record starts with: 80 bytes. */
@@ -476,7 +485,7 @@ struct tt_drop {
 	__u8 tcp_flags;
 	__u8 told; /* as a syn_drop too */
 	__u8 headers_length;
-	__u8 spent; /* for what remains of a connection that is over, with nothing in it to lose */
+	tt_spent_t spent;
 	__u8 reserved[5];
 	tt_stack_id stack;	/* the kernel's */
 	tt_stack_id user_stack; /* its owner's, if that ran */
@@ -794,7 +803,7 @@ struct tt_packet_key {
 	__u8 syn;     /* with SYN, and without ACK, but for what remains of a connection */
 	__u8 told;    /* as a syn_drop too */
 	__u8 matched; /* by the filters of this session: others take no place */
-	__u8 spent;   /* as in struct tt_drop */
+	tt_spent_t spent;
 	__u8 reserved[3];
 	tt_stack_id stack;
 };
@@ -803,6 +812,28 @@ struct tt_packet_value {
 	__u64 packets;
 	tt_cgroup cgroup_id; /* of the owner */
 	tt_dev dev;
+};
+
+/* RSTs by what they came from, whose they were and to whom, or from whom: exact, whatever is sent.
+ */
+struct tt_reset_key {
+	tt_addr raddr;
+	tt_netns netns;
+	tt_pid pid; /* the owner, 0: none is known */
+	tt_ticks start;
+	tt_rst_reason reason;
+	tt_errno error;
+	tt_tcp_state_t state;
+	tt_reset_way_t way;
+	tt_reset_by_t by;
+	tt_answers_t answers;
+	tt_owner_is_t owner_is;
+	tt_family family; /* 0: there was no room to keep its peer and its owner apart */
+	__u8 reserved[2];
+};
+
+struct tt_reset_value {
+	__u64 resets;
 };
 
 #endif

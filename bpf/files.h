@@ -20,7 +20,26 @@ tt_inline const struct sock *tt_sock_of_file(const struct file *file)
 	return sk;
 }
 
-/* The same for an iterator, which may follow the pointers as they are. */
+#ifdef TT_OLD
+/* Without bpf_sock_from_file() an iterator has copies alone; READ() is told so. */
+#define TT_TRUSTS_WALKED false
+
+tt_inline struct sock *tt_sock_of_walked(struct file *file)
+{
+	const struct sock *sk = tt_sock_of_file(file);
+	__u16 family = 0;
+
+	if (sk)
+		bpf_core_read(&family, sizeof(family), &sk->__sk_common.skc_family);
+	return family == AF_INET || family == AF_INET6 ? (struct sock *)sk : NULL;
+}
+#else
+#define TT_TRUSTS_WALKED true
+
+/*
+ * The same for an iterator, which may follow the pointers as they are. The helper came with Linux
+ * commit 4f19cab76136 ("bpf: Add a bpf_sock_from_file helper") (in v5.11).
+ */
 tt_inline struct sock *tt_sock_of_walked(struct file *file)
 {
 	struct socket *socket = bpf_sock_from_file(file);
@@ -35,6 +54,7 @@ tt_inline struct sock *tt_sock_of_walked(struct file *file)
 		return NULL;
 	return sk;
 }
+#endif
 
 /* The TCP socket behind a descriptor of the current task, or NULL. */
 tt_inline const struct sock *tt_sock_of_fd(long fd)

@@ -134,6 +134,27 @@ tt_inline tt_ns tt_since_synack(const struct tcp_sock *tp, const struct tt_head 
 	return head->mono_ns > sent_ns ? head->mono_ns - sent_ns : 0;
 }
 
+/*
+ * A child that ends without an error is a duplicate, made on two CPUs at once and thrown away on
+ * one, or there was no room for it. No attempt ends with it, yet the kernel counted it as it made
+ * it, as one of its PassiveOpens.
+ */
+tt_inline void tt_count_thrown_away(const struct tt_head *head)
+{
+	tt_netns netns = head->netns;
+	__u64 *count = MAP_GET(tt_thrown_away, &netns);
+	__u64 none = 0;
+
+	if (!count) {
+		MAP_PUT(tt_thrown_away, &netns, &none, BPF_NOEXIST);
+		count = MAP_GET(tt_thrown_away, &netns);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		CONTROL_COUNT(thrown_away_unplaced);
+}
+
 /* A child of a listener: finished, or gone before. */
 tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, int new,
 			      struct tt_sock *sock, struct tt_handshake *event)
@@ -155,9 +176,11 @@ tt_inline bool tt_end_passive(const struct sock *sk, const struct tcp_sock *tp, 
 		event->latency_from = event->latency_ns ? TT_FROM_SYNACK : TT_FROM_NONE;
 		return true;
 	}
-	/* a duplicate, made on two CPUs at once and thrown away on one, has no error */
-	if (!sk->sk_err)
+	if (!sk->sk_err) {
+		if (new == TT_CLOSE)
+			tt_count_thrown_away(&event->head);
 		return false;
+	}
 	event->error = sk->sk_err;
 	event->outcome = tt_outcome_of(sk->sk_err);
 	return true;

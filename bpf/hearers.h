@@ -50,10 +50,13 @@ MAP_OF(PERCPU_ARRAY, tt_heard, __u32, struct tt_heard, 1);
 tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
 {
 	struct tt_hearers_key key = {};
+	const struct tt_hearers *nobody = ZEROS_AT(tt_nobody_hears);
 	struct tt_hearers *hearers;
 
+	if (!nobody) /* never; through BCC a map has it, which verifiers may not know of */
+		return;
 	tt_hearers_key(head, &key);
-	MAP_PUT(tt_hearers, &key, ZEROS_AT(tt_nobody_hears), BPF_NOEXIST);
+	MAP_PUT(tt_hearers, &key, nobody, BPF_NOEXIST);
 	hearers = MAP_GET(tt_hearers, &key);
 	if (!hearers)
 		return;
@@ -63,8 +66,7 @@ tt_inline void tt_add_hearer(const struct tt_head *head, tt_cookie cookie)
 			return;
 	for (int i = 0; i < TT_TWINS; i++) {
 		/* its sk_drops begins at 0; of an older one the first look says more than is new */
-		if (!hearers->cookies[i] &&
-		    !__sync_val_compare_and_swap(&hearers->cookies[i], 0, cookie)) {
+		if (!hearers->cookies[i] && !tt_exchange_if(&hearers->cookies[i], 0, cookie)) {
 			hearers->drops[i] = 0;
 			__sync_fetch_and_add(&hearers->hearing, 1);
 			CONTROL_COUNT(hearers_changes);

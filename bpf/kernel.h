@@ -232,10 +232,6 @@ struct inet_request_sock {
 	__u16 acked : 1;
 };
 
-enum tcp_synack_type {
-	TCP_SYNACK_RETRANS = 3,
-};
-
 struct tcp_request_sock {
 	struct inet_request_sock req;
 	__u64 snt_synack;
@@ -364,14 +360,22 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
-/* what a system call was entered with; the name before ___ is the kernel's */
+/* what a system call, or a function, was entered with; the name before ___ is the kernel's */
 struct pt_regs___x86 {
+	unsigned long cs;
+	unsigned long bp;
+	unsigned long ax;
 	unsigned long orig_ax;
+	unsigned long cx;
+	unsigned long dx;
 	unsigned long di;
 	unsigned long si;
+	unsigned long ip;
+	unsigned long sp;
 };
 
 struct pt_regs___arm64 {
+	__u64 pstate;
 	int syscallno;
 	__u64 regs[31];
 	__u64 orig_x0;
@@ -382,6 +386,7 @@ struct signal_struct {
 };
 
 struct task_struct {
+	void *stack;
 	unsigned int flags;
 	int pid;
 	int tgid;

@@ -19,10 +19,10 @@ tt_inline void tt_raise(__u64 *peaks, tt_count depth)
 	__u64 before = *peak;
 
 	/* another CPU may raise it at the same moment: once more, then it is as good */
-	if (raised > before && __sync_val_compare_and_swap(peak, before, raised) != before) {
+	if (raised > before && tt_exchange_if(peak, before, raised) != before) {
 		before = *peak;
 		if (raised > before)
-			__sync_val_compare_and_swap(peak, before, raised);
+			tt_exchange_if(peak, before, raised);
 	}
 }
 
@@ -44,7 +44,7 @@ tt_inline struct tt_queue *tt_find_queue(tt_cookie cookie)
 /* Of several CPUs that find it full no longer, the one that takes the moment adds the span. */
 tt_inline void tt_end_full(struct tt_queue *queue, tt_mono_ns now)
 {
-	tt_mono_ns since = __sync_lock_test_and_set(&queue->full_since_ns, 0);
+	tt_mono_ns since = tt_exchange(&queue->full_since_ns, 0);
 
 	/* it may have become full on another CPU after this one took the time */
 	if (since && now > since)
@@ -57,7 +57,7 @@ tt_inline void tt_note_depth(struct tt_queue *queue, tt_count depth, tt_count ma
 	queue->accept_queue_max = max;
 	tt_raise(queue->accept_queue_peaks, depth);
 	if (depth > max)
-		__sync_val_compare_and_swap(&queue->full_since_ns, 0, now);
+		tt_exchange_if(&queue->full_since_ns, 0, now);
 	else if (queue->full_since_ns)
 		tt_end_full(queue, now);
 }

@@ -8,6 +8,7 @@
 #include "listeners.h"
 #include "mib.h"
 #include "owner.h"
+#include "unrecorded.h"
 #ifndef TT_BCC
 #include "ports_held.h"
 #endif
@@ -80,6 +81,8 @@ tt_inline void tt_open_listener(const struct sock *sk, tt_cookie cookie, tt_netn
 		tt_open_queue(sk, cookie, now);
 	MAP_PUT(tt_listeners, &cookie, &listener, BPF_ANY);
 #ifndef TT_BCC
+	if (tt_cookie_setup.received)
+		tt_prime_if_new(sk);
 	if (CFG(kinds) & 1U << TT_KIND_RESET)
 		tt_hold_port(&listener, cookie, owner);
 #endif

@@ -31,6 +31,28 @@ tt_inline bool tt_keeps_lives(void)
 	return CFG(kinds) & (1U << TT_KIND_CONNECTION | 1U << TT_KIND_RESET);
 }
 
+#ifdef TT_OLD /* as its entry, found in a hash alone (socks.h) */
+tt_inline struct tt_life *tt_find_life(tt_cookie cookie)
+{
+	return cookie ? MAP_GET(tt_other_lives, &cookie) : NULL;
+}
+
+/* All zero but its cookie; whatever was kept of an earlier life of the socket is gone. */
+tt_inline struct tt_life *tt_begin_life(tt_cookie cookie)
+{
+	struct tt_life fresh = {.cookie = cookie};
+
+	if (!cookie)
+		return NULL;
+	MAP_PUT(tt_other_lives, &cookie, &fresh, BPF_ANY);
+	return MAP_GET(tt_other_lives, &cookie);
+}
+
+tt_inline void tt_end_life(tt_cookie cookie)
+{
+	MAP_DEL(tt_other_lives, &cookie);
+}
+#else
 /* NULL if none is kept: it began before tracing, or there was no room. */
 tt_inline struct tt_life *tt_find_life(tt_cookie cookie)
 {
@@ -52,7 +74,7 @@ tt_inline struct tt_life *tt_begin_life(tt_cookie cookie)
 
 	if (!life || !cookie)
 		return NULL;
-	taken = __sync_val_compare_and_swap(&life->cookie, 0, cookie);
+	taken = tt_exchange_if(&life->cookie, 0, cookie);
 	if (!taken || taken == cookie) {
 		__builtin_memset(&life->opened_ns, 0,
 				 sizeof(*life) - offsetof(struct tt_life, opened_ns));
@@ -70,10 +92,11 @@ tt_inline void tt_end_life(tt_cookie cookie)
 	if (!life || !cookie)
 		return;
 	if (life->cookie == cookie)
-		__sync_lock_test_and_set(&life->cookie, 0);
+		tt_exchange(&life->cookie, 0);
 	else
 		MAP_DEL(tt_other_lives, &cookie);
 }
+#endif
 
 /* A span in us, the largest for all that are longer. */
 tt_inline tt_us tt_as_us(tt_ns span)

@@ -62,8 +62,11 @@ struct tt_config {
 	__u8 see_drops;	    /* what listeners throw away is looked at, or what is else dropped */
 	__u8 drop_takes_acks; /* the program that looks at dropped packets looks at final ACKs */
 	__u8 alone;	      /* a snapshot: nothing is traced, and nothing known from tracing */
+	__u8 inodes;	      /* of open sockets, where a snapshot asks for them */
 	__u8 stacks;	      /* of dropped packets */
-	__u8 limit_answers;   /* RSTs for which there is no connection are sent up to TT_LIMIT */
+	__u8 count_resets;    /* keep tt_resets */
+	__u32 most_answers;   /* RSTs without a connection sent, a second and CPU; 0: all */
+	__u8 made;	      /* where each socket was made */
 	__u32 last_place;     /* of tt_places: their number, a power of two, less one */
 	__u32 tick_ns;	      /* of the kernel's jiffies */
 };
@@ -113,6 +116,13 @@ struct tt_control {
 	__u64 names_full; /* a process is called as was asked for, and there was no room to say so
 			   */
 	__u64 cgroups_made;
+	__u64 unmade; /* sockets of which there was no room to keep where they were made */
+	/* what there was no room to count: RSTs; and of namespaces beyond those there is room for,
+	 * children thrown away, and packets that listeners let go of
+	 */
+	__u64 resets_unplaced;
+	__u64 thrown_away_unplaced;
+	__u64 unlooked;
 	__u64 reader_sleeps; /* for long: the first record into an empty ring wakes it */
 	__u32 pidns;	     /* inode of the tracer's PID namespace, */
 	__u32 pidns_level;   /* and its depth: the task iterator, run by it, finds both */
@@ -326,6 +336,9 @@ struct tt_synack_key {
 };
 
 MAP_OF(LRU_HASH, tt_synacks, struct tt_synack_key, __u64, 16384);
+
+/* Children made and thrown away, by namespace; see bpf/handshake.h. */
+MAP_OF(HASH, tt_thrown_away, tt_netns, __u64, 1024);
 
 /* Processes told of: tgid -> start. A task record is sent once for each. */
 MAP_OF(HASH, tt_tasks, tt_pid, tt_ticks, 32768);

@@ -94,7 +94,7 @@ tt_inline void tt_measure_bytes(struct tt_open_row *row, const struct sock_commo
 /* How long it had something to send and what held it up: tcp_get_info_chrono_stats(). */
 tt_inline void tt_measure_limits(struct tt_open_row *row, const struct tcp_sock *tp, __u32 jiffies)
 {
-	const __u32 now = BPF_CORE_READ_BITFIELD_PROBED(tp, chrono_type);
+	const __u32 now = BPF_CORE_READ_BITFIELD(tp, chrono_type);
 	const __u32 running = jiffies - tp->chrono_start;
 	__u32 busy = tp->chrono_stat[0], rwnd = tp->chrono_stat[1], sndbuf = tp->chrono_stat[2];
 
@@ -134,7 +134,7 @@ tt_inline void tt_measure_room(struct tt_open_row *row, const struct tcp_sock *t
 
 	row->rcv_window = tp->rcv_wnd;
 	row->rcvbuf = sk->sk_rcvbuf;
-	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & 2)
+	if (BPF_CORE_READ_BITFIELD(sk, sk_userlocks) & 2)
 		row->flags |= TT_OPEN_RCVBUF_SET;
 }
 
@@ -174,8 +174,7 @@ tt_inline void tt_measure_attempt(struct tt_open_row *row, const struct tcp_sock
 {
 	__u32 now_ms = row->head.mono_ns / 1000000;
 
-	if (bpf_core_field_exists(tp->tcp_usec_ts) &&
-	    BPF_CORE_READ_BITFIELD_PROBED(tp, tcp_usec_ts))
+	if (bpf_core_field_exists(tp->tcp_usec_ts) && BPF_CORE_READ_BITFIELD(tp, tcp_usec_ts))
 		return;
 	if (!tp->retrans_stamp)
 		return;
@@ -188,17 +187,18 @@ tt_inline void tt_measure_attempt(struct tt_open_row *row, const struct tcp_sock
 tt_inline void tt_measure(struct tt_open_row *row, const struct sock_common *skc,
 			  const struct tcp_sock *tp)
 {
-	const struct socket *socket = NULL;
+	const struct socket *socket = tp->inet_conn.icsk_inet.sk.sk_socket;
+	const struct tcp_congestion_ops *control = tp->inet_conn.icsk_ca_ops;
 	const __u32 jiffies = bpf_jiffies64();
 
 	row->flags |= TT_OPEN_FULL;
 	if (skc->skc_flags & (1UL << SOCK_DEAD))
 		row->flags |= TT_OPEN_ORPHAN;
-	bpf_core_read(&socket, sizeof(socket), &tp->inet_conn.icsk_inet.sk.sk_socket);
 	if (socket) {
 		row->flags |= TT_OPEN_TAKEN;
-		bpf_core_read(&row->inode, sizeof(row->inode),
-			      &((const struct socket_alloc *)socket)->vfs_inode.i_ino);
+		if (CFG(inodes)) /* each lies where nothing else is read */
+			bpf_core_read(&row->inode, sizeof(row->inode),
+				      &((const struct socket_alloc *)socket)->vfs_inode.i_ino);
 	}
 	row->uid = tp->inet_conn.icsk_inet.sk.sk_uid.val;
 	if (row->state == TT_LISTEN) {
@@ -213,7 +213,7 @@ tt_inline void tt_measure(struct tt_open_row *row, const struct sock_common *skc
 	row->min_rtt_us = tp->rtt_min.s[0].v == NO_RTT ? 0 : tp->rtt_min.s[0].v;
 	row->cwnd = tp->snd_cwnd;
 	row->mss = tp->mss_cache;
-	BPF_CORE_READ_INTO(&row->congestion, tp, inet_conn.icsk_ca_ops, name);
+	bpf_core_read(&row->congestion, sizeof(row->congestion), &control->name);
 	tt_measure_limits(row, tp, jiffies);
 	tt_measure_keepalive(row, skc, tp);
 	tt_measure_room(row, tp);

@@ -48,16 +48,6 @@ struct tt_here {
 
 MAP_OF(PERCPU_ARRAY, tt_here, __u32, struct tt_here, 1);
 
-/* A pointer of the verifier's as a plain number: read back from the stack. */
-tt_inline __u64 tt_as_number(const void *pointer)
-{
-	const void *volatile kept = pointer;
-	__u64 number = 0;
-
-	bpf_probe_read_kernel(&number, sizeof(number), (const void *)&kept);
-	return number;
-}
-
 /*
  * How far a CPU's part of per-CPU memory is from where per-CPU pointers point.
  * __per_cpu_offset is not always in kallsyms; but a lookup in a per-CPU array
@@ -139,10 +129,11 @@ LOOP_BODY long tt_prime_cpu(__u32 cpu, struct tt_priming *priming)
 tt_inline void tt_prime(const struct net *net)
 {
 	struct tt_priming priming = {.net = net};
+	const struct tt_mibs *none = ZEROS_AT(tt_no_mibs);
 
 	priming.cookie = BPF_CORE_READ(net, net_cookie);
-	if (MAP_GET(tt_mibs, &priming.cookie) ||
-	    MAP_PUT(tt_mibs, &priming.cookie, ZEROS_AT(tt_no_mibs), BPF_NOEXIST))
+	if (!none || MAP_GET(tt_mibs, &priming.cookie) ||
+	    MAP_PUT(tt_mibs, &priming.cookie, none, BPF_NOEXIST))
 		return;
 	LOOP(tt_syn_setup.cpus, TT_MOST_CPUS, tt_prime_cpu, &priming);
 }

@@ -112,7 +112,7 @@ tt_inline tt_owner_is_t tt_current_owner(void *ctx, struct tt_stats *stats, tt_m
 tt_inline bool tt_closing_owner(void *ctx, struct tt_stats *stats, tt_mono_ns now,
 				struct tt_owner *owner)
 {
-	return tt_closes_itself(tt_task_btf()) &&
+	return tt_closes_itself(tt_task()) &&
 	       tt_current_owner(ctx, stats, now, owner) == TT_OWNER_PROCESS;
 }
 

@@ -5,7 +5,7 @@
 
 #include "maps.h"
 
-#define TT_LIMIT 1000 /* records a second and CPU */
+#define TT_LIMIT 1000 /* records a second and CPU, where no more are asked for */
 #define NSEC_PER_SEC 1000000000ULL
 
 struct tt_rate {
@@ -13,17 +13,17 @@ struct tt_rate {
 	__u64 tokens;
 };
 
-/* Whether one more record may be sent: TT_LIMIT a second, as many at once after a pause. */
-tt_inline bool tt_may_send(struct tt_rate *rate, tt_mono_ns now)
+/* Whether one more record may be sent: `most` a second, as many at once after a pause. */
+tt_inline bool tt_may_send(struct tt_rate *rate, tt_mono_ns now, __u64 most)
 {
-	__u64 more = (now - rate->filled_ns) * TT_LIMIT / NSEC_PER_SEC;
+	__u64 more = (now - rate->filled_ns) * most / NSEC_PER_SEC;
 
-	if (!rate->filled_ns || more >= TT_LIMIT) {
+	if (!rate->filled_ns || more >= most) {
 		rate->filled_ns = now;
-		rate->tokens = TT_LIMIT;
+		rate->tokens = most;
 	} else if (more) {
-		rate->filled_ns += more * (NSEC_PER_SEC / TT_LIMIT);
-		rate->tokens = rate->tokens + more < TT_LIMIT ? rate->tokens + more : TT_LIMIT;
+		rate->filled_ns += more * (NSEC_PER_SEC / most);
+		rate->tokens = rate->tokens + more < most ? rate->tokens + more : most;
 	}
 	if (!rate->tokens)
 		return false;

@@ -107,7 +107,7 @@ tt_inline tt_cookie tt_kernels_cookie(const struct sock_common *skc)
 	return cookie;
 }
 
-#ifdef TT_BCC
+#ifdef TT_NUMBERED
 #include "numbers.h"
 #else
 /* The same through a pointer that the verifier trusts. */
@@ -122,6 +122,12 @@ tt_inline tt_cookie tt_get_cookie(const struct sock *sk)
 	tt_cookie cookie = tt_known_cookie(sk);
 
 	return cookie ? cookie : bpf_get_socket_cookie((void *)sk);
+}
+
+/* The cookie of what an iterator meets, of whatever kind it is. */
+tt_inline tt_cookie tt_give_cookie(struct sock_common *skc)
+{
+	return bpf_get_socket_cookie(skc);
 }
 
 /* The same for programs that may not ask for one; 0: none yet. */

@@ -22,7 +22,7 @@ tt_inline __u8 tt_state_left(const struct tt_sock *sock)
 	return sock->states >> 4;
 }
 
-#ifdef TT_BCC /* user space adds what is older: a hash takes that from several at once */
+#ifdef TT_NUMBERED /* and user space adds what is older: a hash takes that from several at once */
 tt_inline struct tt_sock *tt_find_sock(tt_cookie cookie)
 {
 	return MAP_GET(tt_socks, &cookie);
@@ -67,7 +67,7 @@ tt_inline struct tt_sock *tt_add_sock(tt_cookie cookie)
 
 	if (!place || !cookie)
 		return NULL;
-	taken = __sync_val_compare_and_swap(&place->cookie, 0, cookie);
+	taken = tt_exchange_if(&place->cookie, 0, cookie);
 	if (!taken || taken == cookie)
 		return place;
 	if (!MAP_PUT(tt_socks, &cookie, &fresh, BPF_NOEXIST))
@@ -84,7 +84,7 @@ tt_inline void tt_wipe_sock(struct tt_sock *sock)
 			 offsetof(struct tt_sock, crowd) - offsetof(struct tt_sock, owner));
 }
 
-#ifdef TT_BCC
+#ifdef TT_NUMBERED
 tt_inline void tt_forget_sock(tt_cookie cookie)
 {
 	MAP_DEL(tt_socks, &cookie);
@@ -99,7 +99,7 @@ tt_inline void tt_forget_sock(tt_cookie cookie)
 	if (place->cookie == cookie) {
 		tt_wipe_sock(place);
 		/* the exchange is a barrier: who takes the place finds it wiped */
-		__sync_lock_test_and_set(&place->cookie, 0);
+		tt_exchange(&place->cookie, 0);
 	}
 	if (place->crowd && !MAP_DEL(tt_socks, &cookie))
 		__sync_fetch_and_add(&place->crowd, -1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Stacks of calls, with CFG(stacks) alone; else these maps are not even made.
+ * Stacks of calls, with CFG(stacks) and, of processes, CFG(made) alone; else these maps
+ * are not even made.
  *
  * The kernel keeps each once and gives it a number by its hash. None is ever
  * replaced, so a number says the same for the whole session; a stack whose
@@ -29,6 +30,16 @@ tt_inline tt_stack_id tt_kernel_stack(void *ctx)
 	return place < 0 ? TT_STACK_LOST : place + 1;
 }
 
+/* That of the process that runs. */
+tt_inline tt_stack_id tt_take_user_stack(void *ctx)
+{
+	long place = bpf_get_stackid(ctx, &tt_user_stacks, BPF_F_USER_STACK);
+
+	if (place == -EEXIST || place == -ENOMEM)
+		return TT_STACK_LOST;
+	return place < 0 ? TT_STACK_NONE : place + 1;
+}
+
 /*
  * That of the process that runs, if it is this one. Whether it was only
  * interrupted, the kernel's stack tells: user space leaves it out then.
@@ -36,14 +47,10 @@ tt_inline tt_stack_id tt_kernel_stack(void *ctx)
 tt_inline tt_stack_id tt_user_stack(void *ctx, const struct tt_head *head)
 {
 	const struct task_struct *task = (const void *)bpf_get_current_task();
-	long place;
 
 	if (!head->pid || head->oncpu_pid != head->pid || tt_read_start(task) != head->start)
 		return TT_STACK_NONE;
-	place = bpf_get_stackid(ctx, &tt_user_stacks, BPF_F_USER_STACK);
-	if (place == -EEXIST || place == -ENOMEM)
-		return TT_STACK_LOST;
-	return place < 0 ? TT_STACK_NONE : place + 1;
+	return tt_take_user_stack(ctx);
 }
 
 #endif

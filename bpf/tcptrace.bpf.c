@@ -5,6 +5,7 @@
 #include "probes/uring.bpf.c"
 #include "probes/handshake.bpf.c"
 #include "probes/request.bpf.c"
+#include "probes/unrecorded.bpf.c"
 #include "probes/retransmit.bpf.c"
 #include "probes/syn_drop.bpf.c"
 #include "probes/reset.bpf.c"
@@ -49,6 +50,7 @@ struct tt_wire {
 	enum tt_acked acked;
 	enum tt_direction direction;
 	enum tt_owner_from owner_from;
+	enum tt_spent spent;
 	enum tt_stack_is stack_is;
 	enum tt_filter filter;
 	enum tt_mark mark;

@@ -49,11 +49,17 @@ class Tracer:
     `arguments` begin with the command; `records` is what it printed as JSON, once it has ended.
     """
 
-    def __init__(self, *arguments: str, prefix: list[str] | None = None, json: bool = True) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        prefix: list[str] | None = None,
+        command: list[str] = COMMAND,
+        json: bool = True,
+    ) -> None:
         self._directory = tempfile.TemporaryDirectory()
         self.path = Path(self._directory.name)
         ready = self.path / "ready"
-        self.arguments = [*(prefix or []), *COMMAND, *arguments, "--ready-file", str(ready)]
+        self.arguments = [*(prefix or []), *command, *arguments, "--ready-file", str(ready)]
         if json:
             self.arguments.append("-j")
         if BACKEND:
@@ -75,7 +81,13 @@ class Tracer:
             assert self.process.poll() is None, f"ended early: {self._text(self._err)}"
             return self._ready.exists()
 
-        wait_until(ready, "the tracer to be ready")
+        # BCC compiles for seconds first, more of them on a busy machine
+        try:
+            wait_until(ready, "the tracer to be ready", seconds=60)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
         return self
 
     @staticmethod

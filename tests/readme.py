@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests import readme_troubles
@@ -85,31 +86,25 @@ def _lines(count: int) -> Callable[[Tracer], bool]:
     return lambda tracer: len((tracer.path / "out").read_text().splitlines()) >= count
 
 
-def outputs() -> dict[str, str]:
-    """Each block's text, from a run made now."""
-    shown = _run(["events"], 1, _lines(17))
+def _events() -> str:
+    return "$ tcptrace events --netns web\n" + _run(["events"], 1, _lines(17))
+
+
+def _json() -> str:
     records = _run(["events", "-j", "--kind", "accept"], 1, _lines(1))
+    return "$ tcptrace events --netns web --kind accept -j | jq .\n" + _pretty(records)
+
+
+def _summed(*line: str) -> str:
+    command, *options = line
+    shown = " ".join([command, "--netns web", *options])
+    return f"$ tcptrace {shown}\n" + _run([*line], 211, lambda _: True)
+
+
+def _doctor() -> str:
     command = [sys.executable, "-m", "tracer", "doctor"]
-    doctor = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    return {
-        "live": _picture(),
-        "connections": _open(),
-        "ended": _ended(),
-        "resets": _resets(),
-        "retransmits": _retransmits(),
-        "stacks": _stacks(),
-        "events": "$ tcptrace events --netns web\n" + shown,
-        **{
-            name: f"$ tcptrace {name} --netns web\n" + _run([name], 211, lambda _: True)
-            for name in ("states", "handshakes", "accepts", "listeners", "top")
-        },
-        "counters": "$ tcptrace counters --netns web -d 10\n"
-        + _run(["counters", "-d", "10"], 211, lambda _: True),
-        "json": "$ tcptrace events --netns web --kind accept -j | jq .\n" + _pretty(records),
-        "doctor": "$ tcptrace doctor\n" + doctor,
-        **readme_troubles.outputs(),
-        "explain": "\n".join(_explained(term) for term in ("close-wait", "11")),
-    }
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return "$ tcptrace doctor\n" + done.stdout
 
 
 def _explained(term: str) -> str:
@@ -281,6 +276,27 @@ def fill(text: str, blocks: dict[str, str], tables: dict[str, str]) -> str:
     return text
 
 
+# each block by its name, and the run that its text is made from
+BLOCKS: dict[str, Callable[[], str]] = {
+    "live": _picture,
+    "connections": _open,
+    "ended": _ended,
+    "resets": _resets,
+    "retransmits": _retransmits,
+    "stacks": _stacks,
+    "events": _events,
+    **{
+        name: partial(_summed, name)
+        for name in ("states", "handshakes", "accepts", "listeners", "top")
+    },
+    "counters": partial(_summed, "counters", "-d", "10"),
+    "json": _json,
+    "doctor": _doctor,
+    **readme_troubles.BLOCKS,
+    "explain": lambda: "\n".join(_explained(term) for term in ("close-wait", "11")),
+}
+
+
 def main() -> None:
     """Write README.md anew."""
     if len(sys.argv) == 3:
@@ -288,7 +304,8 @@ def main() -> None:
         return
     heading = re.compile(r"\A# [^\n]*\n\n")  # the section has its own
     tables = {n: heading.sub("", path.read_text()) for n, path in TABLES.items() if path.exists()}
-    README.write_text(fill(README.read_text(), outputs(), tables))
+    outputs = {name: run() for name, run in BLOCKS.items()}
+    README.write_text(fill(README.read_text(), outputs, tables))
 
 
 if __name__ == "__main__":

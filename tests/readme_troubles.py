@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 
 from tests.harness import Tracer, namespace
 from tests.programs.driver import Program
+from tests.programs.leaking import build_leak, leaking
 from tests.programs.places import ADDRESS, server_in
 
 PORT = 8000
@@ -60,6 +63,34 @@ def advise() -> str:
     return f"$ tcptrace advise --netns web\n{tracer.stdout.rstrip()}\n"
 
 
-def outputs() -> dict[str, str]:
-    """Each block's text, from a run made now."""
-    return {"ports": ports(), "advise": advise()}
+def leak() -> str:
+    """A program that leaks what one of its functions accepts, and not what another does."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        namespace("web") as space,
+        Program("client", space.enter) as client,
+        leaking(
+            space, build_leak(Path(directory) / "server", "-O2"), ADDRESS, PORT, PORT
+        ) as program,
+    ):
+
+        def ask(word: str, count: int) -> None:
+            client.do("hold", address=ADDRESS, port=PORT, count=count)
+            program.tell(word, count)
+            client.do("let_go")
+            program.hear()
+
+        ask("forget", 11)
+        time.sleep(2)
+        with Tracer("advise", "--stack", "--netns", space.name, json=False) as tracer:
+            for _ in range(7):
+                ask("forget", 13)
+                ask("close", 17)
+                time.sleep(0.5)
+            tracer.process.wait(60)
+            tracer.stop()
+        shown = tracer.stdout.replace(directory, "/srv").rstrip()
+    return f"$ tcptrace advise --stack --netns web\n{shown}\n"
+
+
+BLOCKS = {"ports": ports, "advise": advise, "leak": leak}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tracer.errors import TracerError, UnsupportedError
 from tracer.kernel import bcc, bcc_ladder, bcc_types, features, preflight, tracefs
-from tracer.kernel.libbpf import lib
+from tracer.kernel.libbpf import version
 from tracer.probes import PROBES, Subject
 from tracer.views.doctor import Capability, Finding, Report
 
@@ -15,6 +15,8 @@ NOT_TRACED = (
     "UDP, MPTCP's own sockets (its subflows are), SCTP, SMC, sockmap redirection,"
     " handshakes reset in the SYN queue (counted)"
 )
+
+NUMBERS = "before Linux 5.12 numbers of ours stand for those of new sockets; ss does not know them"
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,12 @@ def diagnose() -> Report:
     ]
     missing = [c.name for c in capabilities if c.needed and not c.have]
     try:
-        libbpf = lib().libbpf_version_string().decode()
+        libbpf = version()
         if {"CAP_BPF", "CAP_PERFMON"} & set(missing):
             # what is refused to us says nothing of what this kernel can do
             why = f"not permitted to try: this needs {', '.join(dict.fromkeys(missing))}"
             probes = [Finding(s.name, "-", "unknown", why, "") for s in PROBES]
-        elif features.BTF.exists():
+        elif preflight.BTF.exists():
             probes = [_finding(features.choose(subject)) for subject in PROBES]
         else:
             lacks = _bcc_lacks()
@@ -59,11 +61,12 @@ def diagnose() -> Report:
 
 def _places() -> list[_Place]:
     tracing = _Place("tracefs", tracefs.is_mounted(), "mounted privately when needed")
-    if features.BTF.exists():
+    if preflight.BTF.exists():
         return [
             _Place("BTF", True, ""),
             _Place("BCC", bcc.is_installed(), bcc.FOR),
             tracing,
+            *([] if features.has_exchanges() else [_Place("socket cookies", False, NUMBERS)]),
         ]
     lacks = _headers_lack()
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +13,25 @@ from tracer.attribution.owned import Names, Owned
 from tracer.attribution.processes import ProcessTable
 from tracer.errors import TracerError
 from tracer.flows.devices import Devices
-from tracer.flows.owners import give_owners
+from tracer.flows.owners import give_listeners, give_owners
+from tracer.flows.packet_filters import PacketFilters
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.base import View
 from tracer.views.columns import Facts
 from tracer.views.text import Clock
-from tracer.wire.batch import Batch, Sorter, split, view
+from tracer.wire.batch import Batch, Sorter, chosen, split, view
 from tracer.wire.cost import KernelCost
 from tracer.wire.filters import Filters
 from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
+from tracer.wire.made import Made
 from tracer.wire.recording import Frame
 from tracer.wire.refuse import as_sockets, refuse
 from tracer.wire.stacks import Told
 from tracer.wire.window import Window
 
 CLOCK_STEP_NS = 100_000_000
+EXACT = ("moves", "resets")  # counts that know nothing of filters that are applied here
 # commands that show what a recording keeps, and those that make one which keeps it
 SHOWN_BY = {"records": "events", "counts": "states", "listeners": "listeners", "drops": "drops"}
 SHOWN_BY |= {"connections": "top"}
@@ -85,17 +89,22 @@ class Player:
             "RSNS": self._reasons,
             "CODE": self._code,
             "STAK": self._stacks,
+            "MADE": self._made,
             "REST": self._rest_of_packets,
             "PKTS": self._packets,
+            "RSTS": self._resets,
             "DEVS": self._devices,
+            "RULE": self._packet_filters,
             "ATCH": self._attached,
             "KERN": self._kernel,
             "EDGE": self._edge,
+            "AWAY": self._unrecorded,
             "DESC": self._descriptors,
             "FDSC": self._all_descriptors,
             "COST": self._cost,
             "MISS": self._missed,
             "TICK": self._tick,
+            "GATE": self._gate,
             "MARK": self._mark,
             "LAST": self._last,
         }
@@ -130,8 +139,7 @@ class Player:
             if self._view.kinds and set(head.kinds) - self._view.kinds:
                 self._narrowed = replace(self._filters, kinds=self._view.kinds | self._view.also)
             asked = self._filters.describe()
-            # what the kernel counted knows nothing of filters that are applied here
-            keeps = tuple(name for name in head.keeps if name != "moves" or not asked)
+            keeps = tuple(name for name in head.keeps if name not in EXACT or not asked)
             self.head = replace(head, filters=head.filters | asked, keeps=keeps)
         self._view.begin(self.facts, self.head)
 
@@ -195,6 +203,9 @@ class Player:
 
     def _stacks(self, frame: Frame) -> None:
         self.facts.calls.add(Told.from_bytes(bytes(frame.data)))
+
+    def _made(self, frame: Frame) -> None:
+        self._view.made(Made.from_bytes(bytes(frame.data)))
 
     def _descriptors(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
@@ -304,9 +315,9 @@ class Player:
 
     def _sockets(self, frame: Frame) -> None:
         rows = self._rows(frame, "sock_row")
-        chosen = (rows["matched"] > 0) & self._asked(rows)
-        self._view.all_sockets(rows, chosen)
-        self._view.sockets(_chosen(rows, chosen))
+        asked = (rows["matched"] > 0) & self._asked(rows)
+        self._view.all_sockets(rows, asked)
+        self._view.sockets(_chosen(rows, asked))
 
     def _sysctls(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
@@ -316,32 +327,42 @@ class Player:
         rows = self._rows(frame, "open_row")
         rows = _chosen(rows, rows["matched"] > 0)
         if self._is_snapshot:
-            rows = self._narrow(give_owners(rows, self._held, self.facts.layout))
+            give_owners(rows, self._held, self.facts.layout)
+            rows = self._narrow(rows)
             self._view.sockets(rows)
         else:
             rows = rows[self._asked(rows)]
         self._view.connections(rows, self._ticks[1])
 
     def _narrow(self, rows: Records) -> Records:
-        """What of the latest look is asked for, counted: nothing in the kernel has done either."""
+        """What of the latest look is asked for."""
         if not self._view.wants_listeners:
-            rows = rows[rows["state"] != self.facts.layout.enums["tcp_state"]["LISTEN"]]
-        self.tally.seen = len(rows)
+            heard = rows["state"] == self.facts.layout.enums["tcp_state"]["LISTEN"]
+            rows = _chosen(rows, ~heard)
+        passed = self._asked_of_look(rows)
+        self._view.all_sockets(rows, passed)
+        return _chosen(rows, passed)
+
+    def _asked_of_look(self, rows: Records) -> NDArray[np.bool_]:
+        """Which rows are asked for, counted: nothing in the kernel has done either."""
         passed = np.ones(len(rows), np.bool_)
         if self._filters is not None:
             passed, refused = refuse(
                 self._filters.of_sockets(), rows, self.facts.layout, self._owned
             )
             self._refused = dict(refused)
-        self._view.all_sockets(rows, passed)
-        rows = _chosen(rows, passed)
-        self._passed = self.tally.matched = len(rows)
-        return rows
+        self.tally.seen = len(rows)
+        self._passed = self.tally.matched = int(passed.sum())
+        return passed
 
     def _listeners(self, frame: Frame) -> None:
         rows = self._rows(frame, "listener_row")
         rows = rows[rows["matched"] > 0]
-        self._view.listeners(rows[self._asked(as_sockets(rows, self.facts.layout))])
+        asks = self._asked
+        if self._is_snapshot:
+            give_listeners(rows, self._held)
+            asks = self._asked_of_look
+        self._view.listeners(rows[asks(as_sockets(rows, self.facts.layout))])
 
     def _asked(self, rows: Records) -> NDArray[np.bool_]:
         """Which rows of sockets the filters of a replay leave."""
@@ -366,6 +387,14 @@ class Player:
         pairs = np.frombuffer(frame.data, pair)
         self._view.packets(pairs, self._rest, filtered=not self._is_narrowed)
 
+    def _resets(self, frame: Frame) -> None:
+        if self._is_narrowed:
+            return
+        dtypes = self.facts.layout.dtypes
+        pair = np.dtype([("key", dtypes["reset_key"]), ("value", dtypes["reset_value"])])
+        self._pass_on(None)
+        self._view.resets(np.frombuffer(frame.data, pair))
+
     def _devices(self, frame: Frame) -> None:
         found = json.loads(bytes(frame.data))
         asked = self._filters.netns if self._filters is not None else frozenset()
@@ -378,6 +407,10 @@ class Player:
         cpus = {int(cpu): counters for cpu, counters in found["softnet"].items()}
         self._view.devices(Devices(devices, cpus))
 
+    def _packet_filters(self, frame: Frame) -> None:
+        asked = self._filters.netns if self._filters is not None else frozenset()
+        self._view.packet_filters(PacketFilters.of(json.loads(bytes(frame.data)), asked))
+
     def _attached(self, frame: Frame) -> None:
         change = Attachment.from_bytes(bytes(frame.data))
         self.head.attached[change.subject] = change.how
@@ -389,10 +422,23 @@ class Player:
     def _edge(self, frame: Frame) -> None:
         self._view.edge(self._by_namespace(frame))
 
-    def _by_namespace(self, frame: Frame) -> dict[int, dict[str, int]]:
-        found = {int(inode): counters for inode, counters in json.loads(bytes(frame.data)).items()}
+    def _unrecorded(self, frame: Frame) -> None:
+        told = self._by_namespace(frame)
+        # recordings of before 0.1.0 have children alone
+        counts = {
+            netns: {"PassiveOpens": found} if isinstance(found, int) else found
+            for netns, found in told.items()
+        }
+        self._view.unrecorded(counts)
+
+    def _by_namespace(self, frame: Frame) -> dict[int, Any]:
+        found = {int(inode): told for inode, told in json.loads(bytes(frame.data)).items()}
         asked = self._filters.netns if self._filters is not None else frozenset()
-        return {inode: found[inode] for inode in found if not asked or inode in asked}
+        # 0: not known, and any may be meant
+        return {inode: found[inode] for inode in found if not asked or inode in {0, *asked}}
+
+    def _gate(self, frame: Frame) -> None:
+        self._view.gate(int(np.frombuffer(frame.data, np.int64)[0]))
 
     def _mark(self, frame: Frame) -> None:
         now = int(np.frombuffer(frame.data, np.int64)[0])
@@ -442,6 +488,6 @@ class Player:
         return self.tally
 
 
-def _chosen(rows: Records, chosen: NDArray[np.bool_]) -> Records:
-    """These rows; of many a copy takes long, so where all are chosen there is none."""
-    return rows if chosen.all() else rows[chosen]
+def _chosen(rows: Records, asked: NDArray[np.bool_]) -> Records:
+    """These rows; of many a copy takes long, so where all are asked for there is none."""
+    return rows if asked.all() else chosen(rows, asked)

@@ -24,13 +24,14 @@ import numpy as np
 
 from tracer.attribution import cgroups, descriptors
 from tracer.errors import TracerError
-from tracer.kernel import sysctls
+from tracer.kernel import packet_filters, sysctls
 from tracer.kernel.followers import Followers
 from tracer.kernel.live import LiveSource, Settings
 from tracer.kernel.netstat import Counters
+from tracer.kernel.spent import spent_s
 from tracer.limits import Limits
 from tracer.player import Player
-from tracer.stacks import StackFrames
+from tracer.stacks import MadeFrames, StackFrames
 from tracer.told import Code, Descriptors, Groups
 from tracer.views.base import View
 from tracer.views.output import PipeClosed
@@ -45,13 +46,16 @@ from tracer.wire.window import Window
 
 __all__ = ["Limits", "Replay", "Session", "Settings"]
 
-FAST_S, SLOW_S, IDLE_S = 0.05, 0.2, 1.0
+FAST_S, SLOW_S = 0.05, 0.2
+IDLE_S = 5.0  # what is waited for wakes it before
 QUIET_S = 0.5
 CLOSER_LOOK = "connections"  # as tracer/probes/snapshot.py calls it
 ADVICE = "advice"  # what a sparing session reads settings for
+RULES = "packet filters"
 PROGRESS_S = 1.0
 RESEED_S = 5.0  # look again who holds what this often,
 RESEED_SOON_S = 0.5  # and this soon when a process that had sockets has ended,
+COLLECT_S = 5.0  # what has closed makes room this often, however long a look takes
 LOOK_SHARE = 600  # of sparing sessions: 1/600 of a CPU for each kind of look,
 OPEN_SHARE = 50  # and 1/50 for these, while what is dropped there is looked at as well,
 OPEN_TOO = {"listeners": "syn_drop", "devices": "drop"}
@@ -72,6 +76,7 @@ class Session:
     ready: Callable[[], None] = lambda: None
     notice: Callable[[str], None] = lambda text: None
     progress: Callable[[str], None] = lambda text: None
+    shows_progress: bool = False  # whether anybody sees that
     wake_fd: int | None = None
     program_ended: Callable[[], bool] | None = None  # of one that was started to be traced
     limits: Limits = field(default_factory=Limits)
@@ -93,6 +98,7 @@ class Session:
             asks = self.settings.reconcile or self.settings.sysctls
             compares = asks and self.settings.stream and self.settings.snapshots and not sparing
             self._first_sockets = source.sockets() if compares else None
+            self._first_rules = None if sparing else self._packet_filters()
             self.ready()
             self._tell(source)
             for frame in self._frames(source):
@@ -160,14 +166,17 @@ class Session:
         yield from self._sysctls()
         if self.settings.reconcile:
             yield from _kernel(*source.at_gate)
-            if source.sees_packets:
+            if source.sees_packets or self.settings.reads_devices:
                 yield _told(source.devices_before)
+        if self._first_rules is not None:
+            yield self._first_rules
         if self._first_sockets is not None:
             yield Frame("SOCK", self._first_sockets)  # what was counted before it began
         if source.sees_packets:
             yield _reasons(source)
         groups, self._code = Groups(source), Code(source)
         self._stacks = StackFrames(source)
+        self._made = MadeFrames(source)
         self._descriptors = Descriptors()
         yield from groups.frames(source.task_rows["cgroup_id"].tolist())
         if self._first is not None:
@@ -180,7 +189,7 @@ class Session:
         end = begin + limits.seconds if limits.seconds else None
         mark = begin + limits.interval if limits.interval else None
         came_last, quiet, rests = begin, False, False
-        look, soon = begin + RESEED_S, begin
+        look, soon, collect = begin + RESEED_S, begin, begin + COLLECT_S
         followers = Followers(source, self.program_ended) if self.program_ended else None
         while not limits.stop:
             source.wait(self._pause(quiet, rests, end, mark), self.wake_fd)
@@ -208,6 +217,9 @@ class Session:
                 if self._pids_ended(source) and not limits.stop:
                     limits.stop = "gone"
                     self.notice("the processes of --pid have ended")
+            if now >= collect:
+                source.collect_closed()
+                collect = now + COLLECT_S
             if end is not None and now >= end:
                 limits.stop = limits.stop or "duration"
             elif limits.interim or (mark is not None and now >= mark):
@@ -272,7 +284,7 @@ class Session:
         # what only adds up shows nothing sooner: larger batches cost less a record
         pause = SLOW_S if quiet or self.show.gathers else FAST_S
         if rests:
-            pause = IDLE_S
+            pause = PROGRESS_S if self.shows_progress and self.show.gathers else IDLE_S
         now = time.monotonic()
         for moment in (end, mark):
             if moment is not None:
@@ -330,7 +342,9 @@ class Session:
                         yield from self._holders(source)
                 looked = True
                 with self._priced(name):
-                    yield Frame(tag, look())
+                    yield Frame(tag, rows := look())
+                if tag == "OPEN" and final:
+                    yield from self._made.of_open(rows)
         drops: list[Frame] = []
 
         def count_drops() -> None:
@@ -338,7 +352,11 @@ class Session:
                 drops.append(Frame("DROP", source.drops()))
             if source.sees_packets:
                 drops.extend(self._count_packets(source))
+            if source.counts_resets:
+                drops.append(Frame("RSTS", source.reset_counts()))
 
+        yield from self._devices(source, final)
+        yield from self._rules(final)
         if final or not self.settings.reconcile or not self._is_due("kernel", final):
             count_drops()
             yield from drops
@@ -349,6 +367,12 @@ class Session:
             read = source.netstat(count_drops)
         yield from drops
         yield from _kernel(*read)
+        yield from self._unrecorded(source)
+
+    def _unrecorded(self, source: LiveSource) -> Iterator[Frame]:
+        """What the kernel counted of handshakes, and no record tells of."""
+        if "handshake" in self.settings.wanted:
+            yield Frame("AWAY", json.dumps(source.unrecorded()).encode())
 
     def _sysctls(self, final: bool = False) -> Iterator[Frame]:
         if not self.settings.sysctls or not self._is_due("sysctls", final):
@@ -358,6 +382,34 @@ class Session:
         with self._priced("sysctls"):
             found = sysctls.read(set(self.settings.filters.netns) or None)
         yield Frame("SYSC", json.dumps(found).encode())
+
+    def _devices(self, source: LiveSource, final: bool) -> Iterator[Frame]:
+        """What they count, where that is not told with the packets that are dropped."""
+        if not self.settings.devices or source.sees_packets or not self._is_due("devices", final):
+            return
+        if self.settings.sparing and ADVICE not in self.limits.wanted:
+            return
+        with self._priced("devices"):
+            yield _told(source.devices())
+
+    def _rules(self, final: bool) -> Iterator[Frame]:
+        """Those of packet filters at the end, or now and then while advice is asked for."""
+        wanted = ADVICE in self.limits.wanted if self.settings.sparing else final
+        if not wanted or not self._is_due(RULES, final):
+            return
+        began = spent_s()
+        found = self._packet_filters()
+        # a process for each namespace with tables: never soon again, however short it was
+        pause = max(LOOK_S, (spent_s() - began) * LOOK_SHARE)
+        self._next_look[RULES] = time.monotonic() + pause
+        if found is not None:
+            yield found
+
+    def _packet_filters(self) -> Frame | None:
+        if not self.settings.packet_filters:
+            return None
+        found = packet_filters.read(set(self.settings.filters.netns) or None)
+        return Frame("RULE", json.dumps(found).encode())
 
     def _count_packets(self, source: LiveSource) -> Iterator[Frame]:
         pairs, rest = source.packets()
@@ -390,22 +442,23 @@ class Session:
     @contextmanager
     def _priced(self, look: str) -> Iterator[None]:
         """A look that took long is not repeated soon: it may take LOOK_SHARE of a CPU."""
-        began = time.thread_time()
+        began = spent_s()
         yield
         open_too = OPEN_TOO.get(look) in self.limits.wanted
         share = OPEN_SHARE if open_too else LOOK_SHARE
-        pause = min((time.thread_time() - began) * share, LOOK_S)
+        pause = min((spent_s() - began) * share, LOOK_S)
         if look == "listeners" and look not in self._next_look:
             pause = 0.0  # what they accept a second is known from the second look on
         self._next_look[look] = time.monotonic() + pause
         if look == "sockets":
             self._unsure = False
-            spent = time.thread_time() - began
+            spent = spent_s() - began
             self._next_look["sockets, soon"] = time.monotonic() + min(spent * LOST_SHARE, LOOK_S)
 
     def _finish(self, source: LiveSource, groups: Groups) -> Iterator[Frame]:
         """Stop sending first: then what was counted and what was sent agree."""
         ended = source.stop()
+        yield Frame("GATE", np.array([ended], np.int64))
         yield from self._drain(source, groups, final=True)
         if self.settings.descriptors and source.initial_pids:
             found = descriptors.of_all(source.who_may_run_out())
@@ -414,6 +467,7 @@ class Session:
         if self.settings.reconcile and self.settings.stream:
             source.end_late()
             yield from self._drain(source, groups, final=True)
+            yield from self._unrecorded(source)  # of the last attempts, too
         source.begin_detach()
         if self._marks and self.limits.interval:
             yield Frame("MARK", np.array([ended], np.int64))  # the last interval, cut short
@@ -450,7 +504,9 @@ def _describe(source: LiveSource, settings: Settings) -> Head:
         "listeners": settings.listen_stats,
         "drops": source.sees_drops,
         "packets": source.sees_packets,
+        "resets": source.counts_resets,
         "stacks": settings.stacks,
+        "made": settings.made,
         "kernel": settings.reconcile,
     }
     return Head(

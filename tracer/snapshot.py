@@ -30,6 +30,7 @@ from tracer.wire.layout import Records
 from tracer.wire.recording import Frame
 
 KEEPS = ("sockets", "connections", "holders")
+KEEPS_OF_QUEUES = ("listeners", "holders")
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Snapshots:
 
     filters: Filters
     show: View
+    source: Callable[[], SnapshotSource]
     utc: bool = False
     ready: Callable[[], None] = lambda: None
     notice: Callable[[str], None] = lambda text: None
@@ -47,7 +49,7 @@ class Snapshots:
     def run(self) -> Player:
         """Look, and show; nothing is left behind when this returns. Errors: TracerError."""
         player = Player(self.show, self.filters, self.utc)
-        source = SnapshotSource()
+        source = self.source()
         try:
             for frame in self._frames(source):
                 player.feed(frame)
@@ -100,7 +102,7 @@ class Snapshots:
             asked = np.isin(looked.holders["state"], source.asked_for_descriptors)
             found_of = descriptors.of_all(_processes(looked.holders[asked]))
             yield Frame("FDSC", json.dumps(found_of).encode())
-        yield Frame("OPEN", looked.sockets)
+        yield Frame("LSTN" if self.show.wants_queues else "OPEN", looked.sockets)
 
     def _groups(self) -> Frame:
         mount = cgroups.find_mount()
@@ -123,8 +125,8 @@ class Snapshots:
             kernel=os.uname().release,
             kinds=(),
             filters=self.filters.describe(),
-            keeps=KEEPS,
-            attached={"connections": "iter"},
+            keeps=KEEPS_OF_QUEUES if self.show.wants_queues else KEEPS,
+            attached={"listeners" if self.show.wants_queues else "connections": "iter"},
             netns=tuple(sorted(self.filters.netns)),
         )
 

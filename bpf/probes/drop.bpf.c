@@ -41,7 +41,7 @@ SETTING(struct tt_drop_setup, tt_drop_setup);
 /* Shared by all CPUs: few places are busy, and none is counted twice. */
 MAP_OF(HASH, tt_packets, struct tt_packet_key, struct tt_packet_value, 16384);
 
-/* What finds no room there: by reason, and for each spent or not, SYN or not,
+/* What finds no room there: by reason, and for each spent by its socket or not, SYN or not,
  * told or not, matched or not. */
 MAP_OF(PERCPU_ARRAY, tt_packets_rest, __u32, __u64, TT_REASONS * 16);
 
@@ -214,16 +214,16 @@ tt_inline void tt_tell_device(const struct sk_buff *skb, const struct net *net, 
  * remains of a connection that is over, which has heeded it or needs it no more.
  * The kernel gives these the same reason as what it refuses there
  * (tcp_v4_rcv(): discard_it). Where it does not tell for which socket a packet
- * came, a FIN says as much: of those of others it gives a reason.
+ * came, a FIN may say as much, which the place decides: user space knows that.
  */
-tt_inline bool tt_is_spent(const struct tt_drop *event)
+tt_inline tt_spent_t tt_is_spent(const struct tt_drop *event)
 {
 	if (event->direction == TT_DIRECTION_TX || event->tcp_flags & TCP_SYN ||
 	    event->length > event->headers_length)
-		return false;
+		return TT_SPENT_NO;
 	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk))
-		return event->state == TT_TIME_WAIT;
-	return event->tcp_flags & TCP_FIN;
+		return event->state == TT_TIME_WAIT ? TT_SPENT_BY_SOCKET : TT_SPENT_NO;
+	return event->tcp_flags & TCP_FIN ? TT_SPENT_BY_FLAGS : TT_SPENT_NO;
 }
 
 /* What nobody asked for takes no place: a storm elsewhere would leave none. */
@@ -262,7 +262,8 @@ tt_inline void tt_count_packet(const struct tt_drop *event)
 		__sync_fetch_and_add(&value->packets, 1);
 		return;
 	}
-	place = place * 16 + key.spent * 8 + key.syn * 4 + key.told * 2 + key.matched;
+	place = place * 16 + (key.spent == TT_SPENT_BY_SOCKET) * 8 + key.syn * 4 + key.told * 2 +
+		key.matched;
 	rest = MAP_GET(tt_packets_rest, &place);
 	if (rest)
 		(*rest)++;
@@ -287,7 +288,7 @@ tt_inline void tt_tell_packet(void *ctx, struct tt_large *large, const struct tt
 	tt_count_packet(event);
 	if (!CFG(stream))
 		return;
-	if (!tt_may_send(rate, event->head.mono_ns)) {
+	if (!tt_may_send(rate, event->head.mono_ns, TT_LIMIT)) {
 		stats->limited[TT_KIND_DROP]++;
 		return;
 	}

@@ -6,8 +6,9 @@
  * of connect() is looked at. How long a handshake took whose SYN-ACK was sent
  * again, only the request knew (probes/retransmit.bpf.c).
  *
- * Attach, first that loads: fexit of the function that serves connect(); else
- * the tracepoint at its exit, where the accept hook stands on such an exit and has
+ * Attach, first that loads: fexit of the function that serves connect(); else its
+ * kretprobe, which no more calls are seen to end by than the kernel keeps places
+ * for; else the tracepoint at its exit, where the accept hook stands on such an exit and has
  * paid the price on every system call already.
  */
 #include "../emit.h"
@@ -120,7 +121,7 @@ tt_inline void tt_tell_connect(void *ctx, const struct task_struct *task, long e
 
 tt_inline int tt_connect_returned(void *ctx, long returned)
 {
-	const struct task_struct *task = tt_task_btf();
+	const struct task_struct *task = tt_task();
 	long error = -returned;
 
 	if (!task || !tt_is_live())
@@ -137,6 +138,14 @@ int tt_connect_fexit(__u64 *ctx)
 {
 	return tt_connect_returned(ctx, ctx[1]);
 }
+
+#ifndef TT_BCC
+PROBE_KRETPROBE_CALL("connect")
+int tt_connect_kret(void *ctx)
+{
+	return tt_connect_returned(ctx, tt_left_with(ctx));
+}
+#endif
 
 PROBE_TRACEPOINT("syscalls/sys_exit_connect")
 int tt_connect_exit(struct trace_event_raw_sys_exit *ctx)

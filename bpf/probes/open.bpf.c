@@ -24,17 +24,19 @@ int tt_iter_holders(struct bpf_iter__task_file *ctx)
 	sk = tt_sock_of_walked(file);
 	if (!sk)
 		return 0;
-	row.cookie = bpf_get_socket_cookie(sk);
-	row.netns = tt_read_netns(&sk->__sk_common, true);
-	tt_read_tuple(&sk->__sk_common, &head, true);
-	__builtin_memcpy(row.laddr, head.laddr, sizeof(row.laddr));
-	row.lport = head.lport;
-	row.family = head.family;
-	row.state = sk->__sk_common.skc_state;
+	row.cookie = tt_give_cookie(&sk->__sk_common);
+	READ(TT_TRUSTS_WALKED, row.state, sk, __sk_common.skc_state);
+	if (row.state == TT_LISTEN) { /* by its place is found who waits there */
+		row.netns = tt_read_netns(&sk->__sk_common, TT_TRUSTS_WALKED);
+		tt_read_tuple(&sk->__sk_common, &head, TT_TRUSTS_WALKED);
+		__builtin_memcpy(row.laddr, head.laddr, sizeof(row.laddr));
+		row.lport = head.lport;
+		row.family = head.family;
+	}
 	row.fd = ctx->fd;
 	row.pid = task->tgid;
 	row.start = tt_read_start(task);
-	row.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	row.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }
@@ -112,7 +114,7 @@ int tt_iter_open(struct bpf_iter__tcp *ctx)
 	row.state = skc->skc_state;
 	row.age_is = TT_DWELL_AT_LEAST;
 	row.head.mono_ns = bpf_ktime_get_ns();
-	row.head.cookie = bpf_get_socket_cookie(skc);
+	row.head.cookie = tt_give_cookie(skc);
 	row.head.netns = tt_read_netns(skc, true);
 	tt_read_tuple(skc, &row.head, true);
 	row.uid = TT_NOBODY;

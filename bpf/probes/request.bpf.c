@@ -8,12 +8,11 @@
  * after it. (One whose final ACK is handled on another CPU at that very moment
  * may be told twice.)
  *
- * Not told one by one, and in the kernel's EmbryonicRsts alone: a request that
- * its caller resets, or that tcp_abort_on_overflow does.
+ * Not told one by one, but counted (unrecorded.bpf.c): a request that its caller
+ * resets, or that tcp_abort_on_overflow does.
  *
  * Attach: tp_btf. Timers run in softirq, and not inside each other on a CPU.
  */
-#include "../cookies.h"
 #include "../emit.h"
 #include "../marks.h"
 #include "../send.h"
@@ -190,37 +189,5 @@ int BPF_PROG(tt_timer_over, struct timer_list *timer)
 		     tt_refuses_end(true, event->latency_ns)) &&
 	    CFG(stream))
 		tt_send(ctx, tt_large, TT_KIND_HANDSHAKE, &due->large, stats);
-	return 0;
-}
-
-static long tt_prime_cookies_of(__u32 cpu, struct tt_priming *priming)
-{
-	const struct tt_here *here;
-	__u64 *seen;
-	__u32 zero = 0;
-
-	here = bpf_map_lookup_percpu_elem(&tt_here, &zero, cpu);
-	seen = bpf_map_lookup_percpu_elem(&tt_cookies_seen, &priming->cookie, cpu);
-	if (here && seen)
-		*seen = tt_read_cookies_received(priming->net, tt_percpu_offset(here));
-	return 0;
-}
-
-/* Cookies that came before tracing, in the namespace of the thread that made the iterator. */
-PROBE_ITER("tcp")
-int tt_iter_cookies(struct bpf_iter__tcp *ctx)
-{
-	struct sock_common *skc = ctx->sk_common;
-	struct tt_priming priming = {};
-	struct net *net;
-	__u64 nothing = 0;
-
-	if (!skc)
-		return 0;
-	bpf_core_read(&net, sizeof(net), &skc->skc_net.net);
-	priming.net = net;
-	priming.cookie = BPF_CORE_READ(net, net_cookie);
-	if (!MAP_PUT(tt_cookies_seen, &priming.cookie, &nothing, BPF_NOEXIST))
-		bpf_loop(tt_cookie_setup.cpus, tt_prime_cookies_of, &priming, 0);
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "../packet.h"
 #include "../ports_held.h"
 #include "../rate.h"
+#include "../reset_counts.h"
 
 #define TT_DEEPEST                                                                                 \
 	12 /* of the kernel's stack: our own frames, the tracepoint's, then its caller's */
@@ -227,7 +228,7 @@ tt_inline void tt_tell_answer(struct tt_reset *event, const struct sock_common *
 	       listener->owner.pid ? TT_OWNER_LISTENER : TT_OWNER_KERNEL);
 }
 
-/* Those that anybody can have sent here, as fast as packets come. */
+/* Of those that anybody can have sent here, as fast as packets come. */
 MAP_OF(PERCPU_ARRAY, tt_answer_rates, __u32, struct tt_rate, 1);
 
 tt_inline bool tt_is_too_much(const struct tt_reset *event)
@@ -235,13 +236,13 @@ tt_inline bool tt_is_too_much(const struct tt_reset *event)
 	__u32 zero = 0;
 	struct tt_rate *rate;
 
-	if (!CFG(limit_answers) || event->way != TT_RESET_WAY_SENT)
+	if (!CFG(most_answers) || event->way != TT_RESET_WAY_SENT)
 		return false;
 	if (event->by != TT_RESET_BY_NO_SOCKET && event->by != TT_RESET_BY_LISTENER &&
 	    event->by != TT_RESET_BY_TIME_WAIT)
 		return false;
 	rate = MAP_GET(tt_answer_rates, &zero);
-	return rate && !tt_may_send(rate, event->head.mono_ns);
+	return rate && !tt_may_send(rate, event->head.mono_ns, CFG(most_answers));
 }
 
 tt_inline void tt_send_told(void *ctx, struct tt_bench *bench, const struct tt_was *was,
@@ -250,8 +251,10 @@ tt_inline void tt_send_told(void *ctx, struct tt_bench *bench, const struct tt_w
 	struct tt_reset *event = &bench->large.reset;
 
 	if (!tt_admit(stats, TT_KIND_RESET, &event->head, event->uid, 1U << (was->state & 15),
-		      was->marks, tt_refuses_end(true, 0)) ||
-	    !CFG(stream))
+		      was->marks, tt_refuses_end(true, 0)))
+		return;
+	tt_count_reset(event, was->state);
+	if (!CFG(stream))
 		return;
 	if (tt_is_too_much(event)) {
 		stats->limited[TT_KIND_RESET]++;
@@ -299,7 +302,7 @@ tt_inline struct tt_bench *tt_begin_reset(enum tt_slot slot, struct tt_stats **s
 
 /* tcp_send_reset(socket or NULL, packet or NULL, reason) */
 PROBE_BTF("tcp_send_reset")
-int tt_reset_sent(__u64 *ctx)
+int TT_PROG(tt_reset_sent)
 {
 	const struct sock *sk = (const void *)ctx[0];
 	const struct sock_common *skc = (const void *)tt_as_number(sk);

@@ -176,7 +176,7 @@ tt_inline void tt_sum_up_again(struct tt_retransmit *event, const struct tcp_soc
 }
 
 PROBE_BTF("tcp_retransmit_skb")
-int tt_retransmit(__u64 *ctx)
+int TT_PROG(tt_retransmit)
 {
 	const struct sock *sk = (const void *)ctx[0];
 	const struct sk_buff *skb = (const void *)ctx[1];
@@ -270,7 +270,7 @@ tt_inline void tt_tell_synack(void *ctx, const struct sock *sk, const struct req
 	marks = tt_own_synack(event, sk);
 	event->segments = 1;
 	bpf_core_read(&again, sizeof(again), &req->num_retrans);
-	event->nth = again + !tt_counts_synack_first();
+	event->nth = again + 1; /* counted once it is told of: inet_rtx_syn_ack() */
 	event->acked = tt_had_ack(req, sk);
 	if (!tt_admit_again(stats, event, marks) || !CFG(stream))
 		return;

@@ -155,10 +155,10 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 	sk = tt_sock_of_walked(file);
 	if (!sk)
 		return 0;
-	state = sk->__sk_common.skc_state;
-	head.cookie = bpf_get_socket_cookie(sk);
-	head.netns = tt_read_netns(&sk->__sk_common, true);
-	tt_read_tuple(&sk->__sk_common, &head, true);
+	READ(TT_TRUSTS_WALKED, state, sk, __sk_common.skc_state);
+	head.cookie = tt_give_cookie(&sk->__sk_common);
+	head.netns = tt_read_netns(&sk->__sk_common, TT_TRUSTS_WALKED);
+	tt_read_tuple(&sk->__sk_common, &head, TT_TRUSTS_WALKED);
 	owner.pid = task->tgid;
 	owner.start = tt_read_start(task);
 	owner.cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
@@ -200,9 +200,9 @@ int tt_iter_files(struct bpf_iter__task_file *ctx)
 			.port = head.lport,
 			.family = head.family,
 			.marks = marks & ~TT_MARKS_OF_NAME,
-			.uid = sk->sk_uid.val,
 		};
 
+		READ(TT_TRUSTS_WALKED, opened.uid, sk, sk_uid.val);
 		__builtin_memcpy(opened.addr, head.laddr, sizeof(opened.addr));
 		tt_open_older_queue(sk, head.cookie);
 		MAP_PUT(tt_listeners, &head.cookie, &opened, BPF_NOEXIST);
@@ -269,14 +269,31 @@ tt_inline void tt_fill_oldest(struct tt_listener_row *row, const struct tcp_sock
 			 (sock->established_ns ? sock->established_ns : tt_control.attached_ns);
 }
 
+/* What is known of it from tracing: whose it is, and what was counted; its owner's marks. */
+tt_inline tt_marks tt_recall_listener(struct tt_listener_row *row, const struct tcp_sock *tp)
+{
+	struct tt_listener *listener = MAP_GET(tt_listeners, &row->cookie);
+	struct tt_queue *queue = tt_find_queue(row->cookie);
+	tt_marks marks = 0;
+
+	if (listener) {
+		marks = tt_marks_of_listener(listener);
+		row->pid = listener->owner.pid;
+		row->start = listener->owner.start;
+		row->cgroup_id = listener->owner.cgroup_id;
+	}
+	if (queue)
+		tt_fill_queue(row, queue);
+	tt_fill_oldest(row, tp);
+	return marks;
+}
+
 /* Every listening socket of the namespace of the thread that made the iterator. */
 PROBE_ITER("tcp")
 int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
 	struct tt_listener_row row = {};
-	struct tt_listener *listener;
-	struct tt_queue *queue;
 	struct tt_head head = {};
 	struct tcp_sock *tp;
 	struct net *net;
@@ -287,7 +304,7 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (!tp)
 		return 0;
-	head.cookie = bpf_get_socket_cookie(skc);
+	head.cookie = tt_give_cookie(skc);
 	head.netns = tt_read_netns(skc, true);
 	tt_read_tuple(skc, &head, true);
 	row.cookie = head.cookie;
@@ -297,17 +314,8 @@ int tt_iter_listeners(struct bpf_iter__tcp *ctx)
 	__builtin_memcpy(row.addr, head.laddr, sizeof(row.addr));
 	row.accept_queue = tp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 	row.accept_queue_max = tp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
-	listener = MAP_GET(tt_listeners, &row.cookie);
-	if (listener) {
-		marks = tt_marks_of_listener(listener);
-		row.pid = listener->owner.pid;
-		row.start = listener->owner.start;
-		row.cgroup_id = listener->owner.cgroup_id;
-	}
-	queue = tt_find_queue(row.cookie);
-	if (queue)
-		tt_fill_queue(&row, queue);
-	tt_fill_oldest(&row, tp);
+	if (!CFG(alone))
+		marks = tt_recall_listener(&row, tp);
 	row.syn_queue = tp->inet_conn.icsk_accept_queue.qlen.counter;
 	row.syn_queue_max = row.accept_queue_max; /* inet_csk_reqsk_queue_is_full() */
 	row.defer_accept = tp->inet_conn.icsk_accept_queue.rskq_defer_accept;
@@ -403,7 +411,7 @@ int tt_iter_tcp(struct bpf_iter__tcp *ctx)
 
 	if (!skc)
 		return 0;
-	head.cookie = bpf_get_socket_cookie(skc);
+	head.cookie = tt_give_cookie(skc);
 	head.netns = tt_read_netns(skc, true);
 	tt_read_tuple(skc, &head, true);
 	state = skc->skc_state;

@@ -53,11 +53,14 @@ tt_inline void tt_keep_remains(tt_cookie cookie, const struct tt_sock *sock, tt_
 
 tt_inline void tt_count_seen(struct tt_stats *stats, __u64 old, __u64 new)
 {
+	__u64 place = old * TT_STATES + new;
+
+	if (old >= TT_STATES || new >= TT_STATES)
+		return;
 	/* or the compiler checks one register and indexes with another */
-	barrier_var(old);
-	barrier_var(new);
-	if (old < TT_STATES && new < TT_STATES)
-		stats->transitions[old][new]++;
+	barrier_var(place);
+	if (place < TT_STATES * TT_STATES)
+		stats->transitions[0][place]++;
 }
 
 /* Who the socket belongs to from here on, where this transition decides it. */
@@ -72,6 +75,10 @@ tt_inline void tt_settle_owner(void *ctx, const struct sock *sk, int old, int ne
 		if (new == TT_SYN_SENT) {
 			sock->is = TT_SOCK_CONNECTING;
 			sock->established_ns = now;
+#ifndef TT_BCC
+			if (CFG(made))
+				tt_note_made(ctx, sock->cookie, &sock->owner, TT_ROLE_ACTIVE);
+#endif
 		}
 	} else if (old == TT_LISTEN && new == TT_SYN_RECV) {
 		tt_find_listener(sk);
@@ -296,8 +303,10 @@ tt_inline int tt_transition(void *ctx, const struct sock *sk, int old, int new,
 	if (sock->is & TT_SOCK_WAITING && (new == TT_CLOSE || tt_is_closing(old, new)))
 		tt_ended_waiting(sk, new, sock);
 
-	if (!tt_is_live() && !tt_ends_late(sock, old, entered_ns))
+	if (!tt_is_live() && !tt_ends_late(sock, old, entered_ns)) {
+		tt_pass_over_cookie(sk, old, new);
 		return 0;
+	}
 	if (CFG(hold_children)) {
 		if (tt_hold(sk, old, new, sock))
 			return 0;
@@ -435,6 +444,8 @@ int BPF_PROG(tt_destroy, const struct sock *sk)
 #ifndef TT_BCC
 	if (tt_keeps_lives())
 		tt_end_life(cookie);
+	if (CFG(made))
+		MAP_DEL(tt_made, &cookie);
 #endif
 	if (CFG(keep_remains) && !tt_wants_states())
 		tt_keep_last(sk, cookie);

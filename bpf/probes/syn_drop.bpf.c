@@ -16,6 +16,9 @@
  * tcp_rcv_state_process(), a final ACK by kfree_skb() in tcp_v4_rcv(). Those two
  * are hot: every packet that is freed costs a comparison of addresses. raw_tp, as
  * it loses no nested event to another program and takes arguments that may be NULL.
+ * Else, where neither trampolines are had nor the place that frees a packet is told:
+ * a kprobe and a kretprobe of each of those functions. What these are skipped for is
+ * told with the next packet that this CPU handles for that namespace.
  */
 #include "../emit.h"
 #include "../hearers.h"
@@ -145,7 +148,7 @@ tt_inline void tt_tell_drop(void *ctx, struct tt_large *large, struct tt_listene
 		__sync_fetch_and_add(&queue->drops[cause], packets);
 	if (!admitted || !CFG(stream))
 		return;
-	if (!tt_may_send(&here->rate, event->head.mono_ns)) {
+	if (!tt_may_send(&here->rate, event->head.mono_ns, TT_LIMIT)) {
 		stats->limited[TT_KIND_SYN_DROP]++;
 		return;
 	}
@@ -367,6 +370,73 @@ int tt_cookie6_fexit(__u64 *ctx)
 	return tt_look_at_packet(ctx, (const void *)ctx[1], (const void *)ctx[0], false);
 }
 
+/*
+ * What a function was entered with, which its end is not told. They run where no interrupt works
+ * on packets, but for a Fast Open child's backlog: a SYN's end does not take an ACK, nor an ACK's a
+ * SYN.
+ */
+enum tt_entered_which { TT_ENTERED_SYN = 1, TT_ENTERED_ACK };
+
+struct tt_entered {
+	__u64 skb;
+	__u64 sk;
+	__u64 which; /* 0: its end has been */
+};
+
+MAP_OF(PERCPU_ARRAY, tt_entered, __u32, struct tt_entered, 1);
+
+tt_inline int tt_note_entered(__u64 skb, __u64 sk, enum tt_entered_which which)
+{
+	__u32 zero = 0;
+	struct tt_entered *entered = MAP_GET(tt_entered, &zero);
+
+	if (entered) {
+		entered->skb = skb;
+		entered->sk = sk;
+		entered->which = which;
+	}
+	return 0;
+}
+
+tt_inline int tt_look_at_entered(void *ctx, enum tt_entered_which which)
+{
+	__u32 zero = 0;
+	struct tt_entered *entered = MAP_GET(tt_entered, &zero);
+
+	/* entered before this was attached, or its begin was skipped */
+	if (!entered || entered->which != which)
+		return 0;
+	entered->which = 0;
+	return tt_look_at_packet(ctx, (const void *)entered->skb, (const void *)entered->sk,
+				 which == TT_ENTERED_SYN);
+}
+
+PROBE_KPROBE("tcp_conn_request")
+int tt_syn_kprobe(void *ctx)
+{
+	return tt_note_entered(tt_entered_with(ctx, 3), tt_entered_with(ctx, 2), TT_ENTERED_SYN);
+}
+
+PROBE_KRETPROBE("tcp_conn_request")
+int tt_syn_kret(void *ctx)
+{
+	return tt_look_at_entered(ctx, TT_ENTERED_SYN);
+}
+
+/* User space attaches these two to the others that take an ACK, too: verified once, they serve all.
+ */
+PROBE_KPROBE("tcp_check_req")
+int tt_ack_kprobe(void *ctx)
+{
+	return tt_note_entered(tt_entered_with(ctx, 1), tt_entered_with(ctx, 0), TT_ENTERED_ACK);
+}
+
+PROBE_KRETPROBE("tcp_check_req")
+int tt_ack_kret(void *ctx)
+{
+	return tt_look_at_entered(ctx, TT_ENTERED_ACK);
+}
+
 PROBE_RAW("consume_skb")
 int tt_consumed(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -411,7 +481,7 @@ int tt_iter_hearing(struct bpf_iter__tcp *ctx)
 	tt_read_tuple(skc, &head, true);
 	bpf_core_read(&net, sizeof(net), &skc->skc_net.net);
 	tt_prime(net);
-	tt_add_hearer(&head, bpf_get_socket_cookie(skc));
+	tt_add_hearer(&head, tt_give_cookie(skc));
 	return 0;
 }
 #endif

@@ -19,6 +19,9 @@ import time
 DEPLOYS, LIVES_S, STARTS_S, EVERY_S, BUSY_S = 4, 1.6, 0.8, 0.005, 0.05
 
 
+counting = threading.Lock()
+
+
 def serve(port: int, starts_s: float) -> int:
     """A server in a process of its own; returns its PID once it listens."""
     reading, writing = os.pipe()
@@ -55,7 +58,8 @@ def call(port: int, said: dict[str, int], over: threading.Event) -> None:
             what = "served"
         except OSError as error:
             what = type(error).__name__
-        said[what] = said.get(what, 0) + 1
+        with counting:
+            said[what] = said.get(what, 0) + 1
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def _transfers(
 
 
 def _transfer() -> dict[str, float]:
-    with namespace() as where, _server(where):
+    with namespace() as where, server(where):
         machine.settle()
         client = ["iperf3", "-c", ADDRESS, "-t", str(TRANSFER_S), "-C", "reno", "-J"]
         received = json.loads(where.run(*client))["end"]["sum_received"]
@@ -60,7 +60,7 @@ def _transfer() -> dict[str, float]:
 
 
 @contextmanager
-def _server(where: Namespace) -> Iterator[None]:
+def server(where: Namespace) -> Iterator[None]:
     """Serve one transfer; listening when the block begins."""
     command = [*where.enter, "iperf3", "-s", "-B", ADDRESS, "--one-off", "--forceflush"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -35,6 +35,20 @@ def map_info(fd: int) -> MapInfo:
     return info
 
 
+class LinkInfo(C.Structure):
+    """The leading members of struct bpf_link_info, include/uapi/linux/bpf.h."""
+
+    _fields_ = [("type", C.c_uint32), ("id", C.c_uint32), ("prog_id", C.c_uint32)]
+
+
+def linked_program(fd: int) -> int:
+    """The id of the program that a link attaches."""
+    info, length = LinkInfo(), C.c_uint32(C.sizeof(LinkInfo))
+    check(lib().bpf_obj_get_info_by_fd(fd, C.byref(info), C.byref(length)), "link info")
+    number: int = info.prog_id
+    return number
+
+
 class TracerMap:
     """A map of a running tracer, by name: its id is beside the tracer's descriptor in /proc."""
 
@@ -70,6 +84,15 @@ class TracerMap:
         if lib().bpf_map_lookup_elem(self.fd, number, value) < 0:
             return None
         return bytes(value)
+
+    def first_words(self) -> set[int]:
+        """What the elements of an array begin with, but for 0."""
+        value = (C.c_uint8 * self._value_size)()
+        found = set()
+        for index in range(self._entries):
+            check(lib().bpf_map_lookup_elem(self.fd, C.byref(C.c_uint32(index)), value), "element")
+            found.add(int.from_bytes(bytes(value[:8]), "little"))
+        return found - {0}
 
     def array(self, dtype: np.dtype[np.void]) -> NDArray[np.void]:
         """A copy of an array map that can be mapped into memory."""

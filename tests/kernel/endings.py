@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from tests.harness import ROOT, Namespace
@@ -12,6 +13,7 @@ from tests.harness import ROOT, Namespace
 PORT = 7  # of its listeners
 
 
+@cache
 def build() -> Path:
     """Compile the program; returns where it is."""
     sources = sorted((Path(__file__).parent / "programs_c").glob("*.c"))

@@ -66,6 +66,39 @@ def test_a_buffer_that_the_kernel_sizes_is_no_finding_on_the_same_way() -> None:
     assert came / seconds > 5 * ROOM / (2 * DELAY_MS / 1000), text
 
 
+# --- send buffers -------------------------------------------------------------------
+
+
+def test_a_small_send_buffer_is_told_with_what_is_on_its_way() -> None:
+    with (
+        slow_link([{"delay_ms": DELAY_MS}]) as path,
+        Program("tt-server", path.there.enter) as server,
+        Program("tt-client", path.here.enter) as client,
+    ):
+        server.do("bind", name="l", address=CALLED, port=PORT)
+        server.do("listen", name="l")
+        client.do("connect", name="c", address=CALLED, port=PORT)
+        client.do("limit_send_room", name="c", count=ROOM)
+        server.do("accept", name="s", listener="l")
+        server.tell("drain", name="s")
+        client.tell("pour", name="c")
+        with advising(path.here) as tracer:
+            (one,) = told(path.here, tracer)
+        text = path.here.run("ss", "-Htmin", "state", "established")
+        client.stop()
+        client.do("close", name="c")
+        came = server.answer()
+    assert (one["id"], one["severity"], one["pid"]) == ("held-back", "warn", client.pid)
+    numbers = one["evidence"]
+    assert (numbers["held_by"], numbers["connections"]) == ("sndbuf", 1)
+    assert 0.5 * one["span_us"] <= numbers["limited_s"] * 1e6 <= 1.1 * one["span_us"]
+    assert numbers["bytes_per_s"] == pytest.approx(came["bytes"] / came["seconds"], rel=0.3)
+    assert numbers["bytes_on_the_way"] < 4 * ROOM  # the last segment to be let in may overlap
+    assert re.findall(r"skmem:\(\S+?,tb(\d+)", text) == [str(2 * ROOM)]
+    assert "sndbuf_limited:" in text
+    assert "set no SO_SNDBUF" in one["fix"][0]
+
+
 # --- ports without a listener -----------------------------------------------------
 
 

@@ -12,11 +12,18 @@ from tests.programs.places import NEAR, PORT, SILENT
 pytestmark = pytest.mark.kernel
 
 FIRST, SYNS, BACKLOG = 20000, 101, 8
+HELD_SYNS = BACKLOG + 1  # the kernel lets in one more than the limit
 FAILED, HELD = 5, 3
 
 
 def send_syns(client: Program) -> None:
     client.do("send_syns", source=SILENT, address=NEAR, port=PORT, first=FIRST, count=SYNS)
+
+
+def finish(server: Program, client: Program, first: int) -> None:
+    """The last ACKs of as many handshakes as the queue holds, and their accept()."""
+    client.do("send_acks", source=SILENT, address=NEAR, port=PORT, first=first, count=BACKLOG)
+    server.do("accept_some", listener="l", count=BACKLOG)
 
 
 # --- SYN queues -------------------------------------------------------------------
@@ -54,6 +61,45 @@ def test_cookies_sent_to_who_never_answers_are_told_as_a_flood(
     assert (one["id"], one["severity"]) == ("syn-queue-full", "warn")
     assert one["evidence"]["cookies_sent"] == ns.counters()["TcpExtSyncookiesSent"] > 0
     assert "a flood" in one["meaning"]
+
+
+def test_clients_that_fill_the_syn_queue_and_finish_are_told_from_a_flood(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    count = 5 * BACKLOG
+    server.do("listen", name="l", backlog=BACKLOG)
+    with advising(ns) as tracer:
+        client.do("send_syns", source=SILENT, address=NEAR, port=PORT, first=FIRST, count=count)
+        for first in range(FIRST, FIRST + count, BACKLOG):
+            finish(server, client, first)
+        (one,) = told(ns, tracer)
+    counters = ns.counters()
+    assert (one["id"], one["severity"], one["pid"]) == ("syn-queue-full", "info", server.pid)
+    numbers = one["evidence"]
+    assert numbers["cookies_sent"] == counters["TcpExtSyncookiesSent"] == count - HELD_SYNS
+    assert numbers["finished"] == counters["TcpPassiveOpens"] == count
+    assert numbers["dropped_full"] == counters["TcpExtTCPReqQFullDrop"] == 0
+    assert one["meaning"].startswith("clients that mean it")
+    assert "nobody was turned away" in str(one["fix"])
+
+
+def test_clients_that_are_turned_away_for_want_of_cookies_and_come_again_need_a_longer_queue(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    ns.run("sysctl", "-qw", "net.ipv4.tcp_syncookies=0")
+    server.do("listen", name="l", backlog=BACKLOG)
+    with advising(ns) as tracer:
+        for first, count in ((FIRST, 2 * BACKLOG), (FIRST + BACKLOG, BACKLOG)):
+            client.do("send_syns", source=SILENT, address=NEAR, port=PORT, first=first, count=count)
+            finish(server, client, first)
+        (one,) = told(ns, tracer)
+    counters = ns.counters()
+    assert (one["id"], one["severity"], one["pid"]) == ("syn-queue-full", "crit", server.pid)
+    numbers = one["evidence"]
+    assert numbers["dropped_full"] == counters["TcpExtTCPReqQFullDrop"] == 2 * BACKLOG - HELD_SYNS
+    assert numbers["finished"] == counters["TcpPassiveOpens"] == 2 * BACKLOG
+    assert one["meaning"].startswith("clients that mean it")
+    assert f"or a longer queue: listen() with more than {BACKLOG}" in one["fix"]
 
 
 # --- descriptors ------------------------------------------------------------------
@@ -121,3 +167,45 @@ def test_who_sends_to_one_that_reads_nothing_is_held_up_by_the_peers_window(
     of_client = ns.run("ss", "-Htni", "state", "established", f"dport = :{PORT}")
     assert "rwnd_limited:" in of_client
     assert "the peer does not read" in held["meaning"]
+
+
+def test_who_sends_much_and_has_nothing_to_send_for_most_of_the_time_waits_for_itself(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    """Another connection of its is idle, and no finding."""
+    piece, every_s = 200_000, 0.05
+    server.do("listen", name="l", backlog=BACKLOG)
+    for name in ("idle", "busy"):
+        client.do("connect", name=name, address=NEAR, port=PORT)
+        server.do("accept", name=name, listener="l")
+    server.tell("drain", name="busy")
+    client.tell("trickle", name="busy", count=piece, every_s=every_s)
+    with advising(ns) as tracer:
+        (one,) = told(ns, tracer)
+    of_client = ns.run("ss", "-Htni", "state", "established", f"dport = :{PORT}")
+    client.stop()
+    client.do("close", name="busy")
+    came = server.answer()
+    assert (one["id"], one["severity"], one["pid"]) == ("held-back", "info", client.pid)
+    numbers = one["evidence"]
+    assert (numbers["held_by"], numbers["connections"]) == ("application", 1)
+    assert 0.5 * one["span_us"] <= numbers["limited_s"] * 1e6 <= 1.1 * one["span_us"]
+    assert numbers["bytes_per_s"] == pytest.approx(came["bytes"] / came["seconds"], rel=0.3)
+    assert "busy:" in of_client
+    assert "rwnd_limited:" not in of_client
+
+
+def test_small_requests_and_idle_connections_are_not_said_to_wait_for_themselves(
+    ns: Namespace, server: Program, client: Program
+) -> None:
+    server.do("listen", name="l", backlog=BACKLOG)
+    for name in ("idle", "asks"):
+        client.do("connect", name=name, address=NEAR, port=PORT)
+        server.do("accept", name=name, listener="l")
+    server.tell("drain", name="asks")
+    client.tell("trickle", name="asks", count=1000, every_s=0.01)
+    with advising(ns) as tracer:
+        assert told(ns, tracer) == []
+    client.stop()
+    client.do("close", name="asks")
+    assert server.answer()["bytes"] > 10_000

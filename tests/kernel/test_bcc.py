@@ -8,7 +8,6 @@ with test_syn_drops.py: see tests/README.md for what it does not serve.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -19,10 +18,10 @@ import pytest
 
 from tests.harness import COMMAND, ROOT, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
+from tests.programs.headers import make_headers, without_btf
 from tests.programs.places import ADDRESS, PORT, server_in
 from tests.programs.reading import CHILD_LIFE, CLIENT_LIFE, step, stop_after
 from tests.schemas import checked
-from tracer.kernel import bcc_types
 
 pytestmark = pytest.mark.kernel
 
@@ -126,33 +125,6 @@ def test_a_child_is_not_taken_for_one_before_it_whose_end_was_not_seen() -> None
         server.stop()
         found = births(stop_after(tracer, COUNT * (EACH - 3)))
     assert len({record["cookie"] for record in found}) == len(found) == COUNT
-
-
-def without_btf(headers: Path) -> list[str]:
-    """What runs a command where the kernel tells no BTF, and its headers are in `headers`.
-
-    In a mount namespace of its own: nothing of it is seen from outside.
-    """
-    over = f"lowerdir={headers}:/usr/lib"
-    steps = (
-        "mount -t tmpfs none /sys/kernel/btf",
-        f"mount -t overlay -o {over} overlay /usr/lib",
-        'exec "$@"',
-    )
-    return ["unshare", "--mount", "sh", "-c", " && ".join(steps), "sh"]
-
-
-def make_headers(directory: Path) -> None:
-    """A tree that holds the running kernel's types where its headers would be."""
-    release = os.uname().release
-    build = directory / "modules" / release / "build"
-    build.mkdir(parents=True)
-    bcc_types._make_tree(build)
-    for name in re.findall("#include <(.*?)>", bcc_types._HEADERS):
-        (build / "include" / name).parent.mkdir(parents=True, exist_ok=True)
-        (build / "include" / name).touch()
-    (build / bcc_types.RELEASE).parent.mkdir(parents=True)
-    (build / bcc_types.RELEASE).write_text(f'#define UTS_RELEASE "{release}"\n')
 
 
 def test_without_btf_the_same_is_told_by_the_kernels_headers(tmp_path: Path) -> None:

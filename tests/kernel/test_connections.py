@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
+from tests.harness import COMMAND, PATIENCE, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.programs import ss
 from tests.programs.driver import Process, Program
 from tests.programs.places import ADDRESS, CALLED, PORT, SILENT, add_silent_host, link
@@ -142,15 +143,11 @@ Told = list[tuple[Record, ss.Socket]]
 @pytest.mark.guest("connections", "iter")
 def test_every_kind_of_connection_is_there_and_no_listener(told: Told) -> None:
     states = [record["state"] for record, _ in told]
-    counts = {state: states.count(state) for state in states}
-    assert counts == {
-        "ESTABLISHED": 10,
-        "CLOSE_WAIT": 2,
-        "FIN_WAIT2": 2,
-        "TIME_WAIT": 1,
-        "SYN_SENT": 1,
-        "NEW_SYN_RECV": 1,
-    }
+    lasting = {"ESTABLISHED": 10, "CLOSE_WAIT": 2, "FIN_WAIT2": 1, "SYN_SENT": 1}
+    passing = Counter({"FIN_WAIT2": 1, "TIME_WAIT": 1, "NEW_SYN_RECV": 1})
+    if PATIENCE > 1:  # on a slow machine two looks alike may come when these are over
+        passing = Counter(witness.state for _, witness in told) - Counter(lasting)
+    assert Counter(states) == Counter(lasting) + passing
 
 
 @pytest.mark.guest("connections", "iter")
@@ -264,9 +261,11 @@ def test_holders_are_those_of_ss_and_the_oldest_owns(quiet: Quiet, told: Told) -
 @pytest.mark.guest("connections", "iter")
 def test_what_waits_for_accept_is_its_listeners_owners(quiet: Quiet, told: Told) -> None:
     waiting = [r for r, _ in told if r["owner_is"] == "listener"]
+    ports = [QUEUE_PORT, HALF_PORT]
+    if PATIENCE > 1 and not any(witness.state == "NEW_SYN_RECV" for _, witness in told):
+        ports.remove(HALF_PORT)  # on a slow machine it may be over
     assert sorted((r["lport"], r["pid"]) for r in waiting) == [
-        (QUEUE_PORT, quiet.server.pid),
-        (HALF_PORT, quiet.server.pid),
+        (port, quiet.server.pid) for port in ports
     ]
     assert all(r["listener_cookie"] for r in waiting)
 

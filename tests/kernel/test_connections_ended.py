@@ -92,8 +92,9 @@ def test_bytes_are_those_the_applications_sent_and_received(
         assert (passive["tx_bytes"], passive["rx_bytes"]) == (back, there)
         assert (active["pid"], passive["pid"]) == (client.pid, server.pid)
         assert (active["role"], passive["role"]) == ("active", "passive")
-        assert {r["retransmits"] for r in (active, passive)} == {0}
         assert {(r["recv_queue"], r["send_queue"]) for r in (active, passive)} == {(0, 0)}
+    again = sum(r["retransmits"] for r in records)  # none, but where the machine is slow
+    assert again == ns.counters()["TcpRetransSegs"]
     assert tracer.counts["lost"] == 0
 
 

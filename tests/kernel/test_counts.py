@@ -85,6 +85,21 @@ def test_every_transition_of_211_connections_is_told_once(ns: Namespace) -> None
     assert len(states(records, old="SYN_RECV", new="ESTABLISHED")) == counted[1]
 
 
+def test_without_the_accept_hook_all_is_told_but_accepts(ns: Namespace) -> None:
+    count = 31
+    with server_in(ns) as server, Program("tt-client", ns.enter) as client:
+        with Tracer(*TRANSITIONS, "--netns", ns.name, "--no-accept-hook") as tracer:
+            client.do("hold", address=ADDRESS, port=PORT, count=count)
+            server.do("accept_waiting", listener="l")
+            client.do("let_go")
+            server.do("let_go")
+            lives = [name for name in CHILD_LIFE if name != "accept"]
+            records = stop_after(tracer, count * (len(CLIENT_LIFE) + len(lives)))
+        counted = attempts(ns)
+    assert tally(records) == each(CLIENT_LIFE, client, count) + each(lives, server, count)
+    assert counted == (count, count, 0)
+
+
 def summed(summaries: list[Record]) -> Counter[tuple[str, int | None]]:
     """How often each transition was counted for each process, by the table of states."""
     told: Counter[tuple[str, int | None]] = Counter()

@@ -6,6 +6,7 @@ The ways are known: the kernel's by the drop's place, the program's by its own f
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -423,3 +424,32 @@ def test_stacks_that_find_no_room_are_counted_and_said(
     assert all("NO_SOCKET" in line and "tcp_v4_rcv+0x" in line for line in known)
     assert (len(known), len(unknown)) == (shut, refused)
     assert f"{refused} stacks were not kept" in capsys.readouterr().err
+
+
+def test_a_capture_has_the_calls_below_each_comment(
+    ns: Namespace, knocks: Knocker, tmp_path: Path
+) -> None:
+    sent, path = 3, str(tmp_path / "dropped.pcapng")
+    asked = ("drops", "--packets", "--stack", "--netns", ns.name, "-w", path)
+    with Host(ns) as host, Tracer(*asked) as tracer:
+        knocks.knock(sent)
+        host.send(SYN, 20000, SHUT)
+        wait_until(lambda: ns.counters()["TcpOutRsts"] >= 1, "the reset")
+        tracer.stop()
+    read = ["tshark", "-n", "-r", path, "-T", "json", "-e", "frame.comment", "-e", "ip.src"]
+    done = subprocess.run(read, capture_output=True, text=True, check=True)
+    found: dict[bool, list[list[str]]] = {True: [], False: []}
+    for packet in json.loads(done.stdout):
+        (comment,) = packet["_source"]["layers"]["frame.comment"]
+        found[comment.startswith("NETFILTER_DROP at ")].append(comment.split("\n"))
+    assert len(found[True]) == sent
+    for first, *below in found[True]:
+        assert f"owner tt knock[{knocks.pid}]" in first
+        assert all(line.startswith("    ") for line in below)
+        called = below.index(f"    called by tt knock[{knocks.pid}]")
+        kernel, own = ([line.strip() for line in part] for part in (below[:called], below[called:]))
+        assert in_order(functions(kernel), "nf_hook_slow", "tcp_v4_connect")
+        assert in_order(functions(own[1:]), "connect", *WAY)
+    ((first, *below),) = found[False]
+    assert first.startswith("NO_SOCKET at tcp_v4_rcv+0x")
+    assert in_order(functions([line.strip() for line in below]), "tcp_v4_rcv", "net_rx_action")

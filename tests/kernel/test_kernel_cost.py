@@ -7,12 +7,14 @@ import os
 import re
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.harness import namespace, wait_until
+from tests.bench import bulk
+from tests.harness import Namespace, Tracer, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
 from tests.programs.screen import screen
@@ -147,3 +149,34 @@ def test_a_cost_is_what_bpftool_counts_in_that_time() -> None:
     assert cost.seen >= 4 * CALLS
     for at, value in enumerate((cost.runs, cost.run_ns)):
         assert ended[at] - began[at] <= value <= after[at] - before[at]
+
+
+# --- what a transfer pays -------------------------------------------------------------
+
+
+def _transfer(ns: Namespace) -> int:
+    """Two gigabytes over one connection; how many segments that took, by the kernel's account."""
+    with bulk.server(ns):
+        ns.run("iperf3", "-c", bulk.ADDRESS, "-n", "2G", "-C", "reno")
+    return ns.counters()["TcpOutSegs"]
+
+
+@pytest.mark.parametrize(
+    "kinds", ["retransmit,reset,connection", "state,accept,handshake,connection,error"]
+)
+def test_a_bulk_transfer_runs_no_program_a_segment(kinds: str) -> None:
+    """Runs are counted for all of the machine: while others open connections, it is tried again."""
+    found: list[tuple[int, dict[str, int]]] = []
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        asked = ("events", "--kind", kinds, "--kernel-cost")
+        with namespace() as ns, Tracer(*asked, "--netns", ns.name) as tracer:
+            segments = _transfer(ns)
+            tracer.stop()
+        told = re.findall(r"kernel cost: (\w+) \d+ ns a run, (\d+) runs", tracer.stderr)
+        runs = {name: int(count) for name, count in told}
+        assert runs["tt_state"] >= 10, "its two connections' ends"
+        if sum(runs.values()) < segments // 20:
+            return
+        found.append((segments, runs))
+    raise AssertionError(found)

@@ -21,24 +21,24 @@ from statistics import median
 import pytest
 
 from tests.harness import COMMAND, ROOT, Namespace, Tracer, namespace, states, wait_until
-from tests.kernel.bpf_objects import map_info
+from tests.kernel.bpf_objects import linked_program, map_info
 from tests.kernel.endings import Ending
 from tracer.kernel.libbpf import lib, program_info
 
 pytestmark = pytest.mark.kernel
 
 KINDS = ("prog", "map", "link")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-# Parts of the time it takes to be ready, the last ones after it; a prime step mixes the signals.
-STARTING = [(part, SIGNALS[part % 3]) for part in range(20)]
+# Parts of the time it takes to be ready, the last ones after it.
+STARTING = range(20)
 STARTING_PARTS = 17
-RUNNING_MS = [(ms, SIGNALS[at % 3]) for at, ms in enumerate(range(0, 300, 20))]
+RUNNING_MS = range(0, 300, 20)
 # After the first SIGINT; an end takes some 10 ms to 30 ms.
-ENDING_MS = [
-    (ms, SIGNALS[at % 3])
-    for at, ms in enumerate((0, 0.2, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 14, 18, 24, 32))
-]
+ENDING_MS = (0, 0.2, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 14, 18, 24, 32)
 PRIME = 1009
+
+with_each_signal = pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name
+)
 
 
 def bpf_objects() -> dict[str, set[int]]:
@@ -48,14 +48,27 @@ def bpf_objects() -> dict[str, set[int]]:
     """
     found: dict[str, set[int]] = {kind: set(ids(kind)) for kind in KINDS}
     if any(found.values()):
-        for entry in Path("/proc").glob("[0-9]*/fdinfo/*"):
-            try:
-                text = entry.read_text()
-            except OSError:
-                continue
-            for kind, number in re.findall(r"^(prog|map|link)_id:\s+(\d+)", text, re.MULTILINE):
-                found[kind].discard(int(number))
+        held = held_by(*filter(str.isdecimal, os.listdir("/proc")))
+        found = {kind: found[kind] - held[kind] for kind in KINDS}
     return found
+
+
+def held_by(*pids: str) -> dict[str, set[int]]:
+    """Ids that descriptors of these processes stand for, by kind."""
+    found: dict[str, set[int]] = {kind: set() for kind in KINDS}
+    for text in descriptors(*pids):
+        for kind, number in re.findall(r"^(prog|map|link)_id:\s+(\d+)", text, re.MULTILINE):
+            found[kind].add(int(number))
+    return found
+
+
+def descriptors(*pids: str) -> Iterator[str]:
+    """What the kernel tells of each descriptor of processes that may end meanwhile."""
+    for pid in pids:
+        with suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fdinfo"):
+                with suppress(OSError):
+                    yield Path(f"/proc/{pid}/fdinfo/{name}").read_text()
 
 
 def ids(kind: str) -> Iterator[int]:
@@ -68,11 +81,13 @@ def ids(kind: str) -> Iterator[int]:
 
 
 def is_a_tracers(kind: str, number: int) -> bool:
-    """Tell by its name whether a program or a map is a tracer's, or is being freed."""
+    """Tell by its name whether an object is a tracer's, a link by its program's; or being freed."""
     fd = getattr(lib(), f"bpf_{kind}_get_fd_by_id")(C.c_uint32(number))
     if fd < 0:
         return True
     try:
+        if kind == "link":
+            return is_a_tracers("prog", linked_program(fd))
         name: bytes = program_info(fd).name if kind == "prog" else map_info(fd).name
     finally:
         os.close(fd)
@@ -85,7 +100,7 @@ def before() -> dict[str, set[int]]:
 
     def settled() -> dict[str, set[int]] | None:
         found = bpf_objects()
-        ours = [n for kind in ("prog", "map") for n in found[kind] if is_a_tracers(kind, n)]
+        ours = [n for kind in KINDS for n in found[kind] if is_a_tracers(kind, n)]
         return None if ours else found
 
     found: dict[str, set[int]] = wait_until(settled, "an earlier tracer's objects to be freed")
@@ -128,8 +143,10 @@ class Started:
             pass
 
     def status(self) -> int:
-        """Exit status as a shell tells it: 128 + N for signal N."""
+        """Exit status as a shell tells it: 128 + N for signal N. Nobody goes on in its name."""
         code = self.process.wait(timeout=30)
+        with pytest.raises(ProcessLookupError):
+            os.killpg(self.process.pid, 0)
         return 128 - code if code < 0 else code
 
     def was_the_interpreter(self) -> bool:
@@ -145,7 +162,9 @@ def started(directory: Path) -> Iterator[Started]:
     arguments = [*COMMAND, "events", "-j", "--ready-file", str(ready)]
     errors = directory / "errors"
     with errors.open("wb") as stderr:
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=stderr, cwd=ROOT)
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.DEVNULL, stderr=stderr, cwd=ROOT, process_group=0
+        )
     try:
         yield Started(process, ready, errors, time.monotonic())
     finally:
@@ -169,7 +188,17 @@ def test_the_points_are_50() -> None:
     assert len(STARTING) + len(RUNNING_MS) + len(ENDING_MS) == 50
 
 
-@pytest.mark.parametrize(("part", "number"), STARTING)
+def test_the_witness_knows_what_a_tracer_has_while_it_runs() -> None:
+    with Tracer("events") as tracer:
+        held = held_by(str(tracer.process.pid))
+        for kind in KINDS:
+            assert held[kind]
+            assert held[kind] <= set(ids(kind))
+            assert all(is_a_tracers(kind, number) for number in held[kind])
+
+
+@with_each_signal
+@pytest.mark.parametrize("part", STARTING)
 def test_nothing_is_left_of_one_killed_while_it_starts(
     before: dict[str, set[int]], start_s: float, tmp_path: Path, part: int, number: signal.Signals
 ) -> None:
@@ -184,7 +213,8 @@ def test_nothing_is_left_of_one_killed_while_it_starts(
     assert status == (0 if ended_by_itself else expected)
 
 
-@pytest.mark.parametrize(("after_ms", "number"), RUNNING_MS)
+@with_each_signal
+@pytest.mark.parametrize("after_ms", RUNNING_MS)
 def test_nothing_is_left_of_one_killed_while_it_runs(
     before: dict[str, set[int]], tmp_path: Path, after_ms: float, number: signal.Signals
 ) -> None:
@@ -197,7 +227,8 @@ def test_nothing_is_left_of_one_killed_while_it_runs(
     assert status == (137 if number == signal.SIGKILL else 0)
 
 
-@pytest.mark.parametrize(("after_ms", "number"), ENDING_MS)
+@with_each_signal
+@pytest.mark.parametrize("after_ms", ENDING_MS)
 def test_nothing_is_left_of_one_killed_while_it_ends(
     before: dict[str, set[int]], tmp_path: Path, after_ms: float, number: signal.Signals
 ) -> None:

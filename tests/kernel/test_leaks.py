@@ -43,8 +43,13 @@ WAYS = {
     "with-process": 500,
     "namespace": 500,
 }
-# Ways that are open all at once until somebody else does something: nothing else runs meanwhile.
 OF_FILTERS = ("tt_targets", "tt_named")
+# of a recording of everything: what is kept of connections until their end is told, of children
+# until they have a cookie, and of listeners until what they counted is told
+LIVES, OTHER_LIVES = "tt_lives", "tt_other_lives"
+OF_ALL_KINDS = (LIVES, "tt_unborns", "tt_queues")
+OF_SOCKETS = ("tt_socks", "tt_listeners", *OF_ALL_KINDS)  # the others are of processes
+# Ways that are open all at once until somebody else does something: nothing else runs meanwhile.
 HELD = ("destroyed", "with-process", "namespace")
 ROUND = 10
 
@@ -82,21 +87,28 @@ class Run:
     opened: dict[str, int] = field(default_factory=dict)  # TcpActiveOpens of the namespace
     destroyed: int = 0  # lines of `ss -K`
     held: dict[str, int] = field(default_factory=dict)  # sockets kept of a way while it was open
+    lives_held: dict[str, int] = field(default_factory=dict)  # likewise, by the recording's maps
     names_held: int = 0  # processes kept while they ran, of HELD
     left: dict[str, set[str]] = field(default_factory=dict)  # described, by map
 
 
 class Workload:
-    """Runs the ways beside a tracer and looks into its maps."""
+    """Runs the ways beside two tracers and looks into their maps."""
 
     def __init__(
-        self, tracer: Tracer, spaces: dict[str, Namespace], layout: Layout, hidden: Hidden
+        self,
+        counting: Tracer,
+        recording: Tracer,
+        spaces: dict[str, Namespace],
+        layout: Layout,
+        hidden: Hidden,
     ) -> None:
         self.run = Run()
         self._spaces, self._layout, self._hidden = spaces, layout, hidden
-        pid = tracer.process.pid
         names = ("tt_socks", "tt_places", "tt_listeners", "tt_tasks", "tt_stats", *OF_FILTERS)
-        self._maps = {name: TracerMap(pid, name) for name in names}
+        self._maps = {name: TracerMap(counting.process.pid, name) for name in names}
+        others = (*OF_ALL_KINDS, OTHER_LIVES)
+        self._maps |= {name: TracerMap(recording.process.pid, name) for name in others}
 
     def ways(self, left_last: ExitStack) -> None:
         """All ways; `left_last` deletes the namespace of "namespace" while they are held."""
@@ -114,6 +126,7 @@ class Workload:
             for way, ending in held.items():
                 ending.await_open()
                 run.held[way] = self._sockets_of(ending.process.pid)
+                run.lives_held[way] = len(self.keys(LIVES))
             told = self._maps["tt_tasks"].keys()
             run.names_held = len(told & {ending.process.pid for ending in held.values()})
             run.opened = {way: space.counters()["TcpActiveOpens"] for way, space in spaces.items()}
@@ -152,7 +165,7 @@ class Workload:
         for way, space in self._spaces.items():
             if way != "namespace":
                 wait_until(partial(_is_idle, space), f"{way}'s sockets to be gone")
-        for name in ("tt_socks", "tt_listeners"):
+        for name in before:
             left = self.keys(name) - before[name] - cookies_alive()
             self._settle(name, {one for one in left if not self._is_foreign(one)})
         for name in ("tt_tasks", *OF_FILTERS):
@@ -166,8 +179,10 @@ class Workload:
 
         def gone() -> bool:
             self._hidden.read()
-            ends = {"tt_socks": self._hidden.destroyed, "tt_listeners": set()}
-            left.difference_update(ends.get(name, self._hidden.freed))
+            if name in ("tt_socks", LIVES):
+                left.difference_update(self._hidden.destroyed)
+            elif name not in OF_SOCKETS:
+                left.difference_update(self._hidden.freed)
             left.intersection_update(self.keys(name))
             return not left
 
@@ -193,6 +208,8 @@ class Workload:
     def keys(self, name: str) -> set[int]:
         if name == "tt_socks":
             return self._socks()
+        if name == LIVES:
+            return self._maps[LIVES].first_words() | self._maps[OTHER_LIVES].keys()
         return self._maps[name].keys()
 
     def _socks(self) -> set[int]:
@@ -214,10 +231,12 @@ def run() -> Iterator[Run]:
         names = ",".join(space.name for space in spaces.values())
         arguments = ["states", "--pid", str(os.getpid()), "--comm", "*", "--netns", names]
         hidden = stack.enter_context(hidden_events(PORT))
-        tracer = stack.enter_context(Tracer(*arguments))
-        workload = Workload(tracer, spaces, layout, hidden)
+        everything = ["record", "/dev/null", "--kind", "all"]
+        counting = stack.enter_context(Tracer(*arguments))
+        recording = stack.enter_context(Tracer(*everything, json=False))
+        workload = Workload(counting, recording, spaces, layout, hidden)
         stack.callback(workload.close)
-        before = {name: workload.keys(name) for name in ("tt_socks", "tt_listeners")}
+        before = {name: workload.keys(name) for name in OF_SOCKETS}
         workload.ways(left_last)
         workload.look(before)
         yield workload.run
@@ -250,6 +269,11 @@ def test_open_sockets_are_kept_both_ends_and_two_listeners(run: Run, way: str) -
     assert run.held[way] == 2 * WAYS[way] + 2
 
 
+def test_lives_of_open_connections_are_kept(run: Run) -> None:
+    assert run.lives_held["destroyed"] >= 2 * WAYS["destroyed"]
+    assert run.lives_held["namespace"] >= 2 * sum(WAYS[way] for way in HELD)
+
+
 def test_running_owners_are_kept(run: Run) -> None:
     assert run.names_held == len(HELD)
 
@@ -264,6 +288,11 @@ def test_no_listener_is_kept_after_its_end(run: Run) -> None:
 
 def test_no_process_is_kept_after_its_end(run: Run) -> None:
     assert run.left["tt_tasks"] == set()
+
+
+@pytest.mark.parametrize("name", OF_ALL_KINDS)
+def test_nothing_that_a_recording_of_all_kinds_keeps_is_left(run: Run, name: str) -> None:
+    assert run.left[name] == set()
 
 
 @pytest.mark.parametrize("name", OF_FILTERS)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Namespace, namespace, wait_until
+from tests.harness import COMMAND, ROOT, Namespace, Record, namespace, wait_until
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
-from tests.programs.screen import running, screen
+from tests.programs.screen import Screen, running, screen
+from tests.schemas import checked
 
 pytestmark = pytest.mark.kernel
 HELD, LEFT = 37, 23
+BEFORE, RECORDED = 5, 13
 
 
 @pytest.fixture
@@ -166,3 +171,67 @@ def test_nothing_is_left_attached_when_the_terminal_hangs_up(tmp_path: Path, bef
     with namespace() as ns, screen(tmp_path, (80, 24), "--netns", ns.name, env=before) as shown:
         shown.wait_for(r"NOW ", "the first picture")
     wait_until(lambda: not running(ns.name), "it to be gone")
+
+
+@contextmanager
+def recording(shown: Screen) -> Iterator[Path]:
+    """Press R; what happens in the block is kept in a file, which is gone afterwards."""
+    shown.press("R")
+    path = ROOT / shown.wait_for(r"R ends (tcptrace-\S+\.tcpt)", "it to be said")[1]
+    try:
+        wait_until(path.exists, "the programs to be attached")
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def read(path: Path, *arguments: str) -> tuple[list[Record], str]:
+    command = [*COMMAND, "events", "-r", str(path), "-j", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    return checked(done.stdout.splitlines()), done.stderr
+
+
+@pytest.mark.parametrize("end", ["R", "q"])
+def test_what_happens_between_two_presses_of_r_is_recorded_and_nothing_else(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path, end: str
+) -> None:
+    ns, _, client = busy
+    with screen(tmp_path, (140, 40), "--netns", ns.name) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        client.do("hold", address=ADDRESS, port=PORT, count=BEFORE)
+        with recording(shown) as path:
+            opened = ns.counters()["TcpActiveOpens"]
+            client.do("hold", address=ADDRESS, port=PORT, count=RECORDED)
+            opened = ns.counters()["TcpActiveOpens"] - opened
+            shown.press(end)
+            if end == "R":
+                shown.wait_for(r"0 lost in .*kept in tcptrace-\S+\.tcpt", "its end")
+                shown.wait_for(r"(?m)^q quit", "the keys, with nothing recorded any more")
+                client.do("hold", address=ADDRESS, port=PORT, count=BEFORE)
+                shown.press("q")
+            assert shown.exit_status() == 0
+            assert f"kept in {path.name}" in shown.text()
+            records, said = read(path, "--kind", "handshake")
+    assert "ends early" not in said
+    ways = Counter((one["role"], one["outcome"], one["comm"]) for one in records)
+    assert ways["active", "ok", "tt-client"] == opened == RECORDED
+    assert ways.total() == 2 * RECORDED
+
+
+def test_what_is_recorded_already_is_not_recorded_again(
+    busy: tuple[Namespace, Program, Program], tmp_path: Path
+) -> None:
+    ns, _, _ = busy
+    kept = tmp_path / "kept.tcpt"
+    with screen(tmp_path, (80, 24), "--netns", ns.name, "-w", str(kept)) as shown:
+        shown.wait_for(r"NOW ", "the first picture")
+        shown.press("R")
+        shown.wait_for(r"-w records it already: /", "the answer")
+        shown.press("q")
+        assert shown.exit_status() == 0
+    (tmp_path / "again").mkdir()
+    with screen(tmp_path / "again", (80, 24), "-r", str(kept)) as shown:
+        shown.wait_for(r"NOW ", "the picture")
+        shown.press("R")
+        shown.wait_for(r"this is a recording already", "the answer")
+        shown.press("q")

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.bench import programs
-from tests.harness import COMMAND, ROOT, Namespace, namespace, wait_until
+from tests.harness import Namespace, namespace, wait_until
 from tests.programs.clock import clock
+from tests.programs.crowd import CONNECTIONS, SOCKETS, crowd, help_s
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, server_in
 from tests.programs.screen import screen
 
 pytestmark = pytest.mark.kernel
-PAIRS, CONNECTIONS, AT_ONCE = 2, 10_000, 1000
-DESCRIPTORS = 20_000
 SIZE = (140, 40)
 MOST_CPU, MOST_MB = 0.03, 120
 FIRST_S, ROUNDS = 1.0, 3  # from the command to real numbers; of so many rounds one must hold
@@ -37,26 +35,13 @@ STORM_MB = 360
 TICKS = os.sysconf("SC_CLK_TCK")
 # what is said of seconds and shares of a CPU is said of a machine on which these take no more;
 # where they do, as where a host has little time for its guests, it is as many times more
-CLOCK_CPU, HELP_S = 0.01, 0.08
+CLOCK_CPU, HELP_S = 0.01, 0.07
 
 
 @pytest.fixture
-def crowd() -> Iterator[tuple[Namespace, list[int]]]:
-    """Servers and clients that hold 40,000 sockets, and their PIDs."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, before[1]))
-    with namespace() as ns, ExitStack() as stack:
-        pids = []
-        for port in range(PORT, PORT + PAIRS):
-            server = stack.enter_context(server_in(ns, port))
-            client = stack.enter_context(Program(f"tt-client-{port}", ns.enter))
-            for _ in range(CONNECTIONS // AT_ONCE):
-                held = client.do("hold", address=ADDRESS, port=port, count=AT_ONCE)
-                assert held["failures"] == {}
-                server.do("accept_waiting", listener="l")
-            pids += [server.pid, client.pid]
-        yield ns, pids
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+def held() -> Iterator[tuple[Namespace, list[int]]]:
+    with crowd() as made:
+        yield made
 
 
 def _cpu_s(pid: int) -> float:
@@ -67,16 +52,6 @@ def _cpu_s(pid: int) -> float:
 def _resident_mb(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s*(\d+)", status)[1]) / 1024  # type: ignore[index]
-
-
-def _help_s() -> float:
-    """How long the shortest command there is takes: the best of three."""
-    took = []
-    for _ in range(3):
-        began = time.monotonic()
-        subprocess.run([*COMMAND, "--help"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        took.append(time.monotonic() - began)
-    return min(took)
 
 
 @contextmanager
@@ -99,13 +74,13 @@ def _note(at_s: float, memory_mb: float) -> None:
 
 
 def test_beside_forty_thousand_sockets_the_first_screen_has_them_all_and_little_is_taken(
-    crowd: tuple[Namespace, list[int]], tmp_path: Path
+    held: tuple[Namespace, list[int]], tmp_path: Path
 ) -> None:
-    ns, pids = crowd
+    ns, pids = held
     with screen(tmp_path, SIZE, "--netns", ns.name) as shown, clock(SIZE) as other:
         shown.wait_for(r"NOW ", "the first picture")
         text = shown.text()
-        assert f"ESTAB {2 * PAIRS * CONNECTIONS} " in text
+        assert f"ESTAB {SOCKETS} " in text
         for pid in pids:
             (row,) = re.findall(rf"(?m)^ *{pid} .*$", text)
             assert f" {CONNECTIONS} " in row
@@ -123,17 +98,17 @@ def test_beside_forty_thousand_sockets_the_first_screen_has_them_all_and_little_
 
 
 def test_beside_forty_thousand_sockets_real_numbers_are_there_within_a_second(
-    crowd: tuple[Namespace, list[int]], tmp_path: Path
+    held: tuple[Namespace, list[int]], tmp_path: Path
 ) -> None:
-    ns, pids = crowd
-    most = FIRST_S * max(1, _help_s() / HELP_S)
-    took = []
+    ns, pids = held
+    took, most = [], []
     for number in range(ROUNDS):
         path = tmp_path / str(number)
         path.mkdir()
+        most.append(FIRST_S * max(1, help_s() / HELP_S))  # as it is just now: it drifts
         began = time.monotonic()
         with screen(path, SIZE, "--netns", ns.name) as shown:
-            shown.wait_for(rf"ESTAB(LISHED)? +{2 * PAIRS * CONNECTIONS}\b", "the sockets there are")
+            shown.wait_for(rf"ESTAB(LISHED)? +{SOCKETS}\b", "the sockets there are")
             took.append(time.monotonic() - began)
             assert all(re.search(rf"(?m)^ *{pid} ", shown.text()) for pid in pids)
             # all that is a second is known once an interval is over, accepts as well
@@ -142,9 +117,9 @@ def test_beside_forty_thousand_sockets_real_numbers_are_there_within_a_second(
             assert re.search(r"up 0:0[0-3]\b", shown.text())
             shown.press("q")
             assert shown.exit_status() == 0
-        if took[-1] <= most:
-            break
-    assert min(took) <= most, (took, most)
+        if took[-1] <= most[-1]:
+            return
+    pytest.fail(f"{took} s, at most {most} s")
 
 
 @pytest.mark.timeout(STORM_S + 300)

@@ -6,7 +6,7 @@ import pytest
 
 from tracer.errors import UnsupportedError
 from tracer.kernel.core import CoreObject
-from tracer.kernel.live import OBJECT
+from tracer.kernel.objects import OBJECT
 from tracer.wire.btf import Btf
 from tracer.wire.layout import derive
 

@@ -69,8 +69,12 @@ def child_owners(listener: int, acceptor: int) -> list[tuple[str, int | None, st
 
 def check_call(records: list[Record], local: int, port: int, client: int, server: int) -> None:
     """A whole call is there, and every record belongs to the side that it is of."""
-    assert owners(life(records, local, port)) == owned(CLIENT_LIFE, client)
-    assert owners(life(records, port, local)) == child_owners(server, server)
+    mine, theirs = life(records, local, port), life(records, port, local)
+    assert owners(mine) == owned(CLIENT_LIFE, client)
+    assert owners(theirs) == child_owners(server, server)
+    # before it is SYN_SENT it has no port yet; all others have theirs to the last
+    assert {(r["lport"], r["rport"]) for r in mine[1:]} == {(local, port)}
+    assert {(r["lport"], r["rport"]) for r in theirs} == {(port, local)}
     assert any(r["oncpu_pid"] != r["pid"] for r in records)
 
 
@@ -144,6 +148,7 @@ def test_a_listener_opened_by_a_thread_belongs_to_the_process() -> None:
         *owned(CHILD_BIRTH, server.pid, "listener"),
     ]
     assert {r["comm"] for r in of_server} == {SERVER}
+    assert any(r["oncpu_pid"] != r["pid"] for r in of_server)
 
 
 def test_owners_in_another_network_namespace_are_the_processes_in_it() -> None:
@@ -289,6 +294,7 @@ def test_a_killed_server_ends_what_it_accepted_and_what_it_had_not() -> None:
         assert steps(found) == [*CHILD_BIRTH, "ESTABLISHED CLOSE"]
         assert {r["owner_is"] for r in found} == {"listener"}
     assert {r["pid"] for r in records if r["rport"] == port} == {client.pid}
+    assert any(r["oncpu_pid"] != r["pid"] for r in of_server)
 
 
 def test_a_process_that_connects_while_the_tracer_starts_has_its_pid() -> None:

@@ -95,6 +95,7 @@ def test_the_pid_of_the_master_shows_what_it_and_its_workers_accepted(prefork: P
         child = prefork.child(records, local)
         assert steps(child) == CHILD_LIFE
         assert owners(child[BIRTH:]) == prefork.after_accept(acceptor.pid)
+    assert any(r["oncpu_pid"] != r["pid"] for r in records)
 
 
 def test_the_master_alone_is_shown_without_its_workers_with_no_follow(prefork: Prefork) -> None:

@@ -87,6 +87,7 @@ def test_workers_that_compete_own_what_each_of_them_accepted() -> None:
         assert sorted(accepted) == sorted(peers)
         for name in CHILD_END:
             assert [r["pid"] for r in mine if step(r) == name] == [pid] * len(peers)
+    assert any(r["oncpu_pid"] != r["pid"] for r in records)
 
 
 @pytest.mark.guest
@@ -134,6 +135,7 @@ def check_own(records: list[Record], worker: Program, port: int, peers: list[int
         assert {r["comm"] for r in child} == {worker.comm}
         assert child[2]["listener_pid"] == worker.pid
         listeners.add(str(child[2]["listener_cookie"]))
+        assert any(r["oncpu_pid"] != worker.pid for r in child)
     (cookie,) = listeners
     return cookie
 

@@ -10,7 +10,9 @@ import pytest
 
 from tests.harness import Namespace, namespace, wait_until
 from tests.kernel.test_advise import findings
+from tests.kernel.test_advise_filters import counted, fence
 from tests.kernel.test_advise_lasting import in_state
+from tests.programs.crafted import SYN, Host
 from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, CALLED, PORT, link, server_in
 from tests.programs.screen import Screen, screen
@@ -120,3 +122,25 @@ def test_what_a_program_has_closed_while_it_is_traced_is_not_said_to_be_held_by_
         assert shown.exit_status() == 0
     rows = re.findall(r"(?m)^([a-z]+) .? *fin-wait2 +(\S+ \S+)", text)
     assert rows == [("info", "network namespace")], text
+
+
+def test_what_a_packet_filter_refuses_is_told_at_its_next_look_half_a_minute_later(
+    ns: Namespace, tmp_path: Path
+) -> None:
+    count = 23
+    fence(ns, f"tcp dport {PORT} counter drop")
+    with screen(tmp_path, SIZE, "--netns", ns.name) as shown, Host(ns) as host:
+        opened(shown)
+        shown.wait_for(r"not\s+looked\s+at\s+yet: packet-filter", "the first look")
+        for i in range(count):
+            host.send(SYN, 20000 + i)
+        row = re.compile(
+            rf"(?m)^info +packet-filter +network namespace {ns.inode} +{count} packets"
+        )
+        wait_until(lambda: row.search(shown.text()), "the next look", 60)
+        shown.wait_for(
+            rf"table\s+inet\s+fence,\s+chain\s+gate(?s:.*)\+{count}\s+packets", "its rule"
+        )
+        shown.press("q")
+        assert shown.exit_status() == 0
+    assert [packets for _, packets in counted(ns)] == [count]

@@ -147,12 +147,12 @@ def test_a_recording_of_sums_has_no_parts(room: Namespace, tmp_path: Path) -> No
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """32 MB, of which somewhat more than a quarter, what is held in reserve, is free."""
+    """32 MB, of which somewhat more than half, what is held in reserve, is free."""
     place = tmp_path / "disk"
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "none", place], check=True)
     try:
-        (place / "full").write_bytes(bytes(23 << 20))
+        (place / "full").write_bytes(bytes(15 << 20))
         yield place
     finally:
         subprocess.run(["umount", place], check=True)

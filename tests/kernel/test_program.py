@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -539,7 +540,8 @@ def programs_of(pid: int) -> set[str]:
     """Ids of the eBPF programs that this process has descriptors of."""
     found = set()
     for path in Path(f"/proc/{pid}/fdinfo").iterdir():
-        found |= set(re.findall(r"^prog_id:\s+(\d+)$", path.read_text(), re.MULTILINE))
+        with suppress(FileNotFoundError):  # one that was closed meanwhile
+            found |= set(re.findall(r"^prog_id:\s+(\d+)$", path.read_text(), re.MULTILINE))
     return found
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import readme
 from tests.harness import ROOT, wait_until
 
+OBJECTS = [f"{name}.bpf.{form}" for name in ("tcptrace", "tcptrace-old") for form in ("o", "json")]
 pytestmark = pytest.mark.kernel
 
 COMMAND = Path(sys.executable).parent / "tcptrace"
@@ -71,8 +73,19 @@ def test_the_readme_has_as_many_tcptrace_commands_as_it_shows() -> None:
     assert len(_tcptrace("README.md")) >= 11
 
 
+def test_every_output_of_the_readme_is_made_by_a_script_from_a_run() -> None:
+    text = (ROOT / "README.md").read_text()
+    made = re.findall(r"^<!-- output: (\S+) -->\n```\n.*?^```\n<!-- end -->$", text, re.M | re.S)
+    assert sorted(made) == sorted(readme.BLOCKS)
+    fences = re.findall(r"^```(\w*)$", text, re.M)
+    assert set(fences[::2]) <= {"", "sh"}, "what is shown is a command, or what one printed"
+    assert fences[::2].count("") == len(made)
+    assert set(re.findall(r"^<!-- (\w+) -->$", text, re.M)) == {*readme.TABLES, "end"}
+
+
 def test_the_make_targets_that_are_shown_exist() -> None:
-    listed = subprocess.run(["make", "help"], check=True, capture_output=True, text=True, cwd=ROOT)
+    command = ["make", "--no-print-directory", "help"]  # which it does where make runs the tests
+    listed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     targets = {line.split()[0] for line in listed.stdout.splitlines() if line}
     shown = {
         line.split()[1]
@@ -106,14 +119,42 @@ def test_make_run_passes_arguments_on() -> None:
     assert done.stdout.startswith("tcptrace 0.1.0 ")
 
 
+def test_make_help_explains_every_target_in_a_line() -> None:
+    command = ["make", "--no-print-directory", "help"]  # which it does where make runs the tests
+    listed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    lines = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
+    targets = re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.M)
+    assert {"run", "test", "setup", "install", "uninstall", "lint", "bench"} <= set(targets)
+    assert sorted(line[0] for line in lines) == sorted(targets)
+    assert all(len(line) == 2 for line in lines), "a target without a word on it"
+
+
 def test_install_links_and_uninstall_takes_away(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     link = tmp_path / "bin" / "tcptrace"
     make = ["make", "-s", f"PREFIX={tmp_path}"]
     subprocess.run([*make, "install"], check=True, capture_output=True, cwd=ROOT)
-    assert link.resolve().exists()
+    assert link.readlink() == COMMAND
+    subprocess.run([link, "doctor", "-h"], check=True, capture_output=True, cwd="/")
     subprocess.run([*make, "uninstall"], check=True, capture_output=True, cwd=ROOT)
     assert not link.is_symlink()
+
+
+def test_uninstall_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    link = tmp_path / "bin" / "tcptrace"
+    link.symlink_to("/bin/true")
+    make = ["make", "-s", f"PREFIX={tmp_path}", "uninstall"]
+    subprocess.run(make, check=True, capture_output=True, cwd=ROOT)
+    assert link.readlink() == Path("/bin/true")
+
+
+def test_install_links_where_sudo_looks() -> None:
+    """secure_path in Debian's /etc/sudoers begins with /usr/local/sbin and /usr/local/bin."""
+    would = subprocess.run(
+        ["make", "-n", "install"], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert f"ln -sfn {COMMAND} /usr/local/bin/tcptrace\n" in would.stdout
 
 
 def test_the_second_setup_installs_and_builds_nothing() -> None:
@@ -127,26 +168,62 @@ def test_the_second_setup_installs_and_builds_nothing() -> None:
     assert (again.returncode, again.stdout) == (0, ""), again.stdout
 
 
-def test_pip_builds_the_object_and_says_what_is_missing(tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """What git has of this checkout: nothing is built yet."""
+    copy = tmp_path / "tree"
     listed = subprocess.run(
         ["git", "ls-files"], check=True, capture_output=True, text=True, cwd=ROOT
     )
     for name in listed.stdout.splitlines():
         if name.startswith(("bpf/", "tracer/")) or "/" not in name:
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).write_bytes((ROOT / name).read_bytes())
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(tree)]
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+    return copy
+
+
+def _install(tree: Path, place: Path) -> list[str]:
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(place)]
+    return [*pip, str(tree)]
+
+
+def test_what_pip_installs_is_whole_and_traces(tree: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    subprocess.run(_install(tree, place), check=True, capture_output=True)
+
+    def run(*arguments: str) -> str:
+        line = [sys.executable, "-m", "tracer", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(place)}
+        done = subprocess.run(
+            line, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+        return done.stdout + done.stderr
+
+    assert f"({place / 'tracer'})" in run("-V")
+    assert " 0 lost in " in run("events", "-d", "100ms", "--port", "9")
+    built = {path.name for path in (place / "tracer" / "_bpf").iterdir()}
+    assert {*OBJECTS, "tcptrace.bcc.c"} <= built
+    assert (place / "bin" / "tcptrace").exists()
+
+
+def test_pip_says_that_clang_is_missing_and_how_to_get_it(tree: Path, tmp_path: Path) -> None:
     without = {**os.environ, "PATH": str(Path(sys.executable).parent)}
-    refused = subprocess.run(pip, capture_output=True, text=True, env=without)
+    refused = subprocess.run(
+        _install(tree, tmp_path / "place"), capture_output=True, text=True, env=without
+    )
     assert refused.returncode != 0
-    assert "apt-get install clang libbpf-dev" in refused.stderr + refused.stdout
-    subprocess.run(pip, check=True, capture_output=True)
-    wheel = next(tmp_path.glob("*.whl"))
-    contents = subprocess.run(
-        [sys.executable, "-m", "zipfile", "-l", str(wheel)],
-        check=True,
+    assert "clang is missing; install it: apt-get install clang libbpf-dev" in refused.stderr
+
+
+def test_pip_says_that_libbpfs_headers_are_missing_and_how_to_get_them(
+    tree: Path, tmp_path: Path
+) -> None:
+    hide = 'mount -t tmpfs none /usr/include/bpf; exec "$@"'
+    refused = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", hide, "sh", *_install(tree, tmp_path / "place")],
         capture_output=True,
         text=True,
     )
-    assert "tracer/_bpf/tcptrace.bpf.o" in contents.stdout
+    assert refused.returncode != 0
+    wanted = "libbpf's headers are missing; install them: apt-get install libbpf-dev"
+    assert wanted in refused.stderr

@@ -210,9 +210,9 @@ def test_attempts_that_were_lost_are_left_over_whatever_is_at_the_edges(ns: Name
     lost = tracer.counts["lost"]
     found = [r for r in records if r["kind"] == "reconciliation"]
     assert lost > 0
-    assert sum(r["unexplained"] for r in found) == pytest.approx(
-        lost, abs=sum(r["edge"] for r in found)
-    )
+    # those within 5 ms of an edge may be told of or not, and nothing of lost ones says which
+    unsure = sum(r["edge"] for r in found) + 0.05 * lost
+    assert sum(r["unexplained"] for r in found) == pytest.approx(lost, abs=unsure)
 
 
 @pytest.mark.parametrize("command", ["handshakes", "listeners", "drops", "states"])

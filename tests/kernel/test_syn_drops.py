@@ -126,7 +126,7 @@ def test_each_final_ack_dropped_for_a_full_accept_queue_is_told(
     assert {r["accept_queue"] for r in records} == {backlog + 1}
 
 
-@pytest.mark.guest
+@pytest.mark.guest("syn_drop")
 def test_a_final_ack_that_is_answered_with_rst_says_so(
     ns: Namespace, server: Program, client: Program
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_final_ack_that_is_answered_with_rst_says_so(
     assert ns.counters()["TcpExtEmbryonicRsts"] == count
 
 
-@pytest.mark.guest
+@pytest.mark.guest("syn_drop")
 def test_without_cookies_each_syn_beyond_a_full_syn_queue_is_told(
     ns: Namespace, server: Program, client: Program
 ) -> None:
@@ -246,7 +246,7 @@ def test_the_bare_ack_that_defer_accept_waits_past_is_no_drop(
     assert ns.counters()["TcpExtTCPDeferAcceptDrop"] == count
 
 
-@pytest.mark.guest
+@pytest.mark.guest("syn_drop")
 def test_a_final_ack_with_a_cookie_that_finds_the_accept_queue_full_is_told(
     ns: Namespace, server: Program, client: Program
 ) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.harness import Namespace, Record, Tracer, namespace
+from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
 from tests.programs.driver import Program
-from tests.programs.places import ADDRESS, PORT, SILENT, add_silent_host, server_in
+from tests.programs.places import ADDRESS, NEAR, PORT, SILENT, add_silent_host, server_in
 from tests.programs.reading import stop_after
+from tests.schemas import checked
 
 pytestmark = pytest.mark.kernel
 
@@ -116,25 +119,44 @@ def test_the_sums_count_them_as_the_kernel_does_and_say_so(ns: Namespace, client
     assert line.startswith(f"{ADDRESS}  {count} finished by a SYN cookie")
 
 
-def test_good_cookies_that_find_the_accept_queue_full_are_left_over_and_explained(
-    ns: Namespace, client: Program
+@pytest.mark.guest("unrecorded", "raw_tp")
+@pytest.mark.parametrize("timestamps", [0, 1])
+def test_good_cookies_that_find_the_accept_queue_full_are_counted_live_and_replayed(
+    ns: Namespace, client: Program, tmp_path: Path, timestamps: int
 ) -> None:
-    count, backlog = 7, 10
+    """Before those that do make a connection, between them, and after them."""
+    count, backlog, kept = 7, 10, tmp_path / "kept"
     sysctl(ns, "tcp_syncookies", 2)
+    sysctl(ns, "tcp_timestamps", timestamps)
     add_silent_host(ns)
     client.do("watch", device="far")
     with Program("tt-server", ns.enter) as server:
-        server.do("bind", name="l", address="10.99.0.1", port=PORT)
+        server.do("bind", name="l", address=NEAR, port=PORT)
         server.do("listen", name="l", backlog=backlog)
-        calls = {"source": SILENT, "address": "10.99.0.1", "port": PORT, "first": FIRST}
-        with Tracer("handshakes", "--netns", ns.name, json=False) as tracer:
-            client.do("send_syns", **calls, count=count)
-            client.do("hold", address="10.99.0.1", port=PORT, count=backlog + 1)
-            client.do("send_acks", **calls, count=count)
-            tracer.stop()
-    made, all_received = backlog + 1, backlog + 1 + count
-    assert received(ns) == all_received
-    lines = tracer.stdout.splitlines()
-    (line,) = (line for line in lines if line.startswith("netns ") and "SyncookiesRecv" in line)
-    assert f"SyncookiesRecv {all_received}, explained {made}: " in line
-    assert "accept queue was full" in line
+        calls = {"source": SILENT, "address": NEAR, "port": PORT}
+        with (
+            Tracer("handshakes", "--netns", ns.name, "-w", str(kept)) as tracer,
+            Tracer("handshakes", "--netns", ns.name, json=False) as table,
+        ):
+            for turn in range(2):
+                first = FIRST + turn * count
+                client.do("send_syns", **calls, first=first, count=count)
+                client.do("hold", address=NEAR, port=PORT, count=backlog + 1)
+                client.do("send_acks", **calls, first=first, count=count)
+                server.do("accept_waiting", listener="l")
+            wait_until(lambda: received(ns) == 2 * (backlog + 1 + count), "all cookies")
+            table.stop()
+            records = tracer.stop()
+    line = [*COMMAND, "handshakes", "-r", str(kept), "-j"]
+    again = checked(subprocess.check_output(line, text=True, cwd=ROOT).splitlines())
+    for told in (records, again):
+        proof = {
+            r["counter"]: (r["kernel"], r["unexplained"])
+            for r in told
+            if r["kind"] == "reconciliation"
+        }
+        assert proof["SyncookiesRecv"] == (received(ns), 0)
+        assert {left for _, left in proof.values()} == {0}
+        (one,) = (r for r in told if r.get("role") == "passive")
+        assert one["syncookies"] == one["attempts"] == 2 * (backlog + 1)
+    assert f"of SyncookiesRecv {2 * count} were good and made no connection" in table.stdout

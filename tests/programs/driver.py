@@ -132,6 +132,11 @@ class Program(Process):
         channel = Channel(self._process)
         super().__init__(channel, channel.answer()["pid"], comm)
 
+    @property
+    def starter(self) -> int:
+        """PID of what was started: the program itself, or what stays between it and the test."""
+        return self._process.pid
+
     def kill(self) -> None:
         super().kill()
         self._process.wait(PATIENCE_S)

@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from errno import errorcode
 from typing import Any
 
@@ -44,11 +45,14 @@ def name_thread(name: str) -> None:
 
 
 def lines(fd: int) -> Iterator[str]:
-    """Lines of a descriptor, read without a buffer that select() could not see."""
-    rest = b""
-    while piece := os.read(fd, 65536):
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from (line.decode() for line in whole)
+    """Lines of a descriptor, each read to its end and no further: select() sees the next one."""
+    line = b""
+    while piece := os.read(fd, 1):
+        if piece == b"\n":
+            yield line.decode()
+            line = b""
+        else:
+            line += piece
 
 
 def checksum(data: bytes) -> int:
@@ -299,6 +303,31 @@ class Peer:
     def limit_room(self, name: str, count: int) -> None:
         """Set SO_RCVBUF: the kernel doubles it, and sizes the buffer no more."""
         self._sockets[name].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, count)
+
+    def limit_send_room(self, name: str, count: int) -> None:
+        """The same of SO_SNDBUF."""
+        self._sockets[name].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, count)
+
+    def trickle(self, name: str, count: int, every_s: float) -> None:
+        """Send so many bytes again and again, with a pause before each, until stopped."""
+        while not self._told_to_stop(every_s):
+            self._sockets[name].sendall(b"x" * count)
+
+    def send_from_many(self, address: str, first: int, count: int) -> Facts:
+        """An empty datagram each between so many pairs of ports, from the `first` pair on.
+
+        Tells how many the kernel took.
+        """
+        sent = 0
+        for source in range(first // 60000, (first + count - 1) // 60000 + 1):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+                made.bind((address, 2000 + source))
+                begin = max(first, source * 60000)
+                for pair in range(begin, min(first + count, (source + 1) * 60000)):
+                    with suppress(OSError):
+                        made.sendto(b"", (address, 3000 + pair % 60000))
+                        sent += 1
+        return {"sent": sent}
 
     def pour(self, name: str) -> None:
         """Send as fast as it goes, until stopped."""

@@ -2,10 +2,10 @@
 /*
  * SYNs from a host that is not there, at a rate:
  *
- *	syns SOURCE DESTINATION PORT COUNT RATE
+ *	syns SOURCE DESTINATION PORT COUNT RATE [HOSTS]
  *
- * Each has a port of its own, so COUNT is at most 64000. Says at the end, as a
- * JSON line, what rate it reached.
+ * Each has a port of its own, so COUNT is at most 64000. They are of so many hosts
+ * in turn, SOURCE the first. Says at the end, as a JSON line, what rate it reached.
  */
 #include "segment.h"
 #include <err.h>
@@ -28,20 +28,24 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET};
 	struct packet packet;
-	int count, rate, out;
+	int count, rate, hosts, out;
+	uint32_t first;
 	double began;
 
-	if (argc != 6)
-		errx(2, "syns SOURCE DESTINATION PORT COUNT RATE");
+	if (argc != 6 && argc != 7)
+		errx(2, "syns SOURCE DESTINATION PORT COUNT RATE [HOSTS]");
 	packet = syn_to(argv[1], argv[2], atoi(argv[3]));
 	to.sin_addr.s_addr = packet.ip.daddr;
 	count = atoi(argv[4]);
 	rate = atoi(argv[5]);
+	hosts = argc == 7 ? atoi(argv[6]) : 1;
+	first = ntohl(packet.ip.saddr);
 	out = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
 	if (out < 0)
 		err(1, "socket");
 	began = now();
 	for (int i = 0; i < count; i++) {
+		packet.ip.saddr = htonl(first + i % hosts);
 		packet.tcp.source = htons(FIRST_PORT + i);
 		packet.tcp.check = 0;
 		packet.tcp.check = checksum(&packet);

@@ -18,6 +18,7 @@ from tracer.advice.evidence import (
     Closing,
     Evidence,
     Listening,
+    MadeAt,
     Owner,
     PortUse,
     Refused,
@@ -171,6 +172,44 @@ def test_one_look_alone_alarms_of_what_is_older_than_a_minute() -> None:
     assert one.severity == INFO
 
 
+def test_how_long_they_are_in_it_is_told_by_how_many() -> None:
+    (one,) = closing(replace(LEAK, spread=(14, 0, 100, 100, 400)))
+    assert "(14 below 10 s, 100 below 10 min, 100 below 1 h, 400 for 1 h or more)" in one.shown
+    ages = [value for name, value in one.numbers.items() if name.startswith("age_")]
+    assert ages == [14, 0, 100, 100, 400]
+
+
+def test_what_came_since_the_first_look_is_not_yet_said_to_be_a_leak() -> None:
+    young = replace(LEAK, count=30, old=25, older=0, before=0, stayed=0)
+    (one,) = closing(young)
+    assert (one.severity, "none was seen twice" in one.meaning) == (INFO, True)
+    assert closing(replace(young, old=0)) == []
+    (one,) = closing(replace(young, older=25), replace(WATCHED, looks_s=120.0))
+    assert one.severity == WARN
+
+
+def test_where_most_were_made_is_told_with_how_many_and_of_how_many_it_is_not_known() -> None:
+    places = (
+        MadeAt(200, "accepted", "handle+0x41 (/srv/server) <- main+0x1c"),
+        MadeAt(14, "connected", "call+0x9 (/srv/server)"),
+        *(MadeAt(2, "accepted", f"f{i}+0x1 (/srv/server)") for i in range(3)),
+    )
+    (one,) = closing(replace(LEAK, made=places, unmade=384))
+    assert "200 of 220 accepted at handle+0x41 (/srv/server) <- main+0x1c;" in one.shown
+    assert "14 of 220 connected at call+0x9 (/srv/server)" in one.shown
+    assert "; 4 in 2 other places; where 384 were made is not known: they are older" in one.shown
+    assert [one.numbers[f"made_{name}"] for name in ("known", "unknown", "at", "at_count")] == [
+        220,
+        384,
+        "handle+0x41 (/srv/server) <- main+0x1c",
+        200,
+    ]
+    (one,) = closing(replace(LEAK, made=(), unmade=614, unkept=3))
+    assert "they are older than the tracer, or there was no room for it" in one.shown
+    (one,) = closing(LEAK)
+    assert "made" not in one.shown
+
+
 # --- accept queues ----------------------------------------------------------------
 
 
@@ -210,9 +249,41 @@ def test_ports_in_time_wait_are_told_with_the_rate_that_can_go_on() -> None:
     assert any('ip_local_port_range="25000 60999"' in text for text in one.fix)
 
 
+def test_each_of_what_helps_says_what_it_would_bring() -> None:
+    (one,) = using(replace(TAKEN, tw_reuse="2"))
+    pool, again, wider, address = one.fix
+    assert "as many ports as are busy at once (now 300)" in pool
+    assert "(now 2, for the loopback alone)" in again
+    assert "28232 a second in place of 471 a second" in again
+    assert wider.endswith(": 36000 ports, 600 a second")
+    assert address.endswith("each pair has 28232 ports more, 471 a second")
+    rates = [one.numbers[f"lasting_{name}per_s"] for name in ("", "reused_", "widest_")]
+    assert rates == [470.5, 28232.0, 921.6]  # the seed's 28,231 ports in 60 s
+    (one,) = using(replace(TAKEN, tw_reuse="0", local_only=True))
+    assert "2, the loopback alone, would do for this destination" in one.fix[1]
+
+
+def test_what_would_bring_nothing_is_not_advised_and_said_to_bring_nothing() -> None:
+    (one,) = using(replace(TAKEN, timestamps=False))
+    assert not any("tcp_tw_reuse" in text for text in one.fix)
+    assert "tcp_tw_reuse would bring nothing" in one.meaning
+    assert one.numbers["lasting_reused_per_s"] is None
+    (one,) = using(replace(TAKEN, in_use=28000, time_wait=10))
+    assert "neither tcp_tw_reuse nor keep-alive would bring any" in one.meaning
+    (one,) = using(replace(TAKEN, reused=True, in_use=5, failures=9))
+    assert "taken again 1 s later, no sooner" in one.meaning
+
+
+def test_ports_that_were_gone_for_a_while_are_not_said_to_be_in_use() -> None:
+    (one,) = using(replace(TAKEN, in_use=3, time_wait=0, failures=61))
+    assert "free again" in one.meaning
+    assert not any("sysctl" in text for text in one.fix)
+
+
 def test_no_range_is_advised_where_none_would_do() -> None:
     (one,) = using(replace(TAKEN, opens_per_s=2000.0))
     assert not any("ip_local_port_range" in text for text in one.fix)
+    assert "the widest range, 10240-65535, has 55296, 922 a second: not enough" in one.meaning
 
 
 def test_connect_that_found_no_port_is_critical() -> None:

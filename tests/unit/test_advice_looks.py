@@ -185,3 +185,23 @@ def test_an_orphan_is_nobodys_though_it_is_known_who_closed_it(
     assert (one.id, one.pid) == ("fin-wait2", None)
     assert (one.numbers["fin_wait2"], one.numbers["unacknowledged"]) == (LEFT, 7)
     assert one.numbers["orphans"] == LEFT + 7
+
+
+@pytest.mark.parametrize(
+    ("sent", "busy_s", "held"),
+    [
+        (100_000_000, 2, 1),  # much, and TCP idle for most of the time
+        (100_000_000, 6, 0),  # busy with it
+        (9_000_000, 2, 0),  # less than anybody would call much
+        (0, 0, 0),  # idle
+    ],
+)
+def test_a_connection_waits_for_its_application_where_it_carries_much_and_tcp_is_idle(
+    wire: Layout, facts: Facts, head: Head, sent: int, busy_s: int, held: int
+) -> None:
+    first, last = (rows_in(wire, "ESTABLISHED", 1000, 1) for _ in range(2))
+    last["tx_bytes"], last["busy_ns"] = sent, busy_s * SECOND
+    first["mono_ns"], last["mono_ns"] = 10 * SECOND, 20 * SECOND
+    findings = by_id(found(facts, head, 10.0, first, last)).get("held-back", [])
+    assert [one.numbers["held_by"] for one in findings] == ["application"] * held
+    assert all(one.numbers["limited_s"] == 10 - busy_s for one in findings)

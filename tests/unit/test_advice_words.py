@@ -11,8 +11,10 @@ import pytest
 from tests.unit import test_advice as servers
 from tests.unit import test_advice_lasting as lasting
 from tests.unit import test_advice_network as network
+from tests.unit import test_packet_filters as filters
 from tracer import cli
-from tracer.advice.evidence import Attempted
+from tracer.advice import lost_before
+from tracer.advice.evidence import Attempted, LostBefore
 from tracer.advice.failed_connects import FAILURES
 from tracer.advice.finding import Finding
 from tracer.advice.rules import RULES, judge
@@ -34,8 +36,15 @@ def all_findings() -> list[Finding]:
         ports=(servers.TAKEN,),
         refused=(servers.REFUSED,),
         unread=(servers.UNREAD,),
-        held_back=(network.STALLED, replace(network.STALLED, by="sndbuf", per_s=5e6)),
+        held_back=(
+            network.STALLED,
+            replace(network.STALLED, by="sndbuf", per_s=5e6),
+            replace(network.STALLED, by="application", per_s=5e6),
+        ),
         attempted=tuple(attempts),
+        lost_before=(LostBefore("CPU 1", "", dict.fromkeys(lost_before.WORDS, 20)),),
+        broken_off=(replace(network.BROKEN, unread=20),),
+        filtered=(filters.PLACE, replace(filters.PLACE, owned=20)),
         spaces=(replace(network.SPACE, grown=GROWN, settings=TRACKED),),
         silent=(lasting.SILENT, replace(lasting.SILENT, unanswered=3)),
         forgotten=(lasting.FORGOTTEN,),

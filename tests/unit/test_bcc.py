@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness import COMMAND, ROOT
 from tracer.errors import UnsupportedError
-from tracer.kernel import bcc, bcc_compile, bcc_types, mib
+from tracer.kernel import bcc, bcc_compile, bcc_ladder, bcc_types, mib, perf, tracefs
 from tracer.kernel.bcc_ladder import SERVED, climb_bcc, narrow
 from tracer.kernel.settings import Settings
 from tracer.wire.filters import Filters
@@ -130,3 +130,79 @@ def test_the_option_takes_three_words_and_no_recording() -> None:
         [*COMMAND, "events", "--backend", "bbc"], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, "auto, core, bcc" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("tells_place", "has_kprobes", "how"),
+    [(True, True, "raw_tp"), (False, True, "kprobe"), (False, False, "off")],
+)
+def test_dropped_syns_are_seen_by_kprobes_where_no_tracepoint_tells_where_they_were_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells_place: bool, has_kprobes: bool, how: str
+) -> None:
+    event = tmp_path / "skb/consume_skb"
+    event.mkdir(parents=True)
+    place = "\tfield:void * location;\toffset:16;\n" if tells_place else ""
+    (event / "format").write_text(f"\tfield:void * skbaddr;\toffset:8;\n{place}")
+    monkeypatch.setattr(bcc_ladder, "BTF", tmp_path / "none")
+    monkeypatch.setattr(tracefs, "reach", lambda work: work())
+    monkeypatch.setattr(tracefs, "event", lambda name: tmp_path / name)
+    monkeypatch.setattr(perf, "KPROBES", tmp_path / ("skb" if has_kprobes else "none"))
+    ladder = climb_bcc(replace(Settings(), kinds=frozenset({"handshake", "syn_drop"})))
+    assert ladder.rungs["syn_drop"] == how
+    assert ("tt_syn_kret" in ladder.programs) == (how == "kprobe")
+    assert (("tt_ack_kret", "cookie_v4_check") in ladder.also) == (how == "kprobe")
+    assert bcc_ladder.serves("syn_drop") == (how if how != "off" else "")
+    said = " ".join(ladder.notices)
+    assert ("this kernel has no kprobes" in said) == (how == "off")
+
+
+def test_headers_newer_than_bcc_are_tried_with_their_own_bpf_h_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = os.uname().release
+    modules, made = tmp_path / "modules", tmp_path / "made"
+    build, source = modules / release / "build", modules / release / "source"
+    files = {
+        build / bcc_types.RELEASE: f'#define UTS_RELEASE "{release}"\n',
+        build / "arch/x86/include/generated/asm/made.h": "made",
+        source / "arch/x86/include/asm/page.h": "page",
+        source / "include/linux/kconfig.h": "its own",
+        source / "include/linux/bpf.h": "bpf",
+        source / "include/uapi/linux/bpf.h": "uapi",
+    }
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    made.mkdir()
+    bcc_types._merge_headers(bcc_types.check_headers(modules), made)
+    for path, text in files.items():
+        at = path.relative_to(source if path.is_relative_to(source) else build)
+        if path.name != "kconfig.h":
+            assert (made / at).read_text() == text
+    first = (made / "include/linux/kconfig.h").read_text().splitlines()
+    assert first == [
+        f'#include "{source}/include/{n}"' for n in ("linux/kconfig.h", "uapi/linux/bpf.h")
+    ]
+    assert (source / "include/linux/kconfig.h").read_text() == "its own"
+
+
+@pytest.mark.parametrize("compiles", ["first", "second", "none"])
+def test_the_next_types_are_tried_where_the_sources_do_not_compile(
+    monkeypatch: pytest.MonkeyPatch, compiles: str
+) -> None:
+    tried = []
+
+    def load(self: bcc.BccObject, types: bcc_types.Types) -> None:
+        tried.append(types.text)
+        if types.text != compiles:
+            raise bcc.NotCompiledError(f"not with the {types.text}", "see")
+
+    monkeypatch.setattr(bcc.BccObject, "_load", load)
+    made = bcc.BccObject.__new__(bcc.BccObject)
+    found = [bcc_types.Types(text, {}) for text in ("first", "second")]
+    if compiles == "none":
+        with pytest.raises(UnsupportedError, match="not with the first"):
+            made._load_first(found)
+    else:
+        made._load_first(found)
+    assert tried == (["first"] if compiles == "first" else ["first", "second"])

@@ -63,11 +63,13 @@ REFUSED |= {("top", "--state"), ("ports", "--state"), ("advise", "--state")}
 # options that change nothing about what is traced, before or after the command
 OPTIONS: dict[str, list[str]] = {
     "-d": ["-d", "200ms"],
+    "-c": ["-c", "5"],
     "-f": ["-f", "json"],
     "-j": ["-j"],
     "-o": ["-o", "results"],
     "--force": ["--force"],
     "-r": ["-r", "a.rec"],
+    "--from": ["--from", "a.rec"],
     "-w": ["-w", "a.rec"],
     "--utc": ["--utc"],
     "--since": ["--since", "+1s", "-r", "a.rec"],
@@ -85,7 +87,19 @@ OPTIONS: dict[str, list[str]] = {
     "--no-accept-hook": ["--no-accept-hook"],
     "--kernel-cost": ["--kernel-cost"],
     "--ready-file": ["--ready-file", "ready"],
+    "--attach": ["--attach", "raw"],
+    "--backend": ["--backend", "core"],
+    "-v": ["-v"],
 }
+# those that tables of sums take as well
+OF_SUMS: dict[str, list[str]] = {
+    "-i": ["-i", "500ms"],
+    "--limit": ["--limit", "5"],
+    "--sort": ["--sort", "opened"],
+    "--by": ["--by", "comm"],
+}
+# tried by themselves
+TRIED = {"--stack", "--now", "--follow"}
 
 Run = Callable[..., tuple[int, str, str]]
 Read = Callable[..., setup.Command]
@@ -163,7 +177,7 @@ def test_no_filter_is_ignored_without_a_command(read: Read, name: str) -> None:
     assert read(*FILTERS[name]).filters == read("events", *FILTERS[name]).filters != Filters()
 
 
-@pytest.mark.parametrize("command", ["doctor", "counters"])
+@pytest.mark.parametrize("command", ["doctor", "counters", "explain", "schema"])
 @pytest.mark.parametrize("name", FILTERS)
 def test_what_looks_at_no_sockets_refuses_every_filter_of_them_by_its_name(
     run: Run, command: str, name: str
@@ -192,6 +206,23 @@ def test_an_option_means_the_same_before_and_after_the_command(read: Read, name:
     before, after = read(*OPTIONS[name], "events"), read("events", *OPTIONS[name])
     assert meaning(before) == meaning(after)
     assert before.given != read("events").given, "the option was ignored"
+
+
+@pytest.mark.parametrize("name", OF_SUMS)
+def test_an_option_of_sums_means_the_same_before_and_after_the_command(
+    read: Read, name: str
+) -> None:
+    before, after = read(*OF_SUMS[name], "states"), read("states", *OF_SUMS[name])
+    assert meaning(before) == meaning(after)
+    assert before.given != read("states").given, "the option was ignored"
+
+
+def test_the_tables_of_options_are_the_whole_of_them() -> None:
+    known = {*FILTERS, *OPTIONS, *OF_SUMS, *TRIED}
+    for command in ("events", "states"):
+        options = [p for p in build().commands[command].params if isinstance(p, click.Option)]
+        names = [{*option.opts, *option.secondary_opts} for option in options]
+        assert [found for found in names if not found & known] == []
 
 
 @pytest.mark.parametrize(

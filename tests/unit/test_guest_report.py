@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.vm import report
+from tests.vm import inside, report
 from tests.vm.guest import Outcome
 from tests.vm.packages import Kernel
 from tests.vm.report import failed, lines, page
@@ -86,5 +86,45 @@ def test_a_run_of_some_tests_takes_the_place_of_what_was_known_of_these(
     assert len(found.tests) == 1
 
 
+def test_what_cannot_be_as_the_kernel_refuses_it_is_said_once() -> None:
+    refused = run("1", tried("cannot", "reset", "tp_btf", "told so"), reset="no such hook")
+    refused.tests.append({"test": "t", "outcome": "cannot", "why": "all of it", "subject": "reset"})
+    text = page([refused])
+    assert "- 1: reset by tp_btf is impossible: no such hook" in text
+    assert "told so" not in text
+    assert "all of it" not in text
+
+
+def test_tests_of_what_the_kernel_refuses_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inside, "why_not", lambda rung: "" if rung.how == "raw_tp" else "no")
+    asked = {
+        ("accept",): True,
+        ("accept", "fexit"): True,
+        ("syn_drop",): False,
+        ("syn_drop", "fexit"): True,
+        ("syn_drop", "raw_tp"): False,
+        (): False,
+    }
+    assert {args: inside.is_refused(pytest.mark.guest(*args).mark) for args in asked} == asked
+
+
 def test_a_run_that_tested_nothing_failed() -> None:
     assert failed(run("1"))
+
+
+def test_a_kernel_that_has_left_the_mirror_is_a_red_line_and_no_failure() -> None:
+    gone = Outcome(Kernel("1", (), "", ""), "not there", 0, missing="no package fits")
+    there = run("2", tried("passed", "reset", "tp_btf"))
+    assert not failed(gone)
+    assert cells(page([gone, there]), "reset", "tp_btf") == ["-", "works"]
+    assert "1: not tried: no package fits" in lines([gone, there])
+    assert "\x1b[31m1: not tried: no package fits\x1b[0m" in lines([gone, there], colours=True)
+
+
+def test_what_bcc_serves_has_rows_of_its_own_where_it_was_tried() -> None:
+    one = run("1", tried("passed", "state", "bcc"), tried("cannot", "syn_drop", "bcc", "no place"))
+    text = page([one, run("2")])
+    assert cells(text, "state", "bcc") == ["works", "untested"]
+    assert cells(text, "syn_drop", "bcc") == ["impossible", "untested"]
+    assert "- 1: syn_drop by bcc is impossible: no place" in text
+    assert "| reset | bcc |" not in text

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from tests.unit.conftest import OBJECT
+from tracer.errors import TracerError
+from tracer.wire import built
+from tracer.wire.btf import Btf, beside, parse
 from tracer.wire.layout import EVENTS, Layout
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "layout.json"
@@ -52,3 +61,40 @@ def test_a_layout_survives_its_recording(wire: Layout) -> None:
 def test_meanings_are_the_names_of_the_c_types(wire: Layout) -> None:
     assert wire.meanings["state"]["mono_ns"] == "tt_mono_ns"
     assert wire.meanings["accept"]["listener_addr"] == "tt_addr"
+
+
+def test_types_of_another_build_are_refused(tmp_path: Path) -> None:
+    copy = tmp_path / OBJECT.name
+    content = OBJECT.read_bytes()
+    copy.write_bytes(content)
+    built.write(copy)
+    assert beside(copy).read_bytes() == beside(OBJECT).read_bytes()
+    with copy.open("rb") as file:
+        section = ELFFile(file).get_section_by_name(".BTF")
+        assert section is not None
+        assert Btf.load(copy).types == parse(section.data())
+    copy.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # as long as it was
+    with pytest.raises(TracerError, match="was not built with"):
+        Btf.load(copy)
+    copy.write_bytes(content)
+    beside(copy).write_text("{")
+    with pytest.raises(TracerError, match="was not built with"):
+        Btf.load(copy)
+
+
+def test_a_start_does_not_wait_for_what_the_build_reads_with() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", LOOK],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=OBJECT.parents[2],
+    )
+    assert found.stdout == "[]\n"
+
+
+LOOK = """
+import sys
+import tracer.cli, tracer.cli.setup, tracer.kernel.live
+print([name for name in sys.modules if name.startswith("elftools")])
+"""

@@ -13,7 +13,7 @@ from tracer.views import (
     handshake_table,
     listeners,
     port_rows,
-    resets,
+    reset_groups,
     retransmit_table,
     states,
     top_rows,
@@ -36,7 +36,8 @@ TITLES = {
     "ports": {c.title for c in port_rows.COLUMNS},
     "top": {c.title for c in (*top_rows.PROCESS, *top_rows.NUMBERS, top_rows.UNIT)},
     "counters": {c.title for c in counters.COLUMNS},
-    "resets": {word.upper() for word in resets.DEFAULT} | {c.title for c in resets.NUMBERS},
+    "resets": {word.upper() for word in reset_groups.DEFAULT}
+    | {c.title for c in reset_groups.NUMBERS},
     "retransmits": {"TYPE", "PID", "COMM", "PEER"}
     | {c.title for c in (*retransmit_table.NUMBERS, retransmit_table.SHARE)},
 }

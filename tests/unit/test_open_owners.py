@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tracer.flows.owners import FULL, ORPHAN, TAKEN, give_owners
+from tracer.flows.owners import FULL, ORPHAN, TAKEN
+from tracer.flows.owners import give_owners as fill
 from tracer.wire.layout import Layout, Records
 
 ANY4, ANY6 = b"\0" * 10 + b"\xff\xff" + b"\0" * 4, b"\0" * 16
@@ -21,6 +22,11 @@ def made(wire: Layout, name: str, rows: list[dict[str, Any]]) -> Records:
         for column, value in values.items():
             row[column] = np.frombuffer(value, np.uint8) if column == "laddr" else value
     return found
+
+
+def give_owners(sockets: Records, holders: Records, wire: Layout) -> Records:
+    fill(sockets, holders, wire)
+    return sockets
 
 
 def listener(wire: Layout, cookie: int, laddr: bytes, **more: Any) -> dict[str, Any]:
@@ -42,7 +48,6 @@ def test_the_oldest_of_several_holders_owns_a_socket_and_all_are_counted(wire: L
         (*PARENT, 6, 2, wire.enums["owner_is"]["PROCESS"]),
         (0, 0, 0, 0, wire.enums["owner_is"]["UNKNOWN"]),
     ]
-    assert not sockets["pid"].any(), "what was given is not changed"
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,30 @@ def test_what_came_for_a_connection_that_is_over_is_expected_where_nothing_refus
         assert is_expected(reason, "tcp_v6_rcv", False, True)
         assert meaning_of(reason, "tcp_v4_rcv", False, True) == reasons.SPENT
         assert not is_expected(reason, "tcp_v4_rcv", False, False)
-        assert is_expected(reason, None, False, True)  # addresses are hidden, or none was kept
+        # addresses are hidden, or none was kept: the socket says enough, where one is told
+        assert is_expected(reason, None, False, reasons.BY_SOCKET)
     assert not is_expected("TCP_CSUM", "tcp_v4_rcv", False, True)
     assert not is_expected("NOT_SPECIFIED", "ip_rcv_core", False, True)
+
+
+def test_a_fin_of_which_neither_socket_nor_place_is_told_is_shown_as_what_may_be_a_loss() -> None:
+    told = "NOT_SPECIFIED", None, False, reasons.BY_FLAGS
+    assert not is_expected(*told)
+    assert meaning_of(*told) == reasons.MAY_BE_SPENT
+    assert is_expected("NOT_SPECIFIED", "tcp_v4_rcv", False, reasons.BY_FLAGS)
+    assert not is_expected("NOT_SPECIFIED", "nf_hook_slow", False, reasons.BY_FLAGS)
+    assert meaning_of("NOT_SPECIFIED", "nf_hook_slow", False, reasons.BY_FLAGS) not in (
+        reasons.SPENT,
+        reasons.MAY_BE_SPENT,
+    )
+
+
+def test_the_kinds_of_what_is_spent_are_those_of_the_wire(wire: Layout) -> None:
+    assert wire.enums["spent"] == {
+        "NO": 0,
+        "BY_SOCKET": reasons.BY_SOCKET,
+        "BY_FLAGS": reasons.BY_FLAGS,
+    }
 
 
 @pytest.mark.parametrize("function", ["ip_forward", "ip6_forward", "ip_forward.cold"])

@@ -11,6 +11,7 @@ import pytest
 
 from tracer.flows.gaps import Gaps
 from tracer.flows.grouping import Grouping, Numbers
+from tracer.flows.reset_counts import ResetCounts
 from tracer.flows.resets import SORTS, Broken, ResetTable, Silence, idle_spans
 from tracer.wire.layout import Layout, Records
 
@@ -156,22 +157,25 @@ def test_the_kernels_counters_are_explained_once_each(wire: Layout) -> None:
 # --- ports nobody heard -----------------------------------------------------------
 
 
+MS = 1_000_000
+
+
 def listens(wire: Layout, *moments: tuple[int, str, int]) -> Records:
-    """Begin and end of listening on port 80: when, which, cookie."""
+    """Begin and end of listening on port 80: when in ms, which, cookie."""
     states = wire.enums["tcp_state"]
     found = made(wire, "state", len(moments), netns=7, lport=80)
     for row, (moment, what, cookie) in zip(found, moments, strict=True):
-        row["mono_ns"], row["cookie"], row["pid"] = moment, cookie, 100 + cookie
+        row["mono_ns"], row["cookie"], row["pid"] = moment * MS, cookie, 100 + cookie
         row["old"] = states["LISTEN" if what == "close" else "CLOSE"]
         row["new"] = states["CLOSE" if what == "close" else "LISTEN"]
     return found
 
 
-def refused(wire: Layout, *moments: int, by: str = "NO_SOCKET", port: int = 80) -> Records:
+def refused(wire: Layout, *moments: float, by: str = "NO_SOCKET", port: int = 80) -> Records:
     found = made(wire, "reset", len(moments), netns=7, lport=port)
     found["by"] = wire.enums["reset_by"][by]
     found["answers"] = wire.enums["answers"]["SYN"] if by == "NO_SOCKET" else 0
-    found["mono_ns"] = moments
+    found["mono_ns"] = np.array(moments) * MS
     return found
 
 
@@ -180,7 +184,7 @@ def test_a_gap_has_its_ends_and_what_was_refused_between_them(wire: Layout) -> N
     moves = listens(wire, (10, "open", 1), (20, "close", 1), (40, "open", 2))
     gaps.add(moves, refused(wire, 15, 21, 30, 39, 41))
     (gap,) = gaps.felt()
-    assert (gap.port, gap.closed_ns, gap.opened_ns) == (80, 20, 40)
+    assert (gap.port, gap.closed_ns, gap.opened_ns) == (80, 20 * MS, 40 * MS)
     assert (gap.closed_by, gap.opened_by) == ((101, 0), (102, 0))
     assert gap.refused == 3
 
@@ -193,8 +197,18 @@ def test_a_gap_goes_on_over_batches(wire: Layout) -> None:
     gaps.add(None, refused(wire, 23, 24, port=81))
     gaps.add(listens(wire, (40, "open", 2)), refused(wire, 41))
     (gap,) = gaps.felt()
-    assert (gap.opened_ns, gap.refused) == (40, 2)
-    assert gaps.felt(from_ns=40) == []
+    assert (gap.opened_ns, gap.refused) == (40 * MS, 2)
+    assert gaps.felt(from_ns=40 * MS) == []
+
+
+def test_what_is_refused_a_moment_before_or_after_belongs_to_the_gap(wire: Layout) -> None:
+    gaps = Gaps(wire)
+    gaps.add(listens(wire, (10, "open", 1)), refused(wire, 18.9, 19.98))
+    gaps.add(listens(wire, (20, "close", 1), (40, "open", 2)), None)
+    gaps.add(None, refused(wire, 40.02, 41.1))
+    gaps.add(listens(wire, (60, "close", 2)), None)
+    (gap,) = gaps.felt()
+    assert (gap.opened_ns, gap.refused) == (40 * MS, 2)
 
 
 def test_there_is_no_gap_while_another_listens(wire: Layout) -> None:
@@ -210,7 +224,7 @@ def test_one_that_listened_before_tracing_leaves_a_gap(wire: Layout) -> None:
     gaps.begin(made(wire, "holder_row", 1, netns=7, lport=80, cookie=1, state=listen))
     gaps.add(listens(wire, (20, "close", 1)), refused(wire, 21))
     (gap,) = gaps.felt()
-    assert (gap.closed_ns, gap.opened_ns, gap.refused) == (20, 0, 1)
+    assert (gap.closed_ns, gap.opened_ns, gap.refused) == (20 * MS, 0, 1)
 
 
 def test_those_that_waited_as_it_closed_are_counted_apart(wire: Layout) -> None:
@@ -219,3 +233,81 @@ def test_those_that_waited_as_it_closed_are_counted_apart(wire: Layout) -> None:
     gaps.add(closed, refused(wire, 20, 20, by="LISTENER_CLOSED"))
     (gap,) = gaps.felt()
     assert (gap.refused, gap.reset_in_queue) == (0, 2)
+
+
+# --- the kernel's own counts ------------------------------------------------------
+
+
+def counted(wire: Layout, *rows: tuple[dict[str, Any], int]) -> Records:
+    """Keys as these values have them, and how many of each."""
+    pair = np.dtype([(name, wire.dtypes[f"reset_{name}"]) for name in ("key", "value")])
+    found = np.zeros(len(rows), pair)
+    for row, (values, count) in zip(found, rows, strict=True):
+        for name, value in values.items():
+            row["key"][name] = value
+        row["value"]["resets"] = count
+    return found
+
+
+def host(number: int) -> list[int]:
+    return [0] * 10 + [255, 255, 10, 0, 0, number]
+
+
+def test_counts_are_those_of_the_records_they_were_counted_with(wire: Layout) -> None:
+    every = resets(wire, 997)
+    numbers = Numbers(Grouping(frozenset({"high", "low"})))
+    table, counts = ResetTable(numbers), ResetCounts(numbers)
+    table.add(every)
+    columns = [name for name in wire.dtypes["reset_key"].names or () if not name.startswith("_")]
+    keys = np.zeros(len(every), wire.dtypes["reset_key"])
+    for name in columns:
+        keys[name] = every[name] if name != "family" else 4
+    found, sums = np.unique(keys, return_counts=True)
+    pairs = np.zeros(len(found), counted(wire).dtype)
+    pairs["key"], pairs["value"]["resets"] = found, sums
+    counts.take(pairs)
+    assert counts.counts == table.counts
+
+
+def test_an_interval_has_what_was_counted_in_it(wire: Layout) -> None:
+    counts = ResetCounts(Numbers(Grouping(frozenset({"high", "low"}))))
+    one = {"raddr": host(1), "family": 4}
+    counts.take(counted(wire, (one, 3)))
+    counts.turn()
+    counts.take(counted(wire, (one, 10), ({"raddr": host(2), "family": 4}, 2)))
+    assert sorted(counts.of_interval().values()) == [2, 7]
+    assert sorted(counts.counts.values()) == [2, 10]
+
+
+def test_those_without_room_of_their_own_are_no_host_s(wire: Layout) -> None:
+    numbers = Numbers(Grouping(frozenset({"high", "low"}), bits=24))
+    counts = ResetCounts(numbers)
+    counts.take(counted(wire, ({"raddr": [0] * 15 + [1], "family": 6}, 5), ({"netns": 7}, 11)))
+    assert {key[-1] < 0: count for key, count in counts.counts.items()} == {False: 5, True: 11}
+    assert counts.apart() == 11
+
+
+def test_those_without_room_at_all_are_a_number_and_no_row(wire: Layout) -> None:
+    counts = ResetCounts(Numbers(Grouping(frozenset({"high", "low"}))))
+    counts.take(counted(wire, ({"raddr": host(1), "family": 4, "netns": 7}, 5), ({}, 11)))
+    assert (sum(counts.counts.values()), counts.unplaced, counts.apart()) == (5, 11, 0)
+
+
+def test_the_kernels_counters_are_explained_by_its_counts_of_rsts(wire: Layout) -> None:
+    by, states = wire.enums["reset_by"], wire.enums["tcp_state"]
+    broken = Broken(wire)
+    broken.resets(made(wire, "reset", 5, netns=7, by=by["NO_SOCKET"], answers=1))
+    error = made(wire, "error", 1, netns=7, ended=1, state=states["ESTABLISHED"], error=ETIMEDOUT)
+    broken.errors(error, [ECONNRESET, EPIPE], ETIMEDOUT)
+    pairs = counted(
+        wire,
+        ({"netns": 7, "by": by["NO_SOCKET"], "answers": 1}, 1_000_003),
+        ({"netns": 7, "by": by["LINGER0"], "state": states["ESTABLISHED"]}, 17),
+        ({"netns": 8, "by": by["APP_CLOSE_UNREAD"], "state": states["FIN_WAIT1"]}, 3),
+    )
+    timed_out = {"TCPAbortOnTimeout": 1}
+    assert broken.told(pairs) == {
+        7: {"OutRsts": 1_000_020, "TCPAbortOnData": 17, "EstabResets": 18, **timed_out},
+        8: {"OutRsts": 3, "TCPAbortOnClose": 3},
+    }
+    assert broken.told() == {7: {"OutRsts": 5, "EstabResets": 1, **timed_out}}

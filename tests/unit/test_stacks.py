@@ -121,3 +121,12 @@ def test_numbers_that_stand_for_one_way_are_put_together() -> None:
     assert counted == [(11, WAY), (7, CALL), (3, None)]
     cell = stack_words.cell(stack_words.documents(counted))
     assert cell == f"11 {';'.join(WAY)} | 7 {';'.join(CALL)} | 3 -"
+
+
+def test_the_same_way_of_many_processes_is_kept_once() -> None:
+    calls = Calls()
+    workers = [Owned(pid, 7, pid) for pid in range(100)]
+    for worker in workers:
+        calls.add(Told.from_bytes(Told(user={worker: [*CALL, "main+0x1"]}).to_bytes()))
+    assert [calls.users[worker] for worker in workers] == [[*CALL, "main+0x1"]] * 100
+    assert len({id(calls.users[worker]) for worker in workers}) == 1

@@ -27,11 +27,13 @@ def main(arguments: list[str]) -> int:
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         wanted = [kernels[line] for line in asked or kernels]
         outcomes = list(workers.map(lambda kernel: try_kernel(kernel, more), wanted))
-    print("\n".join(report.lines(outcomes)))
+    print("\n".join(report.lines(outcomes, sys.stdout.isatty())))
     for outcome in outcomes:
-        report.keep(outcome, whole=not (more or outcome.died))
+        if not outcome.missing:  # what was found of it before still holds
+            report.keep(outcome, whole=not (more or outcome.died))
     (BUILD / "table.md").write_text(report.page(report.kept()))
-    return int(any(map(report.failed, outcomes)))
+    # of one that is not to be had a line tells, and that is all: but something has to be tried
+    return int(any(map(report.failed, outcomes)) or all(one.missing for one in outcomes))
 
 
 if __name__ == "__main__":

@@ -23,9 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness import ROOT
-from tests.vm.packages import BUILD, Kernel, image, release
+from tests.vm.packages import BUILD, Kernel, headers, image, release
 
 LIMIT_S = 1800
+LOOK_S = 10
+# QEMU's emulation (7.2) may run on with an instruction that the guest's other CPU has replaced, as
+# kernels do at each tracepoint that programs come to and go from: a CPU then stands still for good
+STUCK = "watchdog: BUG: soft lockup"
+OFTEN = 3  # each is told again after half a minute; one may pass, where this machine is busy
+TRIES = 2
 WORKERS = (0, 1)  # of inside.sh
 VNG = BUILD / "venv/bin/vng"
 SHARED = "/tmp/tcptrace-guest"  # the guest's own /tmp: the machine's is not written to
@@ -34,6 +40,9 @@ PROGRAMS = (
     *(sys.executable, "ip", "ss", "tc", "nft", "bpftool", "sysctl"),
     *("dash", "cat", "taskset", "mount", "umount", "env"),
 )
+# where the BCC back end is tried: 250 MB of LLVM, and headers in thousands of small files
+OF_BCC = "test_bcc_headers.py"
+BCC_PYTHON, BCC_LIBRARY = "/usr/lib/python3/dist-packages/bcc", "libbcc.so.0"
 LATE_LIBRARIES = ("libbpf.so.1", "libnftables.so.1")  # loaded once a program runs
 # what no test in a guest needs, and what would fill its memory
 LEFT_OUT = {
@@ -44,30 +53,47 @@ LEFT_OUT = {
 
 @dataclass
 class Outcome:
-    """What came of one guest: `died` is empty, or why it ended before its tests did."""
+    """What came of one guest: `died` is empty, or why it ended before its tests did.
+
+    `missing` is empty, or why there is no such kernel to be had.
+    """
 
     kernel: Kernel
     release: str
     seconds: float
     died: str = ""
+    missing: str = ""
     rungs: list[dict[str, Any]] = field(default_factory=list)
     tests: list[dict[str, Any]] = field(default_factory=list)
 
 
 def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> Outcome:
     """Boot it, run the tests with these arguments to pytest, read what they left."""
+    job = _job(kernel, arguments)
+    with_bcc = any(OF_BCC in word for word in job["files"])
     try:
         vmlinuz = image(kernel)
     except RuntimeError as error:
-        return Outcome(kernel, "not there", 0, str(error))
+        return Outcome(kernel, "not there", 0, missing=str(error))
+    try:
+        sources = headers(kernel, vmlinuz) if with_bcc else None
+    except RuntimeError as error:  # a kernel that is there has to be tested
+        return Outcome(kernel, release(vmlinuz), 0, died=f"no headers: {error}")
     shared = BUILD / "shared" / kernel.line
     shutil.rmtree(shared, ignore_errors=True)
     shared.mkdir(parents=True)
-    _pack(shared)
-    (shared / "job.json").write_text(json.dumps(_job(kernel, arguments)))
+    _pack(shared, sources)
+    (shared / "job.json").write_text(json.dumps(job))
     shutil.copy(Path(__file__).with_name("inside.sh"), shared)
-    began = time.monotonic()
-    died = _boot(vmlinuz, shared, limit)
+    for _ in range(TRIES):
+        began = time.monotonic()
+        died = _boot(vmlinuz, shared, limit)
+        if STUCK not in died:
+            break
+        print(f"{kernel.line}: {died}", file=sys.stderr)
+        shutil.copy(shared / "console", shared.with_suffix(".stuck"))
+        for made in (*shared.glob("*.jsonl"), *shared.glob("done-*")):
+            made.unlink()
     (shared / "tree.tar").unlink()
     outcome = Outcome(kernel, release(vmlinuz), time.monotonic() - began, died)
     outcome.rungs = _lines(shared / "rungs.jsonl")
@@ -82,13 +108,15 @@ def _job(kernel: Kernel, arguments: list[str]) -> dict[str, Any]:
     given = [word for word in arguments if Path(word.partition("::")[0]).exists()]
     files = sorted((ROOT / "tests/kernel").glob("test_*.py"))
     marked = [f"tests/kernel/{file.name}" for file in files if "mark.guest" in file.read_text()]
+    if not kernel.bcc:
+        marked = [path for path in marked if OF_BCC not in path]
     options = [word for word in arguments if word not in given]
     return {"arguments": options, "files": given or marked, "cannot": kernel.cannot}
 
 
 def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:
     command: list[str | Path] = [VNG, "--verbose", "-r", vmlinuz]
-    command += ["--disable-kvm", "--force-9p", "--memory", "2G", "--cpus", "2"]
+    command += ["--disable-kvm", "--force-9p", "--memory", "3G", "--cpus", "2"]
     command += [f"--rwdir={SHARED}={shared}", "--"]
     modules = vmlinuz.parent.parent / "lib/modules"
     command += [
@@ -110,23 +138,35 @@ def _boot(vmlinuz: Path, shared: Path, limit: float) -> str:
             start_new_session=True,
         )
         try:
-            guest.wait(limit)
-        except subprocess.TimeoutExpired:
-            return f"it hung: ended after {limit:.0f} s, see {shared}/console and {shared}/log*"
+            return _await_end(guest, shared, limit)
         finally:
             # its own session: vng, what it started, and QEMU
             if guest.poll() is None:
                 os.killpg(guest.pid, signal.SIGKILL)
                 guest.wait()
-    return ""
 
 
-def _going_in() -> list[str]:
+def _await_end(guest: subprocess.Popen[bytes], shared: Path, limit: float) -> str:
+    """Why it did not end by itself; empty if it did."""
+    until = time.monotonic() + limit
+    while time.monotonic() < until:
+        try:
+            guest.wait(LOOK_S)
+            return ""
+        except subprocess.TimeoutExpired:
+            if (shared / "console").read_text(errors="replace").count(STUCK) >= OFTEN:
+                return f"a CPU stood still ({STUCK}): see {shared}/console"
+    return f"it hung: ended after {limit:.0f} s, see {shared}/console and {shared}/log*"
+
+
+def _going_in(with_bcc: bool) -> list[str]:
     """Python's own modules, those of this environment, this tree, programs and their libraries."""
+    late = (*LATE_LIBRARIES, BCC_LIBRARY) if with_bcc else LATE_LIBRARIES
     modules = [sysconfig.get_path("stdlib"), sysconfig.get_path("platlib")]
     folders = [*(os.path.realpath(folder) for folder in modules), *(str(ROOT / n) for n in TREE)]
+    folders += [BCC_PYTHON] if with_bcc else []
     found = [path for name in PROGRAMS if (path := shutil.which(name))]
-    found += [str(file) for name in LATE_LIBRARIES for file in Path("/usr/lib").glob(f"*/{name}")]
+    found += [str(file) for name in late for file in Path("/usr/lib").glob(f"*/{name}")]
     modules = [str(file) for folder in folders[:2] for file in Path(folder).rglob("*.so")]
     said = subprocess.run(["ldd", *found, *modules], capture_output=True, text=True).stdout
     found += re.findall(r"(/\S+) \(0x", said)
@@ -134,13 +174,16 @@ def _going_in() -> list[str]:
     return [*folders, *(f for f in files if not any(f.startswith(f"{g}/") for g in folders))]
 
 
-def _pack(shared: Path) -> None:
-    """The archive, and where what is in it belongs."""
-    paths = _going_in()
-    (shared / "fstab").write_text("".join(f"/run/tree{p} {p} none bind 0 0\n" for p in paths))
+def _pack(shared: Path, sources: Path | None) -> None:
+    """The archive, and where what is in it belongs; `sources`: what /usr/src is to be."""
+    places = {path: path for path in _going_in(with_bcc=sources is not None)}
+    if sources:
+        places[str(sources)] = "/usr/src"
+    lines = [f"/run/tree{place} {place} none bind 0 0\n" for place in places.values()]
+    (shared / "fstab").write_text("".join(lines))
     with tarfile.open(shared / "tree.tar", "w") as tar:
-        for path in paths:
-            tar.add(path, path[1:], filter=_wanted)
+        for path, place in places.items():
+            tar.add(path, place[1:], filter=_wanted)
 
 
 def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

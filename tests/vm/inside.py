@@ -32,29 +32,57 @@ def tell_rungs() -> None:
                 file.write(json.dumps(row) + "\n")
 
 
+def is_refused(mark: pytest.Mark) -> bool:
+    """Whether the kernel takes none of the ways that it names: subject, or subject and rung."""
+    rungs = [
+        rung
+        for subject in PROBES
+        for rung in subject.rungs
+        if mark.args in ((subject.name,), (subject.name, rung.how))
+    ]
+    return bool(rungs) and all(map(why_not, rungs))
+
+
 class Told:
-    """Writes a line for each test; those that cannot pass here have to fail."""
+    """Writes a line for each test; those that cannot pass here have to fail.
+
+    Not run are those of what this kernel refuses: they would wait for what cannot come.
+    """
 
     def __init__(self, cannot: dict[str, str], told: Path) -> None:
         self._cannot, self._told = cannot, told
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            for mark in item.iter_markers("guest"):
+            marks = list(item.iter_markers("guest"))
+            for mark in marks:
                 item.user_properties += zip(("subject", "rung"), mark.args, strict=False)
-            name = item.nodeid.rpartition("/")[2]
-            why = self._cannot.get(name, self._cannot.get(name.partition("[")[0]))
+            why = self._why_not(item.nodeid)
             if why:
-                item.add_marker(pytest.mark.xfail(reason=why, strict=True))
+                run = not any(map(is_refused, marks))
+                item.add_marker(pytest.mark.xfail(reason=why, strict=True, run=run))
+
+    def _why_not(self, test: str) -> str:
+        """Why it cannot pass here; empty if it should."""
+        name = test.rpartition("/")[2]
+        # a file's, if all of them are of one thing
+        names = (name, name.partition("[")[0], name.partition("::")[0])
+        return next((self._cannot[one] for one in names if one in self._cannot), "")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.outcome == "passed":
             return
+        outcome, why = str(report.outcome), _why(report)
+        if hasattr(report, "wasxfail"):
+            outcome = "cannot"
+        elif outcome == "skipped":  # what is skipped has to be listed
+            listed = self._why_not(report.nodeid)
+            outcome, why = ("cannot", listed) if listed else ("failed", f"skipped: {why}")
         row: dict[str, Any] = {
             "test": report.nodeid,
-            "outcome": "cannot" if hasattr(report, "wasxfail") else report.outcome,
+            "outcome": outcome,
             "seconds": round(report.duration, 1),
-            "why": _why(report),
+            "why": why,
             **dict(report.user_properties),
         }
         with self._told.open("a") as file:
@@ -63,7 +91,7 @@ class Told:
 
 def _why(report: pytest.TestReport) -> str:
     if hasattr(report, "wasxfail"):
-        return str(report.wasxfail)
+        return str(report.wasxfail).removeprefix("reason: ").removeprefix("[NOTRUN] ")
     if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     lines = report.longreprtext.strip().splitlines()
@@ -94,13 +122,7 @@ def main(worker: str) -> int:
         if not claim(number):
             continue
         status = pytest.main([*options, file], plugins=[told])
-        # all of a file's tests may be left out by what was asked for
-        fine = (
-            pytest.ExitCode.OK,
-            pytest.ExitCode.TESTS_FAILED,
-            pytest.ExitCode.NO_TESTS_COLLECTED,
-        )
-        worst = worst if status in fine else int(status)
+        worst = worst if status in FINE else int(status)
     return worst
 
 

@@ -4,7 +4,7 @@ shared=$1 root=$2 python=$3 modules=$4
 exec >"$shared/log" 2>&1
 # the kernel's own: veth is one. Before this tree, which hides where they are
 mount --bind "$modules" /lib/modules || exit 1
-mkdir -p /run/tree && mount -t tmpfs -o size=1500m tree /run/tree || exit 1
+mkdir -p /run/tree && mount -t tmpfs -o size=2200m tree /run/tree || exit 1
 # in few large reads
 tar -b 1000 -xf "$shared/tree.tar" -C /run/tree || exit 1
 mount --all --fstab "$shared/fstab" || exit 1

@@ -27,12 +27,16 @@ PARTS = ("image", "binary", "modules", "base")
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel to boot, as kernels.toml has it; `cannot`: tests that fail there, and why."""
+    """One kernel to boot, as kernels.toml has it; `cannot`: tests that fail there, and why.
+
+    `bcc`: BCC is tried there, too, on the kernel's own headers.
+    """
 
     line: str
     suites: tuple[str, ...]
     package: str
     why: str
+    bcc: bool = False
     cannot: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -47,27 +51,69 @@ def known() -> list[Kernel]:
 
 
 def image(kernel: Kernel) -> Path:
-    """The newest point release, fetched and unpacked if it is not there yet."""
-    apt = Apt(kernel)
-    name = apt.newest()
+    """The newest point release, fetched and unpacked if it is not there yet.
+
+    Where the mirror has none any more, the one that was fetched before. Errors: RuntimeError.
+    """
     have = kernel.folder / "package"
-    if not have.exists() or have.read_text() != name:
-        shutil.rmtree(kernel.folder, ignore_errors=True)
-        kernel.folder.mkdir(parents=True)
-        for archive in apt.fetch(name):
-            run("dpkg", "-x", archive, kernel.folder)
-            archive.unlink()
-        if not (kernel.folder / "lib").exists():
-            (kernel.folder / "lib").symlink_to("usr/lib")
-        for inside in (kernel.folder / "lib/modules").glob("*/vmlinuz"):
-            # where 7.2 has it; installing it would copy it to /boot
-            (kernel.folder / "boot").mkdir(exist_ok=True)
-            inside.rename(kernel.folder / f"boot/vmlinuz-{inside.parent.name}")
-        have.write_text(name)
+    try:
+        _renew(kernel, have.read_text() if have.exists() else "")
+    except RuntimeError:
+        if not have.exists():
+            raise
     (found,) = (kernel.folder / "boot").glob("vmlinuz-*")
     if not (kernel.folder / "lib/modules" / release(found) / "modules.dep.bin").exists():
         run("depmod", "-b", kernel.folder, release(found))
     return found
+
+
+def headers(kernel: Kernel, vmlinuz: Path) -> Path:
+    """The headers of what `image` gave, for /usr/src; fetched if they are not there yet.
+
+    Errors: RuntimeError.
+    """
+    folder = kernel.folder / "headers"
+    if not folder.exists():
+        new = kernel.folder / "headers.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        whole = f"linux-headers-{release(vmlinuz)}"
+        for archive in Apt(kernel).download([whole, f"{whole.rpartition('-')[0]}-common"], new):
+            run("dpkg", "-x", archive, new)
+            archive.unlink()
+        for link in new.glob("**/lib/modules/*/*"):  # build and source: to where they are installed
+            there = kernel.folder / "lib/modules" / release(vmlinuz) / link.name
+            there.unlink(missing_ok=True)
+            there.symlink_to(link.readlink())
+        new.rename(folder)
+    return folder / "usr/src"
+
+
+def _renew(kernel: Kernel, have: str) -> None:
+    """Fetch and unpack it, unless that is what there is. What was there stays until all is."""
+    apt = Apt(kernel)
+    name = apt.newest()
+    if name == have:
+        return
+    new = kernel.folder.with_name(f"{kernel.line}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    for archive in apt.fetch(name, new):
+        run("dpkg", "-x", archive, new)
+        archive.unlink()
+    if not (new / "lib").exists():
+        (new / "lib").symlink_to("usr/lib")
+    for inside in (new / "lib/modules").glob("*/vmlinuz"):
+        # where 7.2 has it; installing it would copy it to /boot
+        (new / "boot").mkdir(exist_ok=True)
+        inside.rename(new / f"boot/vmlinuz-{inside.parent.name}")
+    (new / "package").write_text(name)
+    old = kernel.folder.with_name(f"{kernel.line}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if kernel.folder.exists():
+        kernel.folder.rename(old)
+    new.rename(kernel.folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def release(vmlinuz: Path) -> str:
@@ -124,10 +170,14 @@ class Apt:
             raise RuntimeError(f"no package of {self._kernel.suites} fits {self._kernel.package}")
         return max(names, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
 
-    def fetch(self, name: str) -> list[Path]:
-        """The package, and its other parts where it is split."""
+    def fetch(self, name: str, folder: Path) -> list[Path]:
+        """The package, and its other parts where it is split, into a folder."""
         rest = name.removeprefix("linux-image-")
         every = set(run("apt-cache", *self._options, "pkgnames", "linux-").split())
         parts = [part for p in PARTS if (part := f"linux-{p}-{rest}") in every]
-        run("apt-get", *self._options, "-q", "download", *parts, cwd=self._kernel.folder)
-        return list(self._kernel.folder.glob("*.deb"))
+        return self.download(parts, folder)
+
+    def download(self, names: list[str], folder: Path) -> list[Path]:
+        """Packages, into a folder."""
+        run("apt-get", *self._options, "-q", "download", *names, cwd=folder)
+        return list(folder.glob("*.deb"))

@@ -18,18 +18,26 @@ from tests.vm.packages import BUILD, Kernel, known
 from tracer.probes import PROBES
 from tracer.views.tables import Heading, table
 
+BCC = "bcc"  # the back end for kernels without BTF, as marks of tests name it
+_BY_BCC = {"failed": "FAILED", "cannot": "impossible", "passed": "works"}
 KEPT = BUILD / "outcomes"
 Note = tuple[str, str]  # what is said, and the kernel it is said of
 
 
-def lines(outcomes: list[Outcome]) -> list[str]:
-    """The whole report, for a terminal."""
+RED, PLAIN = "\x1b[31m", "\x1b[0m"
+
+
+def lines(outcomes: list[Outcome], colours: bool = False) -> list[str]:
+    """The whole report, for a terminal; what could not be tried in red, if it has `colours`."""
     titles = ("SUBJECT", "RUNG", *(o.kernel.line for o in outcomes))
     found = table([Heading(title, words=True) for title in titles], _rows(outcomes))
-    found += [*_told(_limits(outcomes)), *map(_ran, outcomes)]
+    found += [*_told(_limits(outcomes)), *(_ran(o) for o in outcomes if not o.missing)]
     for outcome in outcomes:
         line = outcome.kernel.line
         found += [f"{line}: {outcome.died}"] if outcome.died else []
+        if outcome.missing:
+            missing = f"{line}: not tried: {outcome.missing}"
+            found.append(f"{RED}{missing}{PLAIN}" if colours else missing)
         found += [f"{line}: failed: {t['test']}: {t['why']}" for t in _having(outcome, "failed")]
     return found
 
@@ -66,22 +74,25 @@ def _read(kernel: Kernel) -> Outcome | None:
 
 
 def _rows(outcomes: list[Outcome]) -> list[tuple[str, ...]]:
-    return [
-        (subject.name, rung.how, *(_cell(o, subject.name, rung.how) for o in outcomes))
-        for subject in PROBES
-        for rung in subject.rungs
-    ]
+    pairs = [(subject.name, rung.how) for subject in PROBES for rung in subject.rungs]
+    tried = {test["subject"] for o in outcomes for test in o.tests if test.get("rung") == BCC}
+    pairs += [(subject.name, BCC) for subject in PROBES if subject.name in tried]
+    return [(*pair, *(_cell(o, *pair) for o in outcomes)) for pair in pairs]
 
 
 def _cell(outcome: Outcome, subject: str, rung: str) -> str:
     """works, tested; degraded, impossible: see the notes; untested: no test of it has run."""
+    if outcome.missing:
+        return "-"
+    tests = [t for t in outcome.tests if (t.get("subject"), t.get("rung")) == (subject, rung)]
+    came = {test["outcome"] for test in tests}
+    if rung == BCC:  # no rung: whether it works is told by tests alone
+        return next((word for how, word in _BY_BCC.items() if how in came), "untested")
     offered = _offered(outcome, subject, rung)
     if offered is None:
         return "?"
     if offered["why"]:
         return "impossible"
-    tests = [t for t in outcome.tests if (t.get("subject"), t.get("rung")) == (subject, rung)]
-    came = {test["outcome"] for test in tests}
     if "failed" in came:
         return "FAILED"
     if "passed" not in came:
@@ -111,8 +122,21 @@ def _limits(outcomes: Sequence[Outcome]) -> Iterator[Note]:
                 how = "is degraded" if _is_worse(row) else "costs"
                 yield f"{where} {how}: {row['costs']}", outcome.kernel.line
         for test in _having(outcome, "cannot"):
-            where = f"{test['subject']} by {test['rung']} is degraded" if "rung" in test else "not"
+            if _is_impossible(outcome, test):
+                continue  # said above
+            how = "impossible" if test.get("rung") == BCC else "degraded"
+            where = f"{test['subject']} by {test['rung']} is {how}" if "rung" in test else "not"
             yield f"{where}: {test['why']}", outcome.kernel.line
+
+
+def _is_impossible(outcome: Outcome, test: dict[str, Any]) -> bool:
+    """Whether the kernel refuses every way that the test names."""
+    rows = [
+        row
+        for row in outcome.rungs
+        if row["subject"] == test.get("subject") and row["rung"] == test.get("rung", row["rung"])
+    ]
+    return bool(rows) and all(row["why"] for row in rows)
 
 
 def _told(notes: Iterator[Note]) -> list[str]:
@@ -134,5 +158,10 @@ def _having(outcome: Outcome, name: str) -> list[dict[str, Any]]:
 
 
 def failed(outcome: Outcome) -> bool:
-    """Whether something went wrong there; that nothing was tested is wrong as well."""
+    """Whether something went wrong there; that nothing was tested is wrong as well.
+
+    Not that there is no such kernel any more: that is told, and no fault of what is tested.
+    """
+    if outcome.missing:
+        return False
     return bool(outcome.died or _having(outcome, "failed") or not _having(outcome, "passed"))

@@ -6,13 +6,14 @@ the last one. One that leaks keeps the old ones, whatever it does with the new.
 
 from __future__ import annotations
 
-from tracer.advice.evidence import Closing, Evidence
+from tracer.advice.evidence import AGES_S, Closing, Evidence
 from tracer.advice.finding import CRIT, INFO, WARN, Finding, Number
 
 FEW = 10  # fewer are what pools of idle connections leave behind
 LEAVES = 0.05  # of those that were there: what more than that leave comes to its end
 LEAST_S = 2.0  # less says nothing of whether they leave
 NEARLY = 0.8  # of the descriptors
+PLACES = 3  # where sockets were made: the most frequent
 
 
 def find(evidence: Evidence) -> list[Finding]:
@@ -28,9 +29,13 @@ def _judge(one: Closing, evidence: Evidence) -> Finding | None:
             return None  # they come to their end
         kept = min(one.old, one.stayed)
         if not kept:
-            return None
+            return _judge_young(one, evidence)
         severity = _severity(one, WARN if kept >= FEW else INFO)
         return _tell(one, evidence, severity, kept, seen=True)
+    return _judge_young(one, evidence)
+
+
+def _judge_young(one: Closing, evidence: Evidence) -> Finding | None:
     if not one.old:
         return None
     # one look cannot tell a leak from a slow program, but few are slow for a minute
@@ -57,10 +62,11 @@ def _tell(one: Closing, evidence: Evidence, severity: str, kept: int, seen: bool
     more = f", {grows:.0f} more a minute" if grows and grows > 0 else ""
     sign = "" if one.is_exact else ">="
     shown = [f"{kept} of them {'at both looks' if seen else 'for 10 s or more'}"]
-    shown.append(f"the oldest {sign}{one.oldest_s:.0f} s")
+    shown.append(f"the oldest {sign}{one.oldest_s:.0f} s{_ages(one)}")
     if seen:
         shown.append(f"{one.left} of {one.stayed + one.left} left the state {evidence.between}")
     shown.append(f"bytes unread on {one.unread}")
+    shown += _made(one)
     numbers: dict[str, Number] = {
         "close_wait": one.count,
         "kept": kept,
@@ -72,8 +78,14 @@ def _tell(one: Closing, evidence: Evidence, severity: str, kept: int, seen: bool
         "descriptors": one.owner.descriptors[0] if one.owner.descriptors else None,
         "descriptors_max": one.owner.descriptors[1] if one.owner.descriptors else None,
     }
+    numbers |= dict(zip(_AGES, one.spread, strict=False)) | _made_numbers(one)
     meaning = "their peers have closed and the program has not"
-    meaning += _until_out(one, grows) if seen else ": a leak, or it is slow; one look cannot tell"
+    if seen:
+        meaning += _until_out(one, grows)
+    elif not evidence.looks_s or evidence.looks_s < LEAST_S or one.before is None:
+        meaning += ": a leak, or it is slow; one look cannot tell"
+    else:
+        meaning += ": a leak, or it is slow; they came since the first look, so none was seen twice"
     return Finding(
         "close-wait-leak",
         severity,
@@ -87,7 +99,7 @@ def _tell(one: Closing, evidence: Evidence, severity: str, kept: int, seen: bool
             "until then a restart frees them; no sysctl ends a CLOSE_WAIT",
         )
         if seen
-        else ("look whether they come to their end: tcptrace advise -d 10",),
+        else (f"look whether they come to their end: tcptrace advise{_of(one)} -d 10",),
         "the new program must be started; a restart breaks off the connections it serves"
         if seen
         else "none, it only looks",
@@ -100,6 +112,46 @@ def _tell(one: Closing, evidence: Evidence, severity: str, kept: int, seen: bool
         one.owner.comm,
         one.netns,
     )
+
+
+# how long they are in it, as AGES_S parts them
+_AGES = (*(f"age_below_{age}s" for age in AGES_S), f"age_{AGES_S[-1]}s_on")
+_SPANS = ("below 10 s", "below 1 min", "below 10 min", "below 1 h", "for 1 h or more")
+
+
+def _ages(one: Closing) -> str:
+    told = [f"{count} {span}" for count, span in zip(one.spread, _SPANS, strict=False) if count]
+    return f" ({', '.join(told)})" if len(told) > 1 else ""
+
+
+def _made(one: Closing) -> list[str]:
+    """Where they were made, if that was asked for."""
+    if one.made is None:
+        return []
+    known = sum(place.count for place in one.made)
+    told = [f"{place.count} of {known} {place.how} at {place.way}" for place in one.made[:PLACES]]
+    rest = known - sum(place.count for place in one.made[:PLACES])
+    told += [f"{rest} in {len(one.made) - PLACES} other places"] if rest else []
+    if one.unmade:
+        why = ", or there was no room for it" if one.unkept else ""
+        told.append(
+            f"where {one.unmade} were made is not known: they are older than the tracer{why}"
+        )
+    if one.cut:
+        told.append(f"of {one.cut} there was no room to keep all outer calls")
+    return told
+
+
+def _made_numbers(one: Closing) -> dict[str, Number]:
+    if one.made is None:
+        return {}
+    most = one.made[0] if one.made else None
+    return {
+        "made_known": sum(place.count for place in one.made),
+        "made_unknown": one.unmade,
+        "made_at": most.way if most else None,
+        "made_at_count": most.count if most else None,
+    }
 
 
 def _of(one: Closing) -> str:

@@ -14,23 +14,29 @@ NEARLY = 0.9
 
 def find(evidence: Evidence) -> list[Finding]:
     """One finding for each namespace whose table is full, or nearly."""
-    return [found for one in evidence.spaces if (found := _judge(one))]
+    return [found for one in evidence.spaces if (found := _judge(one, evidence))]
 
 
-def _judge(one: Space) -> Finding | None:
+def _judge(one: Space, evidence: Evidence) -> Finding | None:
     settings = one.settings
     if not {"nf_conntrack_count", "nf_conntrack_max"} <= settings.keys():
         return None  # nothing tracks there, or it is not known
     count, limit = int(settings["nf_conntrack_count"]), int(settings["nf_conntrack_max"])
-    if not limit or count < NEARLY * limit:
+    dropped, evicted = (one.tracking.get(f"conntrack_{name}", 0) for name in ("drop", "early_drop"))
+    if not limit or (count < NEARLY * limit and not dropped + evicted):
         return None
     numbers: dict[str, Number] = {"entries": count, "max": limit}
+    numbers |= {"conntrack_drop": dropped, "conntrack_early_drop": evicted}
+    title = f"{count} of {limit} entries of connection tracking are taken"
+    if dropped + evicted:
+        title = f"the table of connection tracking was full {evidence.span}"
     return Finding(
         "conntrack",
-        CRIT if count >= limit else WARN,
+        CRIT if dropped or count >= limit else WARN,
         one.name,
-        f"{count} of {limit} entries of connection tracking are taken",
-        f"nf_conntrack_count {count}, nf_conntrack_max {limit}",
+        title,
+        f"nf_conntrack_count {count}, nf_conntrack_max {limit}; {dropped} packets dropped and"
+        f" {evicted} entries forgotten early {evidence.span}",
         "at the limit the first packet of each new connection is dropped, here, without a word: who"
         " connects waits until ETIMEDOUT",
         (

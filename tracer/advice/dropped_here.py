@@ -67,7 +67,7 @@ def _judge(one: Space, evidence: Evidence) -> Finding | None:
         WARN if sum(grown.values()) >= FEW else INFO,
         one.name,
         f"{sum(grown.values())} packets or connections thrown away {evidence.span}",
-        ", ".join(f"{name} {count}" for name, count in grown.items()),
+        ", ".join(f"{name} {count}" for name, count in grown.items()) + _seen(one),
         "; ".join(f"{name}: {WORDS[name][0]}" for name in grown),
         tuple(dict.fromkeys(WORDS[name][1] for name in grown)),
         "larger buffers take memory; rp_filter=2 lets in what comes by any device that has a route"
@@ -79,3 +79,10 @@ def _judge(one: Space, evidence: Evidence) -> Finding | None:
         numbers,
         netns=one.netns,
     )
+
+
+def _seen(one: Space) -> str:
+    if not one.dropped:
+        return ""
+    most = ", ".join(f"{reason} {count}" for reason, count in one.dropped[:3])
+    return f"; packets of TCP were seen dropped by reason: {most}"

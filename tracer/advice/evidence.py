@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tracer.advice.filtered import Filtered as Filtered
+from tracer.advice.filtered import Refusing as Refusing
 from tracer.advice.lasting import Forgotten, HalfClosed, Ownerless, Receiving, Silent, Unheard
 from tracer.advice.owner import Owner as Owner
+
+
+@dataclass(frozen=True)
+class MadeAt:
+    """So many sockets were made in one place: `how`, accepted or connected; `way`, from where on.
+
+    `way` is safe to show: `function+0x1f (/its/file) <- its caller+0x2c`.
+    """
+
+    count: int
+    how: str
+    way: str
+
+
+AGES_S = (10, 60, 600, 3600)
 
 
 @dataclass(frozen=True)
@@ -15,7 +32,10 @@ class Closing:
     `stayed` and `left`: of the first look's, those that still are in it and those that are not;
     without a first look `before` is None. Ages are of those that are in it now, lower bounds unless
     `is_exact`; `old` are in it for 10 s or more, `older` for 60 s. `unread`: with bytes that nobody
-    has read.
+    has read. `spread`: how many are in it for how long, parted at AGES_S. `made`: where those were
+    made that are in it for 2 s or more, as far as that is known, which it is not of `unmade`, nor
+    all outer calls of `cut`; None: nobody asked. `unkept`: sockets, of anybody, of which there was
+    no room to keep it.
     """
 
     owner: Owner
@@ -29,6 +49,11 @@ class Closing:
     stayed: int = 0
     left: int = 0
     netns: int | None = None
+    spread: tuple[int, ...] = ()  # how many are in it for how long, as AGES_S parts them
+    made: tuple[MadeAt, ...] | None = None
+    unmade: int = 0
+    cut: int = 0
+    unkept: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,10 +123,11 @@ class Unread:
 
 @dataclass(frozen=True)
 class HeldBack:
-    """Connections of one process that had data and might not send, for most of the span.
+    """Connections of one process that sent nothing for most of the span.
 
-    `by`: rwnd, the peer's window, or sndbuf, the own buffer. `limited_s`, `srtt_s` and `peer` are
-    of the one that was so the longest; `per_s`: bytes a second that they sent, together.
+    `by`: rwnd, the peer's window, or sndbuf, the own buffer, as there was data; application, as
+    there was none, of those that carry much. `limited_s`, `srtt_s` and `peer` are of the one that
+    was so the longest; `per_s`: bytes a second that they sent, together.
     """
 
     owner: Owner
@@ -135,10 +161,34 @@ class Attempted:
 
 
 @dataclass(frozen=True)
+class BrokenOff:
+    """Connections of one process with one peer's address that ended by a RST while in use.
+
+    `received`: begun here, and the RST came less than a second after something else had. Sent, as
+    the application closed them: `unread`, with bytes that it had not read, `late`, as more came
+    after that. `peer` and `port` are of the last one.
+    """
+
+    owner: Owner
+    peer: str
+    host: str
+    port: int
+    received: int = 0
+    unread: int = 0
+    late: int = 0
+    netns: int | None = None
+
+
+@dataclass(frozen=True)
 class Space:
     """A network namespace: by how much its counters grew over the span, and its settings.
 
-    `time_wait`: sockets in it at the last look; None: there was none.
+    `time_wait`: sockets in it at the last look; None: there was none. `time_wait_grown`: how many
+    more than at the first one. `closers`: who closed first, of those that are in it and known, the
+    most frequent first. `tracking`: what connection tracking threw away over the span, by name.
+    `resent_to`: the peer's address to which most was sent again over what was open at both looks,
+    and how many segments. `dropped`: why packets of TCP were seen dropped, by the kernel's reasons,
+    those of packet filters left out, the most frequent first.
     """
 
     netns: int
@@ -146,6 +196,31 @@ class Space:
     grown: dict[str, int] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     time_wait: int | None = None
+    time_wait_grown: int | None = None
+    closers: tuple[tuple[str, int], ...] = ()
+    tracking: dict[str, int] = field(default_factory=dict)
+    resent_to: tuple[str, int] | None = None
+    dropped: tuple[tuple[str, int], ...] = ()
+
+    def begun_per_s(self, span_s: float | None) -> float | None:
+        """How many came into TIME_WAIT a second; None: not known."""
+        if self.time_wait_grown is None or not span_s:
+            return None
+        ended = sum(self.grown.get(name, 0) for name in ("TW", "TWRecycled", "TWKilled"))
+        return max(0.0, (self.time_wait_grown + ended) / span_s)
+
+
+@dataclass(frozen=True)
+class LostBefore:
+    """A device, or a CPU, whose counters of lost packets grew over the span: by how much.
+
+    `device` is safe to show, and empty of a CPU.
+    """
+
+    name: str
+    device: str
+    lost: dict[str, int]
+    netns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +239,9 @@ class PortUse:
     opens_per_s: float | None = None
     exhausted_in_s: float | None = None
     failures: int = 0
+    tw_reuse: str | None = None  # net.ipv4.tcp_tw_reuse
+    timestamps: bool = True  # net.ipv4.tcp_timestamps
+    local_only: bool = False  # the destination is the loopback's
 
     @property
     def free(self) -> int:
@@ -189,12 +267,16 @@ class Evidence:
     held_back: tuple[HeldBack, ...] = ()
     attempted: tuple[Attempted, ...] = ()
     spaces: tuple[Space, ...] = ()
+    lost_before: tuple[LostBefore, ...] = ()
+    broken_off: tuple[BrokenOff, ...] = ()
     silent: tuple[Silent, ...] = ()
     forgotten: tuple[Forgotten, ...] = ()
     half_closed: tuple[HalfClosed, ...] = ()
     ownerless: tuple[Ownerless, ...] = ()
     receiving: tuple[Receiving, ...] = ()
     unheard: tuple[Unheard, ...] = ()
+    filtered: tuple[Filtered, ...] = ()
+    unseen: tuple[str, ...] = ()  # what could not be looked at, in words
 
     @property
     def span(self) -> str:

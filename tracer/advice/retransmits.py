@@ -31,6 +31,8 @@ def _tell(one: Space, evidence: Evidence, again: int, sent: int) -> Finding:
     timeouts, lost = (one.grown.get(f"{name}", 0) for name in _COUNTERS[:2])
     twice = sum(one.grown.get(f"{name}", 0) for name in _COUNTERS[2:])
     numbers: dict[str, Number] = {"sent_again": again, "sent": sent, "share": again / sent}
+    peer, to_peer = one.resent_to or (None, None)
+    numbers |= {"most_resent_to": peer, "resent_to_it": to_peer}
     numbers |= {"timeouts": timeouts, "lost_again": lost, "had_already": twice}
     needless = twice >= NEEDLESS * again
     return Finding(
@@ -39,7 +41,7 @@ def _tell(one: Space, evidence: Evidence, again: int, sent: int) -> Finding:
         one.name,
         f"{again / sent:.1%} of the segments were sent again {evidence.span}",
         f"{again} of {sent}; {timeouts} timeouts, {lost} lost once more, {twice} that the peer"
-        " had already",
+        " had already" + (f"; of what is open still, most to {peer}: {to_peer}" if peer else ""),
         "most of it had come: the way is slow or reorders, and loses little"
         if needless
         else "packets are lost on the way: each costs a round trip, one that only the timeout finds"

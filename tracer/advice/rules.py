@@ -18,8 +18,11 @@ from tracer.advice import (
     keepalive,
     lingering,
     listener_gap,
+    lost_before,
     not_reading,
+    packet_filter,
     receive_buffer,
+    resets,
     retransmits,
     syn_queue,
     time_wait,
@@ -52,8 +55,11 @@ RULES = (
     Rule("listener-gap", "gaps", listener_gap.find, watches=True),
     Rule("ephemeral-ports", "ports", ephemeral_ports.find),
     Rule("failed-connects", "handshakes", failed_connects.find, watches=True),
+    Rule("resets", "resets", resets.find, watches=True),
     Rule("retransmits", "counters", retransmits.find, watches=True),
     Rule("dropped-here", "counters", dropped_here.find, watches=True),
+    Rule("lost-before", "devices", lost_before.find, watches=True),
+    Rule("packet-filter", "filters", packet_filter.find, watches=True),
     Rule("time-wait", "settings", time_wait.find),
     Rule("conntrack", "settings", conntrack.find),
 )
@@ -61,11 +67,14 @@ RULES = (
 
 @dataclass(frozen=True)
 class Advice:
-    """Findings, the worst first; rules that found nothing; and those without evidence."""
+    """Findings, the worst first; rules that found nothing; those without evidence; what else is not
+    known, in words.
+    """
 
     findings: tuple[Finding, ...]
     quiet: tuple[str, ...]
     blind: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
 
 
 def judge(evidence: Evidence) -> Advice:
@@ -81,4 +90,14 @@ def judge(evidence: Evidence) -> Advice:
         if not its_own:
             quiet.append(rule.name)
     found.sort(key=lambda one: -SEVERITIES.index(one.severity))
-    return Advice(tuple(found), tuple(quiet), tuple(blind))
+    unseen = evidence.unseen + _uncounted(evidence)
+    return Advice(tuple(found), tuple(quiet), tuple(blind), unseen)
+
+
+def _uncounted(evidence: Evidence) -> tuple[str, ...]:
+    """Rules of packet filters that refused packets or did not: nobody can say."""
+    return tuple(
+        f"packet-filter in {one.name}: rules that refuse and do not count, {len(silent)}"
+        for one in evidence.filtered
+        if (silent := packet_filter.uncounted(one))
+    )

@@ -29,10 +29,14 @@ def _judge(one: Space, evidence: Evidence) -> Finding | None:
 
 
 def _tell(one: Space, evidence: Evidence, severity: str, over: int, limit: int) -> Finding:
+    per_s = one.begun_per_s(evidence.span_s)
     numbers: dict[str, Number] = {
         "overflows": over,
         "time_wait": one.time_wait,
         "tcp_max_tw_buckets": limit or None,
+        "time_wait_per_s": None if per_s is None else round(per_s, 1),
+        "closed_first_by": one.closers[0][0] if one.closers else None,
+        "closed_first": one.closers[0][1] if one.closers else None,
     }
     title = f"{over} connections ended without a TIME_WAIT {evidence.span}"
     there = "?" if one.time_wait is None else one.time_wait
@@ -41,7 +45,9 @@ def _tell(one: Space, evidence: Evidence, severity: str, over: int, limit: int) 
         severity,
         one.name,
         title if over else f"{there} of {limit} that TIME_WAIT may have",
-        f"{there} in TIME_WAIT, tcp_max_tw_buckets {limit or 'not known'}",
+        f"{there} in TIME_WAIT, tcp_max_tw_buckets {limit or 'not known'}"
+        + (f"; {per_s:.3g} a second came into it" if per_s is not None else "")
+        + _closers(one),
         "so many connections are closed here first, and a minute each is kept; one that is not may"
         " have a stray segment taken for the next of the same addresses and ports, which is rare",
         (
@@ -58,3 +64,10 @@ def _tell(one: Space, evidence: Evidence, severity: str, over: int, limit: int) 
         numbers,
         netns=one.netns,
     )
+
+
+def _closers(one: Space) -> str:
+    """Who closed first, of those that are in it."""
+    if not one.closers:
+        return ""
+    return "; closed first by " + ", ".join(f"{name} ({count})" for name, count in one.closers)

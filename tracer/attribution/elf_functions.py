@@ -33,11 +33,11 @@ class Functions:
     def __init__(self, fd: int) -> None:
         self._size = os.fstat(fd).st_size
         with os.fdopen(os.dup(fd), "rb") as file:
-            stream: Any = _Bounded(file, self._size)
+            stream: Any = Bounded(file, self._size)
             elf = ELFFile(stream)
             if max(elf.num_sections(), elf.num_segments()) > MOST_HEADERS:
                 raise ValueError("too many headers")
-            self._spans = list(_spans(elf))
+            self._spans = list(spans(elf))
             tables = [self._read(fd, elf, kind) for kind in ("SHT_SYMTAB", "SHT_DYNSYM")]
         self._tables = [table for table in tables if table is not None]
 
@@ -85,25 +85,28 @@ class Functions:
         return size <= MOST_BYTES and header["sh_offset"] + size <= self._size
 
 
-class _Bounded(io.BufferedIOBase):
+class Bounded(io.BufferedIOBase):
     """A file of which nobody reads much at once: a header may ask for all of the memory."""
 
     def __init__(self, file: Any, size: int) -> None:
         self._file, self._end = file, size
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Fewer bytes than are asked for, where that is many."""
         most = min(self._end, 1 << 16)
         found: bytes = self._file.read(most if size is None or size < 0 else min(size, most))
         return found
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As of any file."""
         return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:
+        """As of any file."""
         return int(self._file.tell())
 
 
-def _spans(elf: Any) -> Any:
+def spans(elf: Any) -> Any:
     """Begin and end in the file of each part that is code, and its address by the file."""
     for i in range(elf.num_segments()):
         header = elf._get_segment_header(i)

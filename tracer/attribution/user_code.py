@@ -13,10 +13,13 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from tracer.attribution.call_frames import CallFrames, Seen, Step, walk
 from tracer.attribution.elf_functions import Functions
+from tracer.wire.stacks import CUT
 
 PATIENCE_S = 2.0  # a file may be on a file system that never answers
 MOST_WEIGHT = 256 << 20  # bytes of symbols kept
@@ -35,13 +38,19 @@ class Mapping(NamedTuple):
 
 
 Identity = tuple[int, ...]
+Read = TypeVar("Read")
 
 
 class UserCode:
-    """Looks addresses up; each file is read once, each place in it looked up once."""
+    """Looks addresses up; each file is read once, each place in it looked up once.
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    `walks`: who called is asked for, too.
+    """
+
+    def __init__(self, proc: Path = Path("/proc"), walks: bool = False) -> None:
         self._proc = proc
+        self._walks = walks
+        self._ways: dict[Identity, CallFrames | None] = {}  # beside `_files`
         self._files: dict[Identity, Functions | None] = {}  # the last used comes last
         self._silent: set[tuple[bytes, int, bytes]] = set()
         self._texts: dict[tuple[Identity, int, int], str] = {}
@@ -64,6 +73,44 @@ class UserCode:
             for number, stack in stacks.items()
         }
 
+    def callers(
+        self, pid: int, start: int, seen: dict[int, Seen], visible: bool = True
+    ) -> dict[int, list[str]]:
+        """Frames from where a process called the kernel back to its begin, by the same numbers.
+
+        The last one is `...` where the way goes on and nobody can say where.
+        """
+        maps = self._maps(pid, start) if visible else []
+        opened: dict[Mapping, Identity] = {}
+        frame = cache(partial(self._frame, pid, maps, opened))
+        step = cache(partial(self._step, pid, maps, opened))
+        found = {}
+        for number, one in seen.items():
+            addresses, is_whole = walk(one, step)
+            frames = [frame(at, 1 if i else 0) if at else CUT for i, at in enumerate(addresses)]
+            found[number] = frames if is_whole or frames[-1:] == [CUT] else [*frames, CUT]
+        return found
+
+    def _step(
+        self,
+        pid: int,
+        maps: list[Mapping],
+        opened: dict[Mapping, Identity],
+        address: int,
+        ahead: int,
+    ) -> Step | None:
+        mapping = _mapping(maps, address - ahead)
+        if mapping is None or not mapping.path.startswith(b"/"):
+            return None
+        if mapping not in opened:
+            opened[mapping] = self._identify(pid, mapping)
+        ways = self._ways.get(opened[mapping])
+        if ways is None:
+            return None
+        with suppress(Exception):  # the file is anybody's
+            return ways.find(address - ahead - mapping.begin + mapping.offset)
+        return None
+
     def _maps(self, pid: int, start: int) -> list[Mapping]:
         """What it has mapped; nothing if it has ended."""
         try:
@@ -83,10 +130,9 @@ class UserCode:
         ahead: int,
     ) -> str:
         at = address - ahead
-        i = bisect_right(maps, at, key=lambda mapping: mapping.begin) - 1
-        if i < 0 or at >= maps[i].end or not maps[i].path:
+        mapping = _mapping(maps, at)
+        if mapping is None or not mapping.path:
             return f"{address:#x}"
-        mapping = maps[i]
         path = mapping.path.decode("utf-8", "replace")
         if not path.startswith("/"):
             return f"{path}+{address - mapping.begin:#x}"
@@ -122,9 +168,14 @@ class UserCode:
         self._files.pop(identity, None)
         self._files[identity] = functions
         kept = list(self._files)
-        while sum(f.weight for f in self._files.values() if f) > MOST_WEIGHT and len(kept) > 1:
+        while self._weight() > MOST_WEIGHT and len(kept) > 1:
+            self._ways.pop(kept[0], None)
             self._files.pop(kept.pop(0))
         return identity
+
+    def _weight(self) -> int:
+        both = (*self._files.values(), *self._ways.values())
+        return sum(one.weight for one in both if one)
 
     def _read(self, path: bytes, inode: int) -> tuple[Identity, Functions | None]:
         try:
@@ -140,6 +191,8 @@ class UserCode:
             identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
             if identity in self._files:
                 return identity, self._files[identity]
+            if self._walks:
+                self._ways[identity] = _made_of(place, CallFrames)
             return identity, _functions(place)
         finally:
             os.close(place)
@@ -147,10 +200,14 @@ class UserCode:
 
 def _functions(place: int) -> Functions | None:
     """Those of a file; None where it is not ELF, is damaged, or was made to do harm."""
+    return _made_of(place, Functions)
+
+
+def _made_of(place: int, kind: Callable[[int], Read]) -> Read | None:
     with suppress(Exception):
         fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            return Functions(fd)
+            return kind(fd)
         finally:
             os.close(fd)
     return None
@@ -167,6 +224,11 @@ def _start(directory: Path) -> int:
     # pid (comm) state ppid …: comm may hold spaces and brackets
     fields = (directory / "stat").read_bytes().rpartition(b")")[2].split()
     return int(fields[19]) & 0xFFFFFFFF
+
+
+def _mapping(maps: list[Mapping], address: int) -> Mapping | None:
+    i = bisect_right(maps, address, key=lambda mapping: mapping.begin) - 1
+    return maps[i] if i >= 0 and address < maps[i].end else None
 
 
 def parse(text: bytes) -> list[Mapping]:

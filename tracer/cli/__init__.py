@@ -11,6 +11,12 @@ import signal
 # of a start, and a traceback out of them helps nobody.
 _on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import gc
+
+# what is imported stays: to look through it for garbage, again and again, is a tenth of a start;
+# Command.take_signals() enables it again
+gc.disable()
+
 import sys
 import traceback
 from typing import TYPE_CHECKING

@@ -25,6 +25,7 @@ LEVELS = ("warn", "crit")
     metavar="LEVEL",
     help="End with 3 if there is a finding as bad as warn, or crit.",
 )
+@options.made
 @options.duration
 @options.shown
 def advise(now: bool, fail_on: str | None, **given: Any) -> None:
@@ -37,11 +38,17 @@ def advise(now: bool, fail_on: str | None, **given: Any) -> None:
     held-back, receive-buffer); silent connections without keepalive probes, dead peers, and idle
     timeouts of others (keepalive, idle-timeout); closed connections that do not end (fin-wait2);
     ports without a listener for a while (listener-gap); ephemeral ports that run out
-    (ephemeral-ports); attempts to connect that fail (failed-connects); data sent again
-    (retransmits); packets thrown away by this host (dropped-here); tables of TIME_WAIT and of
-    connection tracking that are full (time-wait, conntrack). The last lines say which of them
-    found nothing wrong, and what could not be looked at.
+    (ephemeral-ports); attempts to connect that fail (failed-connects); connections in use that are
+    reset (resets); data sent again (retransmits); packets lost by devices, refused by rules of
+    nftables or iptables, and thrown away by this host (lost-before, packet-filter, dropped-here);
+    tables of TIME_WAIT and of connection tracking that are full (time-wait, conntrack). The last
+    lines say which of them found nothing wrong, and what could not be looked at. --stack tells
+    where leaked sockets were made.
     """
+    if now:
+        from tracer.cli import early
+
+        source = early.begin()
     from tracer.cli.setup import Command
     from tracer.views.advise import AdviseView
 
@@ -52,10 +59,10 @@ def advise(now: bool, fail_on: str | None, **given: Any) -> None:
         from tracer.cli.looking import look, refuse_tracing
         from tracer.views.advise_now import AdviseNowView
 
-        refuse_tracing(given, "advise --now", "duration")
+        refuse_tracing(given, "advise --now", "duration", "stack")
         command = _read(Command(given))
         show = AdviseNowView(command.output, command.notices, command.look)
-        look(command, show)
+        look(command, show, source)
     else:
         if not given["source"] and not given.get("program"):
             given["duration"] = given["duration"] or DURATION
@@ -63,13 +70,16 @@ def advise(now: bool, fail_on: str | None, **given: Any) -> None:
             Command(
                 given,
                 stream=True,
-                kinds=frozenset({"accept", "handshake", "syn_drop", "reset", "error"}),
+                kinds=frozenset({"accept", "handshake", "syn_drop", "drop", "reset", "error"}),
                 snapshots=True,
                 connections=True,
                 listen_stats=True,
                 sysctls=True,
+                devices=True,
+                packet_filters=True,
                 reconcile=True,
                 descriptors=True,
+                makes=True,
             )
         )
         show = AdviseView(command.output, command.notices, command.look)

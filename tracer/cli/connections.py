@@ -57,6 +57,9 @@ def _trace(slowest: bool, given: dict[str, Any]) -> None:
 
 
 def _look(slowest: bool, given: dict[str, Any]) -> None:
+    from tracer.cli import early
+
+    source = early.begin(inodes=True)
     from tracer.cli.looking import look, refuse_tracing
     from tracer.cli.setup import Command
     from tracer.cli.values import STATES, keys
@@ -90,6 +93,6 @@ def _look(slowest: bool, given: dict[str, Any]) -> None:
     out, timewaits = (command.output, command.notices, command.look), STATES["TIME_WAIT"] in states
     if words:
         by = By(words, bits)
-        look(command, ConnectionGroupsView(*out, by, rates=rates, timewaits=timewaits))
+        look(command, ConnectionGroupsView(*out, by, rates=rates, timewaits=timewaits), source)
     else:
-        look(command, OpenConnectionsView(*out, rates=rates, timewaits=timewaits))
+        look(command, OpenConnectionsView(*out, rates=rates, timewaits=timewaits), source)

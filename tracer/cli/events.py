@@ -25,7 +25,7 @@ def events(**given: Any) -> None:
     from tracer.views.events import EventView
 
     count = values.count(given["count"], "--count") if given["count"] is not None else None
-    command = Command(given, limit_answers=True)
+    command = Command(given, most_answers=1000)
     show = EventView(
         command.output, command.notices, command.look, count, command.color, command.enough
     )

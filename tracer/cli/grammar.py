@@ -194,10 +194,10 @@ class Strict(click.Command):
 def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if not value:
         return
-    from tracer.kernel.libbpf import lib
+    from tracer.kernel.libbpf import version
 
     try:
-        libbpf = lib().libbpf_version_string().decode()
+        libbpf = version()
     except Exception as error:
         libbpf = f"not usable ({error})"
     where = Path(__file__).resolve().parent.parent

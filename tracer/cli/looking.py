@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracer.cli.setup import TRACING, Command, touch
-from tracer.cli.signals import PassedSignals, Signals
+from tracer.cli.signals import NoSignals, PassedSignals, Signals
 from tracer.cli.values import STATES
-from tracer.counting import Counting
 from tracer.errors import UsageError
 from tracer.player import Player
 from tracer.snapshot import Snapshots
 from tracer.views.base import View
-from tracer.views.counters import CountersView
+
+if TYPE_CHECKING:
+    from tracer.kernel.snapshot import SnapshotSource
+    from tracer.views.counters import CountersView
 
 
 def refuse_tracing(given: dict[str, Any], command: str, *more: str) -> None:
@@ -35,7 +38,7 @@ def refuse_tracing(given: dict[str, Any], command: str, *more: str) -> None:
             raise UsageError(f"{command} traces nothing: {name} has no use", f"leave {name} out")
 
 
-def _ready(command: Command, signals: Signals | PassedSignals) -> None:
+def _ready(command: Command, signals: Signals | PassedSignals | NoSignals) -> None:
     signals.attached()
     command.output.open()
     path = command.given.get("ready_file")
@@ -43,8 +46,8 @@ def _ready(command: Command, signals: Signals | PassedSignals) -> None:
         touch(path)
 
 
-def look(command: Command, show: View) -> Player:
-    """Look as often as asked for, and show it."""
+def look(command: Command, show: View, source: Callable[[], SnapshotSource]) -> Player:
+    """Look as often as asked for, and show it; `source` is what `early.begin` gave."""
     signals = command.take_signals()
     given = command.given
 
@@ -57,6 +60,7 @@ def look(command: Command, show: View) -> Player:
         return Snapshots(
             filters,
             show,
+            source,
             utc=bool(given.get("utc")),
             ready=lambda: _ready(command, signals),
             notice=command.notices.say,
@@ -69,6 +73,8 @@ def look(command: Command, show: View) -> Player:
 
 def count(command: Command, show: CountersView, devices: frozenset[str]) -> None:
     """Read the kernel's counters as often as asked for, and show them."""
+    from tracer.counting import Counting
+
     if "" in devices:
         raise UsageError("--dev '' is no device", "give one like eth0; see: ip link")
     signals = command.take_signals()

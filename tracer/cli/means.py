@@ -6,10 +6,10 @@ from typing import Any
 
 from tracer.cli import values
 from tracer.errors import UsageError
-from tracer.kernel.features import BTF
+from tracer.kernel.preflight import BTF
 from tracer.kernel.settings import Settings
 
-ATTACH = ("auto", "fexit", "raw", "tracepoint")
+ATTACH = ("auto", "fexit", "raw", "kprobe", "tracepoint")
 BACKENDS = ("auto", "core", "bcc")
 TRANSPORTS = ("auto", "perf", "ring")
 MOST_PAGES = 1 << 16  # 256 MiB a CPU, twice

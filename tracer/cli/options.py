@@ -92,6 +92,12 @@ stack = _option(
     help="Of dropped packets the kernel's stack, and their owner's if it called the kernel.",
 )
 
+made = _option(
+    "--stack",
+    is_flag=True,
+    help="Where sockets that are not closed were made: the calls to connect() or accept().",
+)
+
 duration = _option(
     "-d", "--duration", metavar="TIME", help="End after 30, 200ms, 5m; else: Ctrl-C."
 )
@@ -134,7 +140,7 @@ means = _group(
     _option(
         "--attach",
         metavar="HOW",
-        help="auto (default); or fexit, raw, tracepoint for all that can be attached so.",
+        help="auto (default); or fexit, raw, kprobe, tracepoint for all that can be attached so.",
     ),
 )
 tracing = _group(

@@ -23,6 +23,10 @@ def ports(now: bool, **given: Any) -> None:
     that a program chose itself with bind() are told where they are used alone, though connect()
     chooses none of them.
     """
+    if now:
+        from tracer.cli import early
+
+        source = early.begin()
     from tracer.cli.setup import Command
     from tracer.views.ports import PortsView
 
@@ -33,7 +37,7 @@ def ports(now: bool, **given: Any) -> None:
         refuse_tracing(given, "ports --now", "duration", "interval")
         command = Command(given)
         _refuse_states(command)
-        look(command, PortsNowView(command.output, command.notices, command.look))
+        look(command, PortsNowView(command.output, command.notices, command.look), source)
         return
     command = Command(
         given, stream=True, kinds=frozenset({"handshake"}), snapshots=True, sysctls=True

@@ -15,6 +15,7 @@ import click
 
 from tracer.cli import options
 from tracer.cli.asked import read_filters
+from tracer.cli.keeping import Keeping
 from tracer.cli.setup import Command
 from tracer.errors import TracerError, UsageError
 from tracer.wire.filters import Filters
@@ -52,9 +53,12 @@ def show(given: dict[str, Any]) -> None:
         sparing=True,
         connections=True,
         sysctls=True,
+        devices=True,
+        packet_filters=True,
         later=frozenset({"syn_drop", "drop"}),
     )
-    remote = _recorded(command) if given.get("source") is not None else _live(command)
+    keeping = Keeping(given)
+    remote = _recorded(command) if given.get("source") is not None else _live(command, keeping)
     from tracer.views.live import draw
     from tracer.views.live.app import LiveApp
 
@@ -64,21 +68,22 @@ def show(given: dict[str, Any]) -> None:
         os.environ.pop(name, None)  # the terminal knows its size, and that it has changed
     app.run()
     app.wait()
+    keeping.end()
     if app.error is not None:
         raise app.error
     if app.picture is not None:
         width = min(100, os.get_terminal_size().columns - 1)
-        print("\n".join(draw.summary(app.picture, width)))
+        print("\n".join([*draw.summary(app.picture, width), *keeping.lines]))
 
 
-def _live(command: Command) -> Any:
+def _live(command: Command, keeping: Keeping) -> Any:
     from tracer.views.live.gather import LiveView
 
     command.limits.interval = EVERY_S
     command.take_signals()
     drawn = Drawn()
     view = LiveView(drawn.show)
-    command.notices.say = view.notice  # type: ignore[method-assign]
+    command.notices.say = keeping.told = view.notice  # type: ignore[method-assign]
     tracing = Tracing(lambda: command.run(view))
     command.loading = tracing.give_way
     # what draws takes as long to import as the kernel to check the programs: side by side, but
@@ -90,6 +95,7 @@ def _live(command: Command) -> Any:
         drawn.begin(show)
         tracing.result()
         if command.limits.stop == "SIGHUP":
+            keeping.end()
             # everything is detached; whatever is still to be drawn would wait for ever
             os._exit(0)
 
@@ -101,6 +107,7 @@ def _live(command: Command) -> Any:
         command.stop("SIGHUP")
         # a picture that nobody draws holds the session up; the kernel detaches what is left
         time.sleep(END_S)
+        keeping.end()
         os._exit(0)
 
     return Remote(
@@ -115,6 +122,9 @@ def _live(command: Command) -> Any:
         explain=_explain,
         want=want,
         price=command.price,
+        tell=view.notice,
+        record=keeping.turn,
+        recording=lambda: keeping.path,
     )
 
 

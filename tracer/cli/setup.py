@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from tracer.cli.asked import read_filters
 from tracer.cli.means import read_attach, read_backend, read_pages, read_sockets, read_transport
 from tracer.cli.moments import moment
 from tracer.cli.program import Program
-from tracer.cli.signals import PassedSignals, Signals
+from tracer.cli.signals import NoSignals, PassedSignals, Signals
 from tracer.errors import TracerError, UsageError
 from tracer.kernel.settings import Settings
 from tracer.limits import Limits
@@ -104,16 +105,21 @@ class Command:
     connections: bool = False
     sparing: bool = False
     listens: bool = False
-    limit_answers: bool = False
+    most_answers: int = 0
+    count_resets: bool = False
     sysctls: bool = False
+    devices: bool = False
+    packet_filters: bool = False
     descriptors: bool = False
+    makes: bool = False  # --stack is of where sockets are made, not of dropped packets
     later: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
+    without_signals: bool = False  # they are another session's
     loading: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         given = self.given
-        self._signals: Signals | PassedSignals | None = None
+        self._signals: Signals | PassedSignals | NoSignals | None = None
         self.filters = read_filters(given)
         self.form = read_form(given)
         self.pages = read_pages(given)
@@ -149,6 +155,8 @@ class Command:
         self.color = read_color(given, self.output)
 
     def _check_stack(self) -> None:
+        if self.makes:
+            return
         kinds = self.filters.kinds
         if self.given.get("source") is None:
             kinds = (kinds or self.kinds) - self.filters.excluded.kinds
@@ -158,14 +166,25 @@ class Command:
                 "add --kind drop, or sum them up: tcptrace drops --stack",
             )
 
-    def take_signals(self) -> Signals | PassedSignals:
+    def take_signals(self) -> Signals | PassedSignals | NoSignals:
         """Handle signals from here on: to be called by the main thread first."""
         if self._signals is None:
+            if self.without_signals:  # beside another one, which has frozen what is for good
+                self._signals = NoSignals()
+                return self._signals
+            gc.freeze()  # all that was imported: it is looked through no more
+            gc.enable()
             if self.program:
                 self._signals = PassedSignals(self.limits, self.program)
             else:
                 self._signals = Signals(self.limits)
         return self._signals
+
+    def let_go_of_signals(self) -> None:
+        """After the session of one `without_signals`: nothing of it stays open."""
+        if isinstance(self._signals, NoSignals):
+            self._signals.close()
+            self._signals = None
 
     def stop(self, why: str) -> None:
         """End the session, from whatever thread."""
@@ -262,9 +281,13 @@ class Command:
             sparing=self.sparing,
             listens=self.listens,
             # what is kept is summed up later
-            limit_answers=self.limit_answers and not given.get("keep"),
+            most_answers=0 if given.get("keep") else self.most_answers,
+            count_resets=self.count_resets or bool(given.get("keep")),
             sysctls=self.sysctls or (self.snapshots and bool(given.get("keep"))),
-            stacks=bool(given.get("stack")),
+            devices=self.devices,
+            packet_filters=self.packet_filters,
+            stacks=bool(given.get("stack")) and not self.makes,
+            made=bool(given.get("stack")) and self.makes,
             descriptors=self.descriptors,
             reconcile=self.reconcile or bool(given.get("keep")),
             tell_forks=self.stream and bool(given.get("keep")),
@@ -307,6 +330,7 @@ class Command:
             ready=ready,
             notice=self.notices.say,
             progress=self.notices.progress,
+            shows_progress=self.notices.shows_progress,
             wake_fd=signals.fd,
             limits=self.limits,
             program_ended=(lambda: program.has_ended) if program else None,

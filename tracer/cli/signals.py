@@ -62,6 +62,26 @@ class Signals:
         self._attached = True
 
 
+class NoSignals:
+    """Of a session that others end: `fd` becomes readable when there is something to look at."""
+
+    def __init__(self) -> None:
+        self.fd, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def wake(self) -> None:
+        """Have the session look at its limits now."""
+        with suppress(BlockingIOError):  # it has not looked yet
+            os.write(self._writer, b"\0")
+
+    def attached(self) -> None:
+        """Nothing comes of that."""
+
+    def close(self) -> None:
+        """Nobody waits for it any more."""
+        os.close(self._writer)
+        os.close(self.fd)
+
+
 class PassedSignals:
     """While the program lives, signals that were sent to us alone are passed on to it.
 

@@ -23,6 +23,10 @@ KEYS = (
 @options.summary
 def states(now: bool, **given: Any) -> None:
     """Sockets by state and process now, transitions, and the time spent in each state."""
+    if now:
+        from tracer.cli import early
+
+        source = early.begin()
     from tracer.cli import values
     from tracer.cli.setup import Command
     from tracer.views.keys import By
@@ -37,7 +41,7 @@ def states(now: bool, **given: Any) -> None:
 
         refuse_tracing(given, "states --now", "duration", "interval", "failed", "slower")
         command = Command(given)
-        look(command, StatesNowView(command.output, command.notices, command.look, by))
+        look(command, StatesNowView(command.output, command.notices, command.look, by), source)
         return
     command = Command(
         given,

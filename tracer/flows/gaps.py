@@ -8,6 +8,11 @@ import numpy as np
 
 from tracer.wire.layout import Layout, Records
 
+# A listener is told of some us before it can be found, and as it closes some us after it could be
+# last: what is refused so near to a gap was refused because of it.
+EDGE_NS = 1_000_000
+_EVER = np.iinfo(np.int64).max
+
 Port = tuple[int, int]  # network namespace, port
 Owner = tuple[int, int]  # tgid, start
 
@@ -43,7 +48,8 @@ class Gaps:
         self._queued = enums["reset_by"]["LISTENER_CLOSED"]
         self._syn = enums["answers"]["SYN"]
         self._listening: dict[Port, set[int]] = {}
-        self._last: dict[Port, Gap] = {}
+        self._last: dict[Port, Gap] = {}  # over or not
+        self._early: dict[Port, Records] = {}  # the last that were refused with somebody listening
         self._all: list[Gap] = []
 
     def begin(self, holders: Records) -> None:
@@ -84,14 +90,17 @@ class Gaps:
         listening, owner = self._at(row), (int(row["pid"]), int(row["start"]))
         if row["new"] == self._listen:
             listening.add(int(row["cookie"]))
-            gap = self._last.pop(port, None)
-            if gap is not None:
+            gap = self._last.get(port)
+            if gap is not None and not gap.opened_ns:
                 gap.opened_ns, gap.opened_by = int(row["mono_ns"]), owner
             return
         listening.discard(int(row["cookie"]))
         if not listening:
             gap = self._last[port] = Gap(*port, int(row["mono_ns"]), owner)
             self._all.append(gap)
+            early = self._early.pop(port, None)
+            if early is not None:
+                self._add(gap, early[early["mono_ns"] > max(0, gap.closed_ns - EDGE_NS)])
             if len(self._all) > self.MOST:
                 self._forget()
 
@@ -101,13 +110,23 @@ class Gaps:
         self._last = {port: gap for port, gap in self._last.items() if gap in self._all}
 
     def _count(self, resets: Records) -> None:
-        for name, value in (("refused", self._nobody), ("reset_in_queue", self._queued)):
-            chosen = resets[resets["by"] == value]
-            ports = np.stack([chosen["netns"], chosen["lport"].astype(chosen["netns"].dtype)], 1)
-            for port, count in zip(*np.unique(ports, axis=0, return_counts=True), strict=True):
-                gap = self._last.get((int(port[0]), int(port[1])))
-                if gap is not None:
-                    setattr(gap, name, getattr(gap, name) + int(count))
+        ports = np.stack([resets["netns"], resets["lport"].astype(resets["netns"].dtype)], 1)
+        for each in np.unique(ports, axis=0):
+            port = int(each[0]), int(each[1])
+            gap, listening = self._last.get(port), self._listening.get(port)
+            if gap is None and not listening:
+                continue  # nobody ever listened: a scan has very many such ports
+            rest = resets[(ports == each).all(axis=1)]
+            if gap is not None:
+                within = rest["mono_ns"] < (gap.opened_ns + EDGE_NS if gap.opened_ns else _EVER)
+                self._add(gap, rest[within])
+                rest = rest[~within]
+            if len(rest) and listening:
+                self._early[port] = rest[rest["mono_ns"] + EDGE_NS > rest["mono_ns"].max()].copy()
+
+    def _add(self, gap: Gap, resets: Records) -> None:
+        gap.refused += int((resets["by"] == self._nobody).sum())
+        gap.reset_in_queue += int((resets["by"] == self._queued).sum())
 
     def felt(self, from_ns: int = 0) -> list[Gap]:
         """Those in which anybody was turned away and that had not ended by `from_ns`."""

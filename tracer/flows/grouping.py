@@ -58,7 +58,7 @@ class Grouping:
                 found[i] = records[name]
         if "high" in self.columns:
             found[1:3] = mask_addresses(records["raddr"], self.bits).T
-        if "local_high" in self.columns:
+        if "local_high" in self.columns and "laddr" in there:
             at = AT["local_high"]
             found[at : at + 2] = mask_addresses(records["laddr"], None).T
         if self.port_of_active and active is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,8 @@ from tracer.wire.distinct import distinct
 from tracer.wire.layout import Layout, Records
 
 _WRAPS = 1 << 32  # as looked_us does
+# the kernel counts an attempt some us after its state says so, later where it is interrupted there
+_LATE_NS = 5_000_000
 OPENS = ("ActiveOpens", "PassiveOpens", "TCPSynRetrans", "SyncookiesRecv", "EmbryonicRsts")
 
 
@@ -41,6 +44,9 @@ class Opens:
         self._roles, self._states = layout.enums["role"], layout.enums["tcp_state"]
         self._ended: dict[int, Counter[str]] = {}
         self._earlier: Counter[int] = Counter()  # sent again before tracing, by namespace
+        self._unrecorded: Counters = {}
+        self._unsure: Counter[int] = Counter()
+        self._ended_ns = sys.maxsize
 
     def begin(self, sockets: Records) -> None:
         """Take the sockets as tracing begins: what they had sent again by then was counted then."""
@@ -55,9 +61,15 @@ class Opens:
     def add(self, records: Records) -> None:
         """Attempts that ended. One that began before tracing was counted before it."""
         active = records["role"] == self._roles["ACTIVE"]
+        began_ns = records["mono_ns"].astype(np.int64) - records["latency_ns"].astype(np.int64)
         began = active & (records["syn_sent"] > 0) & (records["latency_from"] > 0)
-        took = records["latency_ns"].astype(np.int64)
-        began &= records["mono_ns"].astype(np.int64) - took >= self._started_ns
+        unsure = began & self._is_near(began_ns, self._started_ns)
+        unsure |= (
+            began
+            & self._is_near(began_ns, self._ended_ns)
+            & (records["mono_ns"].astype(np.int64) >= self._ended_ns)
+        )
+        began &= (began_ns >= self._started_ns) & ~unsure
         # one that ended in the SYN queue never was a socket
         children = ~active & (records["old"] != self._states["NEW_SYN_RECV"])
         cookies = children & (records["syncookie"] == 1)
@@ -65,26 +77,43 @@ class Opens:
             here = records["netns"] == netns
             told = self._ended.setdefault(netns, Counter())
             told["ActiveOpens"] += int((began & here).sum())
+            self._unsure[netns] += int((unsure & here).sum())
             told["PassiveOpens"] += int((children & here).sum())
             told["SyncookiesRecv"] += int((cookies & here).sum())
             told["TCPSynRetrans"] += int(records["syn_retransmits"][here].sum())
 
-    def told(self, sockets: Records | None, exact: int, span_ns: int) -> Counters:
-        """With the attempts that go on: those that began before tracing have no exact age.
+    def unrecorded(self, counts: Counters) -> None:
+        """What the kernel counted so far and no record tells of, by namespace and counter."""
+        self._unrecorded = counts
 
-        `span_ns`: since `started_ns`.
+    def end(self, ended_ns: int) -> None:
+        """The session is over: what ends from here on is told of if it began before."""
+        self._ended_ns = ended_ns
+
+    def told(self, sockets: Records | None, exact: int, span_ns: int) -> tuple[Counters, Counters]:
+        """What the attempts say, with those that go on; and what they may say beyond that.
+
+        That are those which began as the session did, or as it ended: the kernel may have counted
+        them on either side of that. Of those that go on, such as began before tracing have no exact
+        age. `span_ns`: since `started_ns`.
         """
         found = {netns: Counter(told) for netns, told in self._ended.items()}
+        unsure = {netns: Counter({"ActiveOpens": n}) for netns, n in self._unsure.items()}
         if sockets is not None:
             for row in sockets[self._go_on(sockets)]:
-                told = found.setdefault(int(row["netns"]), Counter())
+                netns = int(row["netns"])
+                told = found.setdefault(netns, Counter())
                 told["TCPSynRetrans"] += int(row["syn_retransmits"])
                 known = row["state"] == self._states["SYN_SENT"] and row["age_is"] == exact
-                if known and self._is_within(row, span_ns):
+                if known and self._is_within(row, span_ns - _LATE_NS):
                     told["ActiveOpens"] += 1
+                elif known and self._is_within(row, span_ns):
+                    unsure.setdefault(netns, Counter())["ActiveOpens"] += 1
+        for netns, counts in self._unrecorded.items():
+            found.setdefault(netns, Counter()).update(counts)
         for netns, earlier in self._earlier.items():
             found.setdefault(netns, Counter())["TCPSynRetrans"] -= earlier
-        return {netns: dict(told) for netns, told in found.items()}
+        return _plain(found), _plain(unsure)
 
     def _is_within(self, row: np.void, span_ns: int) -> bool:
         """Whether an attempt that goes on began within the span.
@@ -96,3 +125,13 @@ class Opens:
             return True
         since = (int(row["looked_us"]) - self._started_ns // 1000) % _WRAPS
         return 0 <= since - int(row["age_ns"]) // 1000 <= span_ns // 1000
+
+    @staticmethod
+    def _is_near(began_ns: NDArray[np.int64], gate_ns: int) -> NDArray[np.bool_]:
+        """Whether these began so short before the session did, or ended, that they may be late."""
+        near: NDArray[np.bool_] = (began_ns < gate_ns) & (began_ns >= gate_ns - _LATE_NS)
+        return near
+
+
+def _plain(counters: dict[int, Counter[str]]) -> Counters:
+    return {netns: dict(counts) for netns, counts in counters.items()}

@@ -7,10 +7,13 @@ descriptor and belongs to its listener's owner. What cannot be known stays unkno
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.rows import sort
+from tracer.wire.batch import chosen
 from tracer.wire.layout import Layout, Records
 
 FULL, TAKEN, ORPHAN, SENT, RECEIVED = 1, 2, 4, 8, 16  # bpf/events.h: TT_OPEN_
@@ -19,30 +22,48 @@ _END = ("netns", "lport", "laddr", "family")
 _ANY = np.array([[0] * 16, [0] * 10 + [255] * 2 + [0] * 4], np.uint8)
 
 
-def give_owners(sockets: Records, holders: Records, layout: Layout) -> Records:
-    """Rows of `open_row` with the columns of the owner, `holders` and `fd` filled in.
+def give_owners(rows: Records, holders: Records, layout: Layout) -> None:
+    """Fill in the columns of the owner, `holders` and `fd` of `open_row`.
 
-    `holders` are all descriptors of TCP sockets, `holder_row`.
+    `holders` are all descriptors of TCP sockets, `holder_row`. To copy many rows takes long.
     """
-    rows = sockets.copy()
     _give_to_holders(rows, holders, layout)
     _give_to_listeners(rows, layout)
-    return rows
+
+
+def give_listeners(rows: Records, holders: Records) -> None:
+    """Fill in the columns of the owner of `listener_row`."""
+    found = _find(rows["cookie"], holders)
+    for name in _OWNER:
+        rows[name][found.held] = found.owners[name]
+
+
+class _Found(NamedTuple):
+    """Which sockets anybody holds; of those the owner's descriptor, and how many processes do."""
+
+    held: NDArray[np.bool_]
+    owners: Records
+    holders: NDArray[np.intp]
+
+
+def _find(sockets: NDArray[np.uint64], holders: Records) -> _Found:
+    keys = [holders[name].astype(np.int64) for name in ("cookie", "start", "pid", "fd")]
+    order = sort(keys, len(holders)).order
+    ordered = chosen(holders, order)
+    cookies, first = np.unique(ordered["cookie"], return_index=True)
+    if not len(cookies):
+        return _Found(np.zeros(len(sockets), np.bool_), ordered, np.zeros(0, np.intp))
+    place = np.searchsorted(cookies, sockets).clip(max=len(cookies) - 1)
+    held = (cookies[place] == sockets) & (sockets > 0)
+    counts = _count_processes(ordered, first)
+    return _Found(held, chosen(ordered, first[place[held]]), counts[place[held]])
 
 
 def _give_to_holders(rows: Records, holders: Records, layout: Layout) -> None:
-    keys = [holders[name].astype(np.int64) for name in ("cookie", "start", "pid", "fd")]
-    order = sort(keys, len(holders)).order
-    ordered = holders[order]
-    cookies, first = np.unique(ordered["cookie"], return_index=True)
-    if not len(cookies):
-        return
-    place = np.searchsorted(cookies, rows["cookie"]).clip(max=len(cookies) - 1)
-    held = (cookies[place] == rows["cookie"]) & (rows["cookie"] > 0)
-    owners = ordered[first[place[held]]]
+    held, owners, counts = _find(rows["cookie"], holders)
     for name in (*_OWNER, "fd"):
         rows[name][held] = owners[name]
-    rows["holders"][held] = _count_processes(ordered, first)[place[held]]
+    rows["holders"][held] = counts
     rows["owner_is"][held] = layout.enums["owner_is"]["PROCESS"]
 
 
@@ -59,7 +80,7 @@ def _count_processes(ordered: Records, first: NDArray[np.intp]) -> NDArray[np.in
 
 def _give_to_listeners(rows: Records, layout: Layout) -> None:
     states = layout.enums["tcp_state"]
-    listeners = rows[(rows["state"] == states["LISTEN"]) & (rows["holders"] > 0)]
+    listeners = chosen(rows, (rows["state"] == states["LISTEN"]) & (rows["holders"] > 0))
     half_open = rows["state"] == states["NEW_SYN_RECV"]
     waits = half_open | ((rows["flags"] & (FULL | TAKEN | ORPHAN)) == FULL)
     waits &= rows["holders"] == 0

@@ -35,7 +35,7 @@ class Spot:
     owner_from: int = 0
     syn: int = 0  # with SYN, and without ACK, but for what remains of a connection
     told: int = 0  # as a drop of a listener's too
-    spent: int = 0  # for what remains of a connection, with nothing in it to lose
+    spent: int = 0  # enum tt_spent: for what remains of a connection, with nothing in it to lose
     group: int = 0  # the number of what --by asks for, where that takes records
 
 

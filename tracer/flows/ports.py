@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.rows import sort
+from tracer.wire.batch import chosen as copied
+from tracer.wire.distinct import distinct
 from tracer.wire.layout import Layout, Records
 
 TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN, include/net/tcp.h
@@ -64,7 +66,12 @@ def reuses(settings: Mapping[str, str], remote: bytes) -> bool:
     if settings.get("tcp_timestamps") == "0":
         return False
     way = settings.get("tcp_tw_reuse")
-    return way == "1" or (way == "2" and (remote.startswith(_LOOPBACK) or remote == _LOOPBACK6))
+    return way == "1" or (way == "2" and is_loopback(remote))
+
+
+def is_loopback(remote: bytes) -> bool:
+    """Whether an address is this machine's own: what tcp_tw_reuse=2 is for."""
+    return remote.startswith(_LOOPBACK) or remote == _LOOPBACK6
 
 
 def most_per_s(ports: int, seconds: float = TIME_WAIT_S) -> float:
@@ -116,14 +123,14 @@ class Ports:
         """
         self._states = layout.enums["tcp_state"]
         listens = rows["state"] == self._states["LISTEN"]
-        heard = np.unique(np.stack([rows["netns"][listens], rows["lport"][listens]], 1), axis=0)
+        heard = distinct(np.stack([rows["netns"][listens], rows["lport"][listens]], 1), axis=0)
         self.listened: dict[int, int] = dict.fromkeys(ranges, 0)
         for netns, port in heard.tolist():
             found = ranges.get(netns)
             if found and found.low <= port <= found.high and port not in found.reserved:
                 self.listened[netns] += 1
         kept = self._chose_their_port(rows, heard, ranges)
-        self.uses = _by_way(rows[kept], chosen[kept], self._states["TIME_WAIT"])
+        self.uses = _by_way(copied(rows, kept), chosen[kept], self._states["TIME_WAIT"])
 
     def _chose_their_port(
         self, rows: Records, heard: NDArray[np.int64], ranges: Mapping[int, Range]
@@ -134,7 +141,7 @@ class Ports:
         )
         within = np.zeros(len(rows), np.bool_)
         ports = rows["lport"]
-        for netns in np.unique(rows["netns"]).tolist():
+        for netns in distinct(rows["netns"]).tolist():
             here = rows["netns"] == netns
             of_listeners = heard[heard[:, 0] == netns][:, 1] if len(heard) else heard
             here &= ~np.isin(ports, of_listeners)
@@ -146,7 +153,7 @@ class Ports:
 
 def _by_way(rows: Records, chosen: Mask, timewait: int) -> dict[Way, Use]:
     return {
-        way: _use(rows[members], timewait)
+        way: _use(rows, members, timewait)
         for way, members in ways(rows).items()
         if chosen[members].any()
     }
@@ -170,19 +177,22 @@ def _way(row: np.void) -> Way:
     return Way(int(row["netns"]), bytes(row["laddr"]), bytes(row["raddr"]), int(row["rport"]))
 
 
-def _use(rows: Records, timewait: int) -> Use:
-    remains = rows["state"] == timewait
+def _use(rows: Records, members: NDArray[np.intp], timewait: int) -> Use:
+    # whole rows are long: of tens of thousands only what is asked for is taken
+    names = ("state", "lport", "cookie", "pid", "start")
+    states, ports, cookies, pids, starts = (rows[name][members] for name in names)
+    remains = states == timewait
     # one port may be in TIME_WAIT and used again
-    live = np.unique(rows["lport"][~remains])
-    left = remains & ~np.isin(rows["lport"], live)
-    owned = rows[rows["pid"] > 0]
+    live = distinct(ports[~remains])
+    left = remains & ~np.isin(ports, live)
+    owned = pids > 0
     owner, others = (0, 0), 0
-    if len(owned):
-        packed = owned["pid"].astype(np.uint64) << np.uint64(32) | owned["start"].astype(np.uint64)
+    if owned.any():
+        packed = pids[owned].astype(np.uint64) << np.uint64(32) | starts[owned].astype(np.uint64)
         owners, counts = np.unique(packed, return_counts=True)
         most = int(owners[counts.argmax()])
         owner, others = (most >> 32, most & 0xFFFFFFFF), len(owners) - 1
-    return Use(len(live), np.sort(rows["cookie"][left]), owner, others)
+    return Use(len(live), np.sort(cookies[left]), owner, others)
 
 
 @dataclass(frozen=True)

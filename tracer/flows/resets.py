@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.drops import Counters
-from tracer.flows.grouping import Numbers
+from tracer.flows.grouping import Keys, Numbers
 from tracer.flows.histogram import Histogram, Histograms
 from tracer.wire.distinct import distinct
 from tracer.wire.layout import Layout, Records
 
 # what RSTs are told apart by, beside the place that --by asks for; all are columns of a record
 SORTS = ("way", "by", "reason", "answers", "state", "error")
+Key = tuple[int, ...]  # SORTS, and the number of a place
+# of those without a connection, `resets` is sent so many a second and CPU; all are counted
+MOST_ANSWERS = 10_000
 # bpf/events.h: which of its spans a record has
 SENT, RECEIVED = 8, 16
 _NEVER = np.uint64(2**64 - 1)
@@ -23,6 +26,14 @@ COUNTERS = (
     *("OutRsts", "EstabResets", "TCPAbortOnClose", "TCPAbortOnData", "TCPAbortOnLinger"),
     "TCPAbortOnTimeout",
 )
+
+_Told = dict[int, Counter[str]]
+
+
+def keys_of(records: Records, numbers: Numbers) -> Keys:
+    """What these are told apart by: of `reset` records, or of the keys of counts."""
+    columns = [records[name].astype(np.int64) for name in SORTS]
+    return np.stack([*columns, numbers.of(records)], axis=1)
 
 
 def idle_spans(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
@@ -99,14 +110,13 @@ class ResetTable:
 
     def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers
-        self.counts: Counter[tuple[int, ...]] = Counter()
+        self.counts: Counter[Key] = Counter()
         self.spans = Histograms(len(SORTS) + 1)
         self.silence: dict[int, Silence] = {}
 
     def add(self, records: Records) -> None:
         """Count a batch of `reset` records."""
-        columns = [records[name].astype(np.int64) for name in SORTS]
-        keys = np.stack([*columns, self._numbers.of(records)], axis=1)
+        keys = keys_of(records, self._numbers)
         found, counts = np.unique(keys, axis=0, return_counts=True)
         for key, count in zip(map(tuple, found.tolist()), counts.tolist(), strict=True):
             self.counts[key] += count
@@ -125,7 +135,7 @@ class ResetTable:
         for way, silence in other.silence.items():
             self.silence.setdefault(way, Silence()).merge(silence)
 
-    def idle(self, groups: dict[tuple[int, ...], int], size: int) -> list[Histogram]:
+    def idle(self, groups: dict[Key, int], size: int) -> list[Histogram]:
         """How long those of each group had been silent: `groups` has a number for each key."""
         keys, _ = self.spans.groups()
         labels = np.array([groups.get(tuple(key), -1) for key in keys.tolist()], np.int64)
@@ -141,11 +151,8 @@ class Broken:
         self._by = enums["reset_by"]
         states = enums["tcp_state"]
         self._counted = [states["ESTABLISHED"], states["CLOSE_WAIT"]]
-        self._told: dict[int, Counter[str]] = {}
-
-    def _add(self, counter: str, records: Records) -> None:
-        for netns, count in zip(*np.unique(records["netns"], return_counts=True), strict=True):
-            self._told.setdefault(int(netns), Counter())[counter] += int(count)
+        self._of_resets: _Told = {}
+        self._of_errors: _Told = {}
 
     def _is(self, records: Records, *names: str) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = np.isin(records["by"], [self._by[name] for name in names])
@@ -153,25 +160,50 @@ class Broken:
 
     def resets(self, records: Records) -> None:
         """Take `reset` records."""
-        sent = records["way"] == self._sent
+        self._add_resets(self._of_resets, records, np.ones(len(records), np.uint64))
+
+    def _add_resets(self, told: _Told, records: Records, counts: NDArray[np.uint64]) -> None:
         alone = records["answers"] == 0
-        self._add("OutRsts", records[sent])
-        self._add("TCPAbortOnClose", records[self._is(records, "APP_CLOSE_UNREAD")])
         late = self._is(records, "LINGER0", "DATA_AFTER_CLOSE")
         late |= self._is(records, "LINGER2") & ~alone
-        self._add("TCPAbortOnData", records[late])
-        self._add("TCPAbortOnLinger", records[self._is(records, "LINGER2") & alone])
         # those that end with an error of their own are counted by that
         ended = alone & ~self._is(records, "KILLED", "KEEPALIVE")
-        self._add("EstabResets", records[ended & np.isin(records["state"], self._counted)])
+        counters = {
+            "OutRsts": records["way"] == self._sent,
+            "TCPAbortOnClose": self._is(records, "APP_CLOSE_UNREAD"),
+            "TCPAbortOnData": late,
+            "TCPAbortOnLinger": self._is(records, "LINGER2") & alone,
+            "EstabResets": ended & np.isin(records["state"], self._counted),
+        }
+        for counter, chosen in counters.items():
+            _add(told, counter, records["netns"][chosen], counts[chosen])
 
     def errors(self, records: Records, by_rst: list[int], timeout: int) -> None:
         """Take `error` records; those `by_rst` are counted by the RST."""
         ended = records["ended"] > 0
         other = ended & ~np.isin(records["error"], by_rst)
-        self._add("EstabResets", records[other & np.isin(records["state"], self._counted)])
-        self._add("TCPAbortOnTimeout", records[ended & (records["error"] == timeout)])
+        counters = {
+            "EstabResets": other & np.isin(records["state"], self._counted),
+            "TCPAbortOnTimeout": ended & (records["error"] == timeout),
+        }
+        for counter, chosen in counters.items():
+            netns = records["netns"][chosen]
+            _add(self._of_errors, counter, netns, np.ones(len(netns), np.uint64))
 
-    def told(self) -> Counters:
-        """By namespace and name."""
-        return {netns: dict(told) for netns, told in self._told.items()}
+    def told(self, pairs: Records | None = None) -> Counters:
+        """By namespace and name; RSTs by the kernel's own counts of them, if these are given."""
+        of_resets = self._of_resets
+        if pairs is not None:
+            of_resets = {}
+            self._add_resets(of_resets, pairs["key"], pairs["value"]["resets"])
+        both = [*of_resets, *self._of_errors]
+        none: Counter[str] = Counter()
+        return {
+            netns: dict(of_resets.get(netns, none) + self._of_errors.get(netns, none))
+            for netns in both
+        }
+
+
+def _add(told: _Told, counter: str, netns: NDArray[np.uint32], counts: NDArray[np.uint64]) -> None:
+    for inode in distinct(netns).tolist():
+        told.setdefault(inode, Counter())[counter] += int(counts[netns == inode].sum())

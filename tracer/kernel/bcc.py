@@ -23,7 +23,7 @@ from tracer.errors import NotPermittedError, TracerError, UnsupportedError
 from tracer.kernel import bcc_compile as compiler
 from tracer.kernel import bcc_types, maps, tracefs
 from tracer.kernel.libbpf import check, lib
-from tracer.kernel.perf import open_tracepoint
+from tracer.kernel.perf import open_kprobe, open_tracepoint
 from tracer.kernel.proc_passes import ProcPasses
 from tracer.wire.filters import Filters
 from tracer.wire.layout import Layout, Records
@@ -50,6 +50,10 @@ class _RunOpts(C.Structure):
 
 
 _RUN = C.byref(_RunOpts(sz=C.sizeof(_RunOpts)))
+
+
+class NotCompiledError(UnsupportedError):
+    """The sources do not go with the types that BCC was given."""
 
 
 class BccObject:
@@ -99,12 +103,23 @@ class BccObject:
     def load(self) -> None:
         """Have BCC compile what was chosen, and the kernel check it."""
         with tempfile.TemporaryDirectory(prefix="tcptrace-") as directory:
-            self._load(bcc_types.find(Path(directory)))
+            self._load_first(bcc_types.find(Path(directory)))
         for name, value in self._settings.items():
             if name in self._entries:
                 maps.put(self.map_fd(name), np.zeros(1, np.uint32), value)
         control = self.variable("tt_control", self._layout.dtypes["control"])
         self._passes = ProcPasses(self, self._layout, self._filters, control, self._tell)
+
+    def _load_first(self, found: list[bcc_types.Types]) -> None:
+        """With the first that the sources compile with. Errors: of the first, if there is none."""
+        errors = []
+        for types in found:
+            try:
+                self._load(types)
+                return
+            except NotCompiledError as error:
+                errors.append(error)
+        raise errors[0]
 
     def _load(self, types: bcc_types.Types) -> None:
         request = {
@@ -148,6 +163,10 @@ class BccObject:
         """File descriptor of a program."""
         return self._fds[name]
 
+    def skipped(self, program: str) -> int:
+        """Nothing: the kernel counts that."""
+        return 0
+
     def variable(self, name: str, dtype: np.dtype[np.void]) -> Records:
         """Return a global as a one-element array over the kernel's own memory."""
         return np.frombuffer(mmap.mmap(self.map_fd(name), dtype.itemsize), dtype, 1)
@@ -163,7 +182,7 @@ class BccObject:
     def attach(self, name: str) -> None:
         """Attach a program; it is detached by `detach`, `close`, or the end of this process."""
         how, target = self._targets[name]
-        if how == "tracepoint":
+        if how != "raw_tp":
             self.attach_also(name, target)
             return
         try:
@@ -177,11 +196,15 @@ class BccObject:
         for name in names:
             self.attach(name)
 
-    def attach_also(self, name: str, tracepoint: str) -> None:
-        """Attach a program to a tracepoint `category/event`."""
+    def attach_also(self, name: str, target: str) -> None:
+        """Attach a program to a tracepoint `category/event`, or to a function."""
+        how, program = self._targets[name][0], self.program_fd(name)
         try:
-            number = int(_event(tracepoint).read_text())
-            self._links.append((name, open_tracepoint(number, self.program_fd(name))))
+            if how == "tracepoint":
+                link = open_tracepoint(int((tracefs.event(target) / "id").read_text()), program)
+            else:
+                link = open_kprobe(target, how == "kretprobe", program)
+            self._links.append((name, link))
         except OSError as error:
             raise _refused(error) from error
 
@@ -197,6 +220,9 @@ class BccObject:
         return fd
 
     def resize_value(self, name: str, size: int) -> None:
+        """Nothing to do, likewise."""
+
+    def preallocate(self, name: str) -> None:
         """Nothing to do, likewise."""
 
     def run_here(self, name: str) -> None:
@@ -256,13 +282,6 @@ def _initial(value: Records | None) -> str:
     return ",".join(parts)
 
 
-def _event(tracepoint: str) -> Path:
-    for root in tracefs.WHERE:
-        if (path := Path(root) / "events" / tracepoint / "id").exists():
-            return path
-    return Path(tracefs.WHERE[0]) / "events" / tracepoint / "id"
-
-
 def _explain(done: subprocess.CompletedProcess[str]) -> TracerError:
     said = done.stderr.strip().splitlines()
     last = said[-1] if said else "it ended without a word"
@@ -275,7 +294,7 @@ def _explain(done: subprocess.CompletedProcess[str]) -> TracerError:
         )
     if done.returncode == compiler.NOT_COMPILED:
         wrong = next((line for line in said if "error:" in line), last)
-        return UnsupportedError(f"BCC cannot compile the programs here: {wrong}", bcc_types.ADVICE)
+        return NotCompiledError(f"BCC cannot compile the programs here: {wrong}", bcc_types.ADVICE)
     text = done.stdout.strip() or last
     if "Operation not permitted" in done.stderr + text:
         return NotPermittedError(f"BCC: {text}", "see: tcptrace doctor")

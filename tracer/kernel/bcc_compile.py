@@ -41,6 +41,7 @@ def main() -> None:
 
     request = json.load(sys.stdin)
     kinds = {"raw_tp": bcc.BPF.RAW_TRACEPOINT, "tracepoint": bcc.BPF.TRACEPOINT}
+    kinds |= dict.fromkeys(("kprobe", "kretprobe"), bcc.BPF.KPROBE)
     try:
         bpf = bcc.BPF(text=request["text"], cflags=["-w"])
     except Exception as error:  # the message was on stderr, of whatever class this is

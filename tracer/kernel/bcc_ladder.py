@@ -1,14 +1,15 @@
-"""What the BCC back end serves: fewer subjects, each with one rung that needs no BTF."""
+"""What the BCC back end serves: fewer subjects, by rungs that need no BTF."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 
-from tracer.errors import UnsupportedError
-from tracer.kernel import maps
-from tracer.kernel.features import BTF, why_not
+from tracer.errors import NotPermittedError, UnsupportedError
+from tracer.kernel import maps, perf, tracefs
+from tracer.kernel.features import missing_helper, why_not
 from tracer.kernel.ladder import Ladder
+from tracer.kernel.preflight import BTF
 from tracer.kernel.proc_passes import INITIAL_PIDS
 from tracer.kernel.settings import Settings
 from tracer.probes import ACCEPT, COOKIES, HANDSHAKE, OWNERS, REQUEST, SYN_DROP
@@ -28,14 +29,18 @@ _RUNGS = {
     "accept": ("tracepoint", ("tt_accept_exit",)),
     "handshake": ("tracepoint", ("tt_connect_exit",)),
     "synack": ("raw_tp", ("tt_synack_again",)),
-    "syn_drop": ("raw_tp", ("tt_consumed", "tt_freed")),
 }
+_DROPS = {rung.how: rung for rung in SYN_DROP.rungs if rung.how in ("raw_tp", "kprobe")}
+_FREED = "skb/consume_skb"
 _LOOKED_UP = "/proc,sock_diag"  # proc_passes.py
 _ALSO = {"accept": [("tt_accept_exit", "syscalls/sys_exit_accept")]}
 
 
 def serves(subject: str) -> str:
     """How a subject is served; empty: not."""
+    if subject == SYN_DROP.name:
+        how, why = _how_drops_are_seen()
+        return "" if why else how
     return _LOOKED_UP if subject == OWNERS.name else _RUNGS.get(subject, ("",))[0]
 
 
@@ -45,7 +50,7 @@ def narrow(settings: Settings) -> tuple[Settings, list[str]]:
     beyond = (
         (asked, f"--kind {','.join(sorted(asked))}"),
         (settings.filters.asks_cgroups, "--cgroup"),
-        (settings.stacks, "--stack"),
+        (settings.stacks or settings.made, "--stack"),
         (settings.tell_forks, "a recording"),
         (settings.snapshots or settings.listen_stats, COMMAND),
         (settings.reconcile or not settings.stream, COMMAND),
@@ -70,8 +75,8 @@ def climb_bcc(settings: Settings) -> Ladder:
         raise UnsupportedError(
             "--transport ring: records come through perf buffers here", "leave --transport out"
         )
-    if settings.attach == "fexit":
-        raise _needs_btf("--attach fexit")
+    if settings.attach in ("fexit", "kprobe"):
+        raise _needs_btf(f"--attach {settings.attach}")
     ladder = Ladder("perf")
     subjects = ["state", "task", "accept"]
     if "handshake" in settings.wanted:
@@ -81,40 +86,70 @@ def climb_bcc(settings: Settings) -> Ladder:
     if "syn_drop" in settings.wanted:
         subjects.append("syn_drop")
     for name in subjects:
+        if name == SYN_DROP.name:
+            _look_at_drops(ladder)
+            continue
         how, programs = _RUNGS[name]
         if how == "tracepoint" and not settings.accept_hook:
             ladder.rungs[name] = "off"
             without = (ACCEPT if name == "accept" else HANDSHAKE).without
             ladder.notices.append(f"off: {name} hook, so {without}")
             continue
-        if name == "syn_drop" and not _looks_at_drops(ladder):
-            continue
         ladder.rungs[name] = how
         ladder.programs += programs
         ladder.also += _ALSO.get(name, [])
         if how == "tracepoint":
             ladder.on_tracepoints += programs
-        if name == "syn_drop":
-            ladder.takers += programs
     if ladder.on_tracepoints:
         names = " and ".join(name for name in ("accept", "handshake") if name in subjects)
         ladder.notices.append(f"{names}: by tracepoint, {COSTS}")
     return ladder
 
 
-def _looks_at_drops(ladder: Ladder) -> bool:
-    """Whether dropped SYNs can be told; else it is said why not."""
-    rung = SYN_DROP.rungs[-1]
-    # what can be attached is read from BTF where it is; else the kernel says so as it is attached
-    why = why_not(rung) if BTF.exists() else ""
-    if maps.possible_cpus() > MOST_CPUS:
-        why = f"more than {MOST_CPUS} CPUs"
+def _look_at_drops(ladder: Ladder) -> None:
+    """Have dropped SYNs told; or it is said why they cannot be."""
+    how, why = _how_drops_are_seen()
     if why:
         ladder.rungs[SYN_DROP.name] = "off"
         ladder.notices.append(f"off: {SYN_DROP.name}, so {SYN_DROP.without} ({why})")
+        return
+    rung = _DROPS[how]
+    ladder.rungs[SYN_DROP.name] = how
+    ladder.programs += rung.programs
+    ladder.takers += rung.programs
+    ladder.also += rung.also
+    ladder.notices.append(f"{SYN_DROP.name}: by {how}, {rung.costs}")
+
+
+def _how_drops_are_seen() -> tuple[str, str]:
+    """By which rung, and why not by any."""
+    if maps.possible_cpus() > MOST_CPUS:
+        return "", f"more than {MOST_CPUS} CPUs"
+    # what can be attached is read from BTF where it is
+    if BTF.exists():
+        refused = {how: why_not(rung) for how, rung in _DROPS.items()}
     else:
-        ladder.notices.append(f"{SYN_DROP.name}: by {rung.how}, {rung.costs}")
-    return not why
+        lacks = missing_helper("map_lookup_percpu_elem")  # bpf/mib.h: since Linux 5.19
+        refused = {
+            "raw_tp": lacks or _why_not_where_freed(),
+            "kprobe": lacks or _why_no_kprobes(),
+        }
+    how = next((how for how, why in refused.items() if not why), "")
+    return how, "" if how else "; ".join(f"{how}: {why}" for how, why in refused.items())
+
+
+def _why_not_where_freed() -> str:
+    """Without BTF the tracepoint's own description says what it tells."""
+    found: list[str] = []
+    try:
+        tracefs.reach(lambda: found.append((tracefs.event(_FREED) / "format").read_text()))
+    except (OSError, NotPermittedError):
+        return ""  # the kernel says it as the program is attached
+    return "" if " location;" in found[0] else f"consume_skb {_DROPS['raw_tp'].blind}"
+
+
+def _why_no_kprobes() -> str:
+    return "" if perf.KPROBES.exists() else "this kernel has no kprobes"
 
 
 def _needs_btf(what: str) -> UnsupportedError:

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from tracer.errors import UnsupportedError
-from tracer.kernel.features import BTF
+from tracer.kernel.preflight import BTF
 
 MODULES = Path("/lib/modules")
 RELEASE = "include/generated/utsrelease.h"
@@ -60,6 +60,7 @@ _HEADERS = """
 """
 
 
+_OF_ARCH = "arch/*/include"
 _GAPS = re.compile(r"(^.*\n)((?:^\t+(?:long|int|short|char): [1-9]\d*;\n)+)", re.MULTILINE)
 _BIT_FIELD = re.compile(r": \d+;$", re.MULTILINE)
 
@@ -72,17 +73,22 @@ class Types:
     environment: dict[str, str]
 
 
-def find(directory: Path) -> Types:
-    """The running kernel's types; `directory` is empty, and lasts as long as they are needed.
+def find(directory: Path) -> list[Types]:
+    """The running kernel's types, in the order in which to try whether the sources compile.
+
+    `directory` is empty, and lasts as long as they are needed.
 
     Errors: UnsupportedError, naming what is to be installed.
     """
     if BTF.exists():
         _make_tree(directory)
-        return Types("", dict(os.environ) | {"BCC_KERNEL_SOURCE": str(directory)})
-    check_headers()
+        return [Types("", dict(os.environ) | {"BCC_KERNEL_SOURCE": str(directory)})]
+    _merge_headers(check_headers(), directory)
     without = {name: value for name, value in os.environ.items() if name != "BCC_KERNEL_SOURCE"}
-    return Types(_HEADERS, without)
+    return [
+        Types(_HEADERS, without),
+        Types(_HEADERS, without | {"BCC_KERNEL_SOURCE": str(directory)}),
+    ]
 
 
 def check_headers(modules: Path = MODULES) -> Path:
@@ -128,9 +134,42 @@ def fill_gaps(text: str) -> str:
 def read_header(name: str) -> str:
     """A header of the running kernel's. Errors: OSError, UnsupportedError."""
     build = check_headers()
-    # distributions may keep apart what is made for one architecture, and what is not
-    whole = build.parent / "source" / name
+    whole = _source_of(build) / name
     return (whole if whole.exists() else build / name).read_text()
+
+
+def _source_of(build: Path) -> Path:
+    """Distributions may keep apart what is made for one architecture, and what is not."""
+    source = build.parent / "source"
+    return source if source.exists() else build
+
+
+def _merge_headers(build: Path, directory: Path) -> None:
+    """A tree of links to the kernel's headers, where another file stands for the first one.
+
+    BCC brings a linux/bpf.h of its own, of the kernel that it was made with: other headers of newer
+    ones do not go with that, as BCC does not with an older one. Here the running kernel's comes
+    before it.
+    """
+    build, source = build.resolve(), _source_of(build).resolve()
+    (directory / "build").symlink_to(build)  # BCC may look there for what was made
+    for name in ("include", *(str(path.relative_to(source)) for path in source.glob(_OF_ARCH))):
+        _link_all(source / name, directory / name)
+        made = build / name / "generated"
+        if made.exists() and not (directory / name / "generated").exists():
+            (directory / name / "generated").symlink_to(made)
+    first = directory / "include/linux/kconfig.h"
+    (directory / "include/linux").unlink()
+    _link_all(source / "include/linux", first.parent)
+    first.unlink()
+    real = (source / "include/linux/kconfig.h", source / "include/uapi/linux/bpf.h")
+    first.write_text("".join(f'#include "{path}"\n' for path in real))
+
+
+def _link_all(folder: Path, place: Path) -> None:
+    place.mkdir(parents=True)
+    for path in folder.iterdir():
+        (place / path.name).symlink_to(path)
 
 
 def _make_tree(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""SYN cookies: what bpf/cookies.h needs from user space to tell who came by one."""
+"""SYN cookies: what bpf/cookies.h and bpf/unrecorded.h need from user space."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ from tracer.kernel import maps, mib, netstat
 from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout
 
+COUNTERS = {"received": "SYNCOOKIESRECV", "embryonic": "EMBRYONICRSTS"}
+
 
 def write_setup(bpf: BpfObject, layout: Layout) -> None:
-    """Before `load`: which counter to look at. Errors: OSError, UnsupportedError."""
+    """Before `load`: which counters to look at. Errors: OSError, UnsupportedError."""
     setup = bpf.setting("tt_cookie_setup", layout.dtypes["cookie_setup"])
-    setup["mib"] = mib.indexes(["SYNCOOKIESRECV"])["SYNCOOKIESRECV"]
+    found = mib.indexes(COUNTERS.values())
+    for name, counter in COUNTERS.items():
+        setup[name] = found[counter]
     setup["cpus"] = maps.possible_cpus()
 
 
-def in_use(namespaces: set[int]) -> set[int]:
-    """Of these namespaces, those where cookies came before: there the counter is not at 0."""
+def in_use(namespaces: set[int], resets: bool) -> set[int]:
+    """Of these namespaces, those where cookies came before: there the counter is not at 0.
+
+    With `resets` those, too, where a RST has ended a half-open connection.
+    """
     found = netstat.read(namespaces)
+    names = ("SyncookiesRecv", "EmbryonicRsts") if resets else ("SyncookiesRecv",)
     # one that cannot be read may have had some
-    return {inode for inode in namespaces if found.get(inode, {}).get("SyncookiesRecv", 1)}
+    return {
+        inode for inode in namespaces if any(found.get(inode, {}).get(name, 1) for name in names)
+    }

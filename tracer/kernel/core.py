@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tracer.errors import NotPermittedError, TracerError, UnsupportedError
-from tracer.kernel.libbpf import Messages, check, check_pointer, lib
+from tracer.kernel.libbpf import Messages, check, check_pointer, lib, missed_by_kprobe
 from tracer.wire.btf import Btf
 from tracer.wire.layout import Layout, Records
 
@@ -32,6 +32,10 @@ class CoreObject:
         self._lib = lib()
         self._links: dict[str, int] = {}
         self._detaching: list[threading.Thread] = []
+        self._one_attaches = threading.Lock()
+        self._while_attached = threading.Lock()
+        self._skips: dict[str, Records] = {}
+        self._kprobes: dict[str, int] = {}  # what they missed, once they are detached
         try:
             self._object = check_pointer(
                 self._lib.bpf_object__open_file(os.fsencode(path), None), f"cannot open {path}"
@@ -87,6 +91,11 @@ class CoreObject:
         """Set a map's number of entries, before `load`."""
         self._steps.append(lambda one: one.resize(name, entries))
         check(self._lib.bpf_map__set_max_entries(self._map(name), entries), f"size of {name}")
+
+    def preallocate(self, name: str) -> None:
+        """Give a hash room for all its entries from the start, before `load`."""
+        self._steps.append(lambda one: one.preallocate(name))
+        check(self._lib.bpf_map__set_map_flags(self._map(name), 0), f"flags of {name}")
 
     def resize_value(self, name: str, size: int) -> None:
         """Set the size of a map's values, before `load`."""
@@ -173,6 +182,22 @@ class CoreObject:
         """File descriptor of a program, after `load`."""
         return check(self._lib.bpf_program__fd(self._program(name)), f"program {name}")
 
+    def skipped(self, program: str) -> int:
+        """Runs that it should have had and `recursion_misses` does not tell of.
+
+        Those that a kprobe missed; or those that a program counts itself (bpf/old.h).
+        """
+        if program in self._kprobes:
+            with self._while_attached:  # another thread may detach it
+                link = self._links.get(program)
+                return missed_by_kprobe(link) if link else self._kprobes[program]
+        name = f"tt_skipped_{program}"
+        if name not in self._types.symbols:
+            return 0
+        if name not in self._skips:
+            self._skips[name] = self.variable(name, np.dtype([("runs", np.uint64)]))
+        return int(self._skips[name]["runs"][0])
+
     def attach(self, name: str) -> None:
         """Attach a program; it is detached by `detach`, `close`, or the end of this process."""
         try:
@@ -181,30 +206,40 @@ class CoreObject:
             self._links[name] = check_pointer(link, f"cannot attach {name}")
         except OSError as error:
             raise self._explain(error) from error
+        section = self._lib.bpf_program__section_name(self._program(name))
+        if section.startswith((b"kprobe/", b"kretprobe/")):
+            self._kprobes[name] = 0
 
     def attach_all(self, names: Iterable[str]) -> None:
         """Attach several programs, in order."""
         for name in names:
             self.attach(name)
 
-    def attach_also(self, name: str, tracepoint: str) -> None:
-        """Attach a program to another `category/event` besides its own."""
-        category, _, event = tracepoint.partition("/")
+    def attach_also(self, name: str, target: str) -> None:
+        """Attach a program to another `category/event`, or function, besides its own."""
+        program = self._program(name)
+        category, _, event = target.partition("/")
         try:
             with self.messages.heard():
-                link = self._lib.bpf_program__attach_tracepoint(
-                    self._program(name), category.encode(), event.encode()
-                )
-            self._links[f"{name} {tracepoint}"] = check_pointer(link, f"cannot attach {name}")
+                if event:
+                    link = self._lib.bpf_program__attach_tracepoint(
+                        program, category.encode(), event.encode()
+                    )
+                else:
+                    section = self._lib.bpf_program__section_name(program)
+                    at_end = section.startswith(b"kretprobe/")
+                    link = self._lib.bpf_program__attach_kprobe(program, at_end, target.encode())
+            self._links[f"{name} {target}"] = check_pointer(link, f"cannot attach {name}")
         except OSError as error:
             raise self._explain(error) from error
 
     def open_iterator(self, name: str) -> int:
         """File descriptor of one pass of an iterator program: read it to its end, close it."""
-        link = self._links.get(name)
-        if link is None:
-            attached = self._lib.bpf_program__attach_iter(self._program(name), None)
-            link = self._links[name] = check_pointer(attached, f"cannot attach {name}")
+        with self._one_attaches:  # each network namespace may have a thread of its own
+            link = self._links.get(name)
+            if link is None:
+                attached = self._lib.bpf_program__attach_iter(self._program(name), None)
+                link = self._links[name] = check_pointer(attached, f"cannot attach {name}")
         descriptor = self._lib.bpf_iter_create(self._lib.bpf_link__fd(link))
         return check(descriptor, f"cannot start {name}")
 
@@ -215,11 +250,13 @@ class CoreObject:
         """
         wanted = None if only is None else set(only)
         names = [n for n in self._links if wanted is None or n.split()[0] in wanted]
+        with self._while_attached:
+            for name in self._kprobes.keys() & set(names):
+                self._kprobes[name] = missed_by_kprobe(self._links[name])
+            links = [self._links.pop(name) for name in names]
         # each waits for the kernel to have left the program: together, not one after the other
-        workers = [
-            threading.Thread(target=self._lib.bpf_link__destroy, args=(self._links.pop(name),))
-            for name in names
-        ]
+        destroy = self._lib.bpf_link__destroy
+        workers = [threading.Thread(target=destroy, args=(link,)) for link in links]
         for worker in workers:
             worker.start()
         self._detaching += workers

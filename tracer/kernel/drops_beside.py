@@ -116,6 +116,8 @@ class SynDropsBeside(DropsBeside):
         control["drops_wait"] = 1
         try:
             self._object.attach_all(self.rung.programs)
+            for name, target in self.rung.also:
+                self._object.attach_also(name, target)
             seen = self._object.map_fd("tt_mibs")
             for key in maps.keys(seen, np.dtype(np.uint64)):
                 maps.delete(seen, key.reshape(1).copy())

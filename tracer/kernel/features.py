@@ -8,12 +8,14 @@ from __future__ import annotations
 import ctypes as C
 import errno
 import os
+import platform
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from tracer.kernel import kernel_btf, tracefs
 from tracer.kernel.libbpf import (
+    BPF_PROG_TYPE_KPROBE,
     BPF_PROG_TYPE_RAW_TRACEPOINT,
     BPF_PROG_TYPE_TRACEPOINT,
     BPF_PROG_TYPE_TRACING,
@@ -23,21 +25,35 @@ from tracer.kernel.libbpf import (
     ProgLoadOpts,
     lib,
 )
+from tracer.kernel.perf import KPROBES
 from tracer.probes import Rung, Subject
 
-BTF = Path("/sys/kernel/btf/vmlinux")
 # r0 = 0; exit
 _RETURN_0 = bytes.fromhex("b700000000000000 9500000000000000".replace(" ", ""))
+# r0 = 0; word = r0; r1 = 1; r0 = compare and exchange of word, r0, r1; exit
+_EXCHANGE = bytes.fromhex(
+    "b700000000000000 7b0af8ff00000000 b701000001000000 db1af8fff1000000 9500000000000000"
+)
+# Elsewhere a kernel may take such a program and have no trampoline for it, as arm64 before Linux
+# commit 2aa6ac03516d ("arm64: ftrace: Add direct call support") (in v6.4); to undo it takes time.
+_LOADED_IS_ATTACHED = platform.machine() == "x86_64"
+_ENOTSUPP = 524  # the kernel's own, include/linux/errno.h
 _ATTACH = {"tp_btf": BPF_TRACE_RAW_TP, "fexit": BPF_TRACE_FEXIT, "iter": BPF_TRACE_ITER}
 
 
-def _load(program_type: int, attach_type: int, attach_id: int) -> int:
+def _load(
+    program_type: int, attach_type: int, attach_id: int, instructions: bytes = _RETURN_0
+) -> int:
     """Load a program that does nothing and let go of it; 0, or the error."""
     options = ProgLoadOpts(sz=C.sizeof(ProgLoadOpts))
     options.expected_attach_type, options.attach_btf_id = attach_type, attach_id
-    code = C.create_string_buffer(_RETURN_0, len(_RETURN_0))
-    count = len(_RETURN_0) // 8
+    code = C.create_string_buffer(instructions, len(instructions))
+    count = len(instructions) // 8
     fd: int = lib().bpf_prog_load(program_type, b"tt_try", b"GPL", code, count, C.byref(options))
+    if fd >= 0 and attach_type == BPF_TRACE_FEXIT and not _LOADED_IS_ATTACHED:
+        attached = lib().bpf_raw_tracepoint_open(None, fd)
+        os.close(fd)
+        fd = attached
     return _close(fd)
 
 
@@ -60,6 +76,8 @@ def refusal(how: str, target: str) -> str:
         return _explain(how, _load(BPF_PROG_TYPE_TRACING, attach_type, found))
     if how == "raw_tp":
         return _raw_refusal(target)
+    if how == "kprobe":
+        return _kprobe_refusal(target)
     if how == "tracepoint":
         return _explain(how, _load(BPF_PROG_TYPE_TRACEPOINT, 0, 0)) or _missing_tracepoint(target)
     return f"{how} is not known"
@@ -72,12 +90,21 @@ def _raw_refusal(target: str) -> str:
     return _explain("raw_tp", _load(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, 0))
 
 
+def _kprobe_refusal(target: str) -> str:
+    """Why ours cannot be attached there: to functions that are called from other files."""
+    if not KPROBES.exists():
+        return "this kernel has no kprobes"
+    if not kernel_btf.hook(target, BPF_TRACE_FEXIT):
+        return f"this kernel has no {target} for kprobe"
+    return _explain("kprobe", _load(BPF_PROG_TYPE_KPROBE, 0, 0))
+
+
 # enum bpf_func_id, include/uapi/linux/bpf.h, without BPF_FUNC_
 _HELPERS = {"loop": 181, "map_lookup_percpu_elem": 195}
 
 
 @cache
-def _missing_helper(name: str) -> str:
+def missing_helper(name: str) -> str:
     """Why programs cannot call it; empty if they can."""
     # one that all tracing programs have, asked of the kind that libbpf can ask for
     if lib().libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, _HELPERS[name], None) == 1:
@@ -100,8 +127,8 @@ def _missing_tracepoint(target: str) -> str:
 def _explain(how: str, error: int) -> str:
     if not error:
         return ""
-    text = os.strerror(error)
-    if error == errno.EPERM and how == "fexit":
+    text = "not supported" if error == _ENOTSUPP else os.strerror(error)
+    if error in (errno.EPERM, _ENOTSUPP) and how == "fexit":
         return f"{text}: lockdown, or no trampolines"
     return text
 
@@ -116,6 +143,12 @@ def tells_peers() -> bool:
 
 
 _ARGUMENTS_NOW = 6
+
+
+@cache
+def has_exchanges() -> bool:
+    """Whether programs can exchange what is in memory: since v5.12, as they are given cookies."""
+    return _load(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, 0, _EXCHANGE) != errno.EINVAL
 
 
 def has_casts() -> bool:
@@ -142,7 +175,7 @@ class Choice:
 def why_not(rung: Rung) -> str:
     """Why this kernel refuses a rung; empty if it does not."""
     reasons = (refusal(rung.how, target) for target in rung.targets)
-    missing = (_missing_helper(name) for name in rung.helpers)
+    missing = (missing_helper(name) for name in rung.helpers)
     return next((reason for reason in (*reasons, _blindness(rung), *missing) if reason), "")
 
 

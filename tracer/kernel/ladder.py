@@ -22,6 +22,7 @@ from tracer.probes import (
     SYN_DROP,
     SYNACK,
     TASK,
+    UNRECORDED,
     URING,
     Rung,
     Subject,
@@ -29,7 +30,7 @@ from tracer.probes import (
 from tracer.probes.reset import RECEIVED
 
 # what --attach can force -> Rung.how
-ATTACH = {"fexit": "fexit", "raw": "raw_tp", "tracepoint": "tracepoint"}
+ATTACH = {"fexit": "fexit", "raw": "raw_tp", "kprobe": "kprobe", "tracepoint": "tracepoint"}
 
 NAMED_PROGRAMS = ("tt_cgroup_named",)
 CGROUP_PROGRAMS = ("tt_cgroup_made", "tt_cgroup_gone")  # with --cgroup alone
@@ -40,7 +41,7 @@ class Ladder:
     """What was chosen: `programs`, how each subject is attached (`off`: not at all), notices.
 
     `takers` are those of the programs that take differences of the kernel's counters; `also` are
-    programs and the tracepoints they are attached to besides their own. The kernel takes those
+    programs and the targets they are attached to besides their own. The kernel takes those
     `on_tracepoints` off one after the other. `later` are the rungs of subjects that are off until
     they are asked for.
     """
@@ -101,6 +102,11 @@ class Ladder:
         """Whether it is told which handshakes were finished by a SYN cookie."""
         return self.rungs.get("cookies", "off") != "off"
 
+    @property
+    def sees_unrecorded(self) -> bool:
+        """Whether ends of handshakes that make no record are counted."""
+        return self.rungs.get("unrecorded", "off") != "off"
+
 
 def climb(settings: Settings) -> Ladder:
     """Choose. Where a subject has several rungs, this kernel is asked by trying.
@@ -114,6 +120,8 @@ def climb(settings: Settings) -> Ladder:
     subjects = [STATE, TASK, ACCEPT]
     if "handshake" in settings.wanted:
         subjects += [HANDSHAKE, SYNACK, REQUEST, COOKIES]
+        if settings.reconcile:
+            subjects.append(UNRECORDED)
     if "retransmit" in settings.wanted:
         # one program tells of SYN-ACKs, whoever asks
         subjects += [RETRANSMIT] if SYNACK in subjects else [RETRANSMIT, SYNACK]
@@ -149,8 +157,8 @@ def climb(settings: Settings) -> Ladder:
             ladder.rungs[subject.name] = "off"
             ladder.programs = [p for p in ladder.programs if p not in rung.programs]
             ladder.programs.append(RECEIVED)
+        ladder.also += rung.also
         if rung.how == "tracepoint":
-            ladder.also += rung.also
             ladder.on_tracepoints += rung.programs
         if subject in (SYN_DROP, DROP):
             ladder.takers += rung.programs

@@ -12,11 +12,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from tracer.errors import UnsupportedError
 
+CARRIED = Path(__file__).resolve().parent.parent / "_carried" / "libbpf-tcptrace.so.1"  # setup.py
+
+BPF_PROG_TYPE_KPROBE = 2
 BPF_PROG_TYPE_TRACEPOINT = 5
 BPF_PROG_TYPE_RAW_TRACEPOINT = 17
 BPF_PROG_TYPE_TRACING = 26
@@ -91,6 +95,28 @@ class ProgInfo(C.Structure):
     ]
 
 
+BPF_LINK_TYPE_PERF_EVENT = 7
+BPF_PERF_EVENT_KPROBE, BPF_PERF_EVENT_KRETPROBE = 3, 4
+
+
+class LinkInfo(C.Structure):
+    """struct bpf_link_info, include/uapi/linux/bpf.h, as it is of a kprobe: `perf_event.kprobe`."""
+
+    _fields_ = [
+        ("type", C.c_uint32),
+        ("id", C.c_uint32),
+        ("prog_id", C.c_uint32),
+        ("_gap", C.c_uint32),
+        ("perf_type", C.c_uint32),
+        ("_gap2", C.c_uint32),
+        ("func_name", C.c_uint64),
+        ("name_len", C.c_uint32),
+        ("offset", C.c_uint32),
+        ("addr", C.c_uint64),
+        ("missed", C.c_uint64),
+    ]
+
+
 _POINTER = C.c_void_p
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "libbpf_set_print": (_POINTER, [_POINTER]),
@@ -112,13 +138,16 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_map__reuse_fd": (C.c_int, [_POINTER, C.c_int]),
     "bpf_map__max_entries": (C.c_uint32, [_POINTER]),
     "bpf_map__set_max_entries": (C.c_int, [_POINTER, C.c_uint32]),
+    "bpf_map__set_map_flags": (C.c_int, [_POINTER, C.c_uint32]),
     "bpf_map__set_value_size": (C.c_int, [_POINTER, C.c_uint32]),
     "bpf_map__initial_value": (_POINTER, [_POINTER, C.POINTER(C.c_size_t)]),
     "bpf_program__name": (C.c_char_p, [_POINTER]),
     "bpf_program__set_autoload": (C.c_int, [_POINTER, C.c_bool]),
+    "bpf_program__section_name": (C.c_char_p, [_POINTER]),
     "bpf_program__fd": (C.c_int, [_POINTER]),
     "bpf_program__attach": (_POINTER, [_POINTER]),
     "bpf_program__attach_tracepoint": (_POINTER, [_POINTER, C.c_char_p, C.c_char_p]),
+    "bpf_program__attach_kprobe": (_POINTER, [_POINTER, C.c_bool, C.c_char_p]),
     "bpf_program__attach_iter": (_POINTER, [_POINTER, _POINTER]),
     "bpf_link__fd": (C.c_int, [_POINTER]),
     "bpf_link__destroy": (C.c_int, [_POINTER]),
@@ -157,12 +186,12 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 
 @cache
 def lib() -> Any:
-    """Load libbpf.so.1 and declare its functions.
+    """Load libbpf, the one that a wheel carries before the machine's, and declare its functions.
 
     Errors: UnsupportedError where it is not installed or too old.
     """
     try:
-        library = C.CDLL("libbpf.so.1", use_errno=True)
+        library = C.CDLL(str(CARRIED) if CARRIED.exists() else "libbpf.so.1", use_errno=True)
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
@@ -172,6 +201,12 @@ def lib() -> Any:
             f"libbpf 1.0 or newer cannot be used: {error}", "install it: apt-get install libbpf1"
         ) from error
     return library
+
+
+def version() -> str:
+    """What it calls itself, and whose it is. Errors: as lib()."""
+    told: str = lib().libbpf_version_string().decode()
+    return f"{told} of its own" if CARRIED.exists() else told
 
 
 def check(result: int, doing: str) -> int:
@@ -196,6 +231,21 @@ def program_info(fd: int) -> ProgInfo:
     length = C.c_uint32(C.sizeof(info))
     check(lib().bpf_obj_get_info_by_fd(fd, C.byref(info), C.byref(length)), "program info")
     return info
+
+
+def missed_by_kprobe(link: int) -> int:
+    """How often a kprobe, or a kretprobe without a place left, did not run its program.
+
+    0 where the kernel does not tell: before Linux commit 3acf8ace6823 ("bpf: Add missed value to
+    kprobe perf link info") (in v6.7), and of what is no kprobe.
+    """
+    info = LinkInfo()
+    length = C.c_uint32(C.sizeof(info))
+    fd = lib().bpf_link__fd(link)
+    if lib().bpf_obj_get_info_by_fd(fd, C.byref(info), C.byref(length)) < 0:
+        return 0
+    is_kprobe = info.perf_type in (BPF_PERF_EVENT_KPROBE, BPF_PERF_EVENT_KRETPROBE)
+    return int(info.missed) if info.type == BPF_LINK_TYPE_PERF_EVENT and is_kprobe else 0
 
 
 LONGEST_MESSAGE = 1 << 20

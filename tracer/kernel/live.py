@@ -15,20 +15,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracer.errors import TracerError
 from tracer.kernel import (
     before_packets,
     cookies,
     kernel_btf,
+    made,
     maps,
     mib,
     netstat,
+    objects,
     packets,
     preflight,
     resets,
@@ -36,6 +36,7 @@ from tracer.kernel import (
     symbols,
     syn_drops,
     tracefs,
+    unrecorded,
 )
 from tracer.kernel.account import Account
 from tracer.kernel.beside import Beside
@@ -67,7 +68,6 @@ __all__ = ["LiveSource", "Settings"]
 IDLE_PAGES = 64
 MOST_PAGES = 1024
 BUFFER_BYTES = 256 << 20  # for all CPUs and both buffers
-OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
 
 
 class LiveSource:
@@ -79,10 +79,9 @@ class LiveSource:
         find_groups: FindGroups | None = None,
         loading: Callable[[], None] = lambda: None,
     ) -> None:
-        if not OBJECT.exists():
-            raise TracerError(f"{OBJECT} is missing", "build it: make setup")
         preflight.check(settings.accept_hook, settings.by_bcc)
-        self._types = types = Btf.load(OBJECT)
+        self._path = objects.find(settings.by_bcc)
+        self._types = types = Btf.load(self._path)
         self.settings = settings
         self._find_groups = find_groups
         self.layout: Layout = derive(types)
@@ -102,7 +101,7 @@ class LiveSource:
 
             self._object = BccObject(self.layout, settings.filters, self._tell_once)
         else:
-            self._object = CoreObject(OBJECT, types, self.layout)
+            self._object = CoreObject(self._path, types, self.layout)
         try:
             self._load(loading)
             self._start()
@@ -121,7 +120,7 @@ class LiveSource:
         self._ladder = ladder = climb(settings)
         if ladder.sees_resets:
             self._reset_code = Beside(resets.find_code)
-        host = Host(bpf, OBJECT, self._types, self.layout, settings, ladder, self._tell_once)
+        host = Host(bpf, self._path, self._types, self.layout, settings, ladder, self._tell_once)
         self.later = Later(ladder.later, host, syn_drops.find_code)
         self.notices += ladder.notices
         # through BCC there is no iterator: what is older is looked up in /proc (proc_passes.py)
@@ -141,7 +140,8 @@ class LiveSource:
         else:
             bpf.resize("tt_packets", 1)
             bpf.resize("tt_packets_rest", 1)
-        stacks.prepare(bpf, settings.stacks)
+        stacks.prepare(bpf, settings.stacks, settings.made)
+        made.prepare(bpf, settings.made, settings.sockets)
         if ladder.sees_cookies:
             chosen += COOKIES.rungs[0].programs
             cookies.write_setup(bpf, self.layout)
@@ -150,9 +150,10 @@ class LiveSource:
             for name in ("tt_small_rings", "tt_large_rings"):
                 bpf.resize(name, maps.possible_cpus())
         bpf.resize("tt_socks", settings.sockets)
-        if settings.by_bcc:
-            bpf.resize("tt_numbers", settings.sockets)  # bpf/numbers.h
         places = min(bpf.entries("tt_places"), 1 << (settings.sockets.bit_length() - 1))
+        if settings.by_bcc or self._path == objects.OLD:
+            bpf.resize("tt_numbers", settings.sockets)  # bpf/numbers.h
+            places = 1  # bpf/socks.h: not used
         bpf.resize("tt_places", places)
         keeps_lives = bool({"connection", "reset"} & settings.wanted)
         bpf.resize("tt_lives", places if keeps_lives else 1)
@@ -163,6 +164,11 @@ class LiveSource:
             bpf.resize("tt_breaks", 1)
         if "reset" not in settings.wanted:
             bpf.resize("tt_ports_held", 1)
+        if not self.counts_resets:
+            bpf.resize("tt_resets", 1)
+            bpf.resize("tt_resets_rest", 1)
+        if not ladder.sees_cookies:
+            bpf.resize("tt_unrecorded", 1)
         if not settings.listen_stats:
             bpf.resize("tt_queues", 1)
         if settings.count_by_owner or settings.counts_moves:
@@ -207,6 +213,10 @@ class LiveSource:
         if settings.stacks:
             self.stacks = stacks.Stacks(bpf, self.layout, self._tell_once)
             self._tell_once(stacks.COST)
+        self.made = None
+        if settings.made:
+            self.made = made.MadeSockets(bpf, self.layout, self._control)
+            self._tell_once(made.COST)
         if settings.kernel_cost:
             self._pricing.begin()
         find_pid_namespace(bpf)
@@ -230,8 +240,10 @@ class LiveSource:
         self._pass_over(listening)
         self._processes.sweep()  # by the names they have now
         self._tell_of_names()
-        if self._ladder.sees_cookies and (had_some := cookies.in_use(listening)):
-            self._pass_over(had_some, "tt_iter_cookies")
+        if self._ladder.sees_cookies:
+            had_some = cookies.in_use(listening, self._ladder.sees_unrecorded)
+            if had_some:
+                self._pass_over(had_some, "tt_iter_cookies")
         self._control["seeding"] = 0
         if self._ladder.sees_resets:
             self._tell_once_if(resets.write_setup(bpf, self.layout, self._reset_code))
@@ -240,7 +252,9 @@ class LiveSource:
             self._connecting.pop().result()
         self._drains = Drains(self._buffers)
         # before anybody hears that it is ready, as what is lost from then on is of the session
-        self._devices_before = self.devices() if self._ladder.sees_packets else {}
+        self._devices_before = (
+            self.devices() if self._ladder.sees_packets or settings.reads_devices else {}
+        )
         self.started_ns = self._turn(live=True)
 
     def _turn(self, live: bool) -> int:
@@ -267,8 +281,8 @@ class LiveSource:
     def _attach(self) -> None:
         hot = self._ladder.takers
         self._object.attach_all(name for name in self._ladder.programs if name not in hot)
-        for name, tracepoint in self._ladder.also:
-            self._object.attach_also(name, tracepoint)
+        for name, target in self._ladder.also:
+            self._object.attach_also(name, target)
         if hot:
             self._object.attach_all(hot)
             # they take differences, which begin here on all CPUs: what moved before one of them was
@@ -327,6 +341,12 @@ class LiveSource:
     def sees_drops(self) -> bool:
         """Whether what listeners throw away is looked at."""
         return self._ladder.sees_drops or self.later.syn_drops is not None
+
+    @property
+    def counts_resets(self) -> bool:
+        """Whether RSTs are counted, whatever of them is sent."""
+        wanted = self.settings.count_resets and "reset" in self.settings.wanted
+        return wanted and self._ladder.sees_resets
 
     @property
     def sees_packets(self) -> bool:
@@ -514,10 +534,19 @@ class LiveSource:
         beside = self.later.syn_drops
         return (beside.counts if beside is not None else self._drops).take()
 
+    def unrecorded(self) -> dict[int, dict[str, int]]:
+        """What the kernel counted since the begin and no record tells of, by namespace."""
+        sees_packets = self._ladder.sees_unrecorded
+        return unrecorded.read(self._object, self.layout, self._control, sees_packets)
+
     def packets(self) -> tuple[Records, NDArray[np.uint64]]:
         """What else was thrown away since then: pairs of key and value, and the rest by reason."""
         beside = self.later.packets
         return (beside.counts if beside is not None else self._packets).take()
+
+    def reset_counts(self) -> Records:
+        """RSTs since the session's begin: pairs of key and value."""
+        return resets.counts(self._object, self.layout, self._control)
 
     def devices(self) -> dict[str, Any]:
         """What devices and CPUs count as lost: see before_packets.read()."""
@@ -592,14 +621,18 @@ class LiveSource:
         began = time.monotonic()
         self.someone_ended = False
         self.look_at_holders()
-        if self.settings.listen_stats:
-            self._listening.collect_closed()
+        self.collect_closed()
         if self.settings.count_by_owner or self.settings.counts_moves:
             self._counts.take()  # or the kernel's tables fill up with what has passed
         if self.sees_drops:
             self.drops()
         self._drained.add_cpus()
         return time.monotonic() - began
+
+    def collect_closed(self) -> None:
+        """Take what the kernel still keeps of listeners that have closed, to tell of it later."""
+        if self.settings.listen_stats:
+            self._listening.collect_closed()
 
     def walk_processes(self) -> None:
         """Look which processes there are: `all_ended` is as of now."""

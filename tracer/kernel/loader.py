@@ -25,6 +25,9 @@ class BpfObject(Protocol):
     def resize_value(self, name: str, size: int) -> None:
         """Set the size of a map's values, before `load`."""
 
+    def preallocate(self, name: str) -> None:
+        """Give a hash room for all its entries from the start, before `load`."""
+
     def entries(self, name: str) -> int:
         """A map's number of entries."""
 
@@ -46,14 +49,17 @@ class BpfObject(Protocol):
     def program_fd(self, name: str) -> int:
         """File descriptor of a program, after `load`."""
 
+    def skipped(self, program: str) -> int:
+        """How often it was to run while it did, where it counts that itself."""
+
     def attach(self, name: str) -> None:
         """Attach a program."""
 
     def attach_all(self, names: Iterable[str]) -> None:
         """Attach several programs, in order."""
 
-    def attach_also(self, name: str, tracepoint: str) -> None:
-        """Attach a program to another `category/event` besides its own."""
+    def attach_also(self, name: str, target: str) -> None:
+        """Attach a program to another target besides its own."""
 
     def open_iterator(self, name: str) -> int:
         """File descriptor of one pass of an iterator program: read it to its end, close it."""

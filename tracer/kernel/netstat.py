@@ -34,7 +34,7 @@ COUNTERS = {
         *("TCPTimeouts", "TCPDSACKRecv", "TCPDSACKOfoRecv"),
         *("TCPBacklogDrop", "TCPRcvQDrop", "RcvPruned", "OfoPruned", "PFMemallocDrop"),
         *("TCPAbortOnMemory", "TCPTimeWaitOverflow", "IPReversePathFilter"),
-        *("TCPRcvCollapsed", "PruneCalled"),
+        *("TCPRcvCollapsed", "PruneCalled", "TW", "TWRecycled", "TWKilled"),
     ),
 }
 FILES = ("net/snmp", "net/netstat")

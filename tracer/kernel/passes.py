@@ -10,6 +10,7 @@ import numpy as np
 
 from tracer.kernel import iterators, sockstat
 from tracer.kernel.loader import BpfObject
+from tracer.wire.batch import joined
 from tracer.wire.layout import Records
 
 INSIDE = (
@@ -23,12 +24,13 @@ def read_all(bpf: BpfObject, program: str, dtype: np.dtype[np.void]) -> Records:
     return iterators.read_rows(bpf.open_iterator(program), dtype)
 
 
-def _open_if_any(bpf: BpfObject, program: str) -> int | None:
-    """The iterator, in the namespace that this thread is in; None where there is no socket.
+def _rows_if_any(bpf: BpfObject, program: str, dtype: np.dtype[np.void]) -> Records | None:
+    """Those of the namespace that this thread is in; None where there is no socket.
 
-    It walks the whole machine's table, whosever they are: some 14 ms for each namespace.
+    The iterator walks the whole machine's table, whosever the sockets are: some 3 ms for each
+    namespace, and 14 ms beside 40,000 sockets.
     """
-    return bpf.open_iterator(program) if sockstat.may_have_any() else None
+    return read_all(bpf, program, dtype) if sockstat.may_have_any() else None
 
 
 def find_pid_namespace(bpf: BpfObject) -> None:
@@ -54,27 +56,24 @@ def read_sockets(
 
     `tell` is told what could not be looked at.
     """
-    parts = [np.empty(0, dtype)]
     own = os.stat("/proc/self/ns/net").st_ino
     if wanted is not None and wanted <= {own}:
-        places = {own: ""} if wanted else {}
+        others: dict[int, str] = {}
     else:
-        places = iterators.network_namespaces()
-    for inode, path in places.items():
-        if wanted is not None and inode not in wanted:
-            continue
-        try:
-            fd: int | None
-            if inode == own:
-                fd = bpf.open_iterator(program)
-            else:
-                fd = iterators.in_namespace(path, partial(_open_if_any, bpf, program))
-        except FileNotFoundError:
-            continue  # its last process ended
-        except PermissionError:
-            tell("other network namespaces cannot be entered: CAP_SYS_ADMIN")
-            continue
-        if fd is not None:
-            parts.append(iterators.read_rows(fd, dtype))
-    found = [part for part in parts if len(part)]
-    return found[0] if len(found) == 1 else np.concatenate(parts)  # a copy of many is seen
+        found = iterators.network_namespaces().items()
+        others = {
+            inode: path
+            for inode, path in found
+            if inode != own and (wanted is None or inode in wanted)
+        }
+    parts = [read_all(bpf, program, dtype)] if wanted is None or own in wanted else []
+    if others:
+        find_rows = partial(_rows_if_any, bpf, program, dtype)
+        for rows in iterators.in_namespaces(others, find_rows).values():
+            if isinstance(rows, PermissionError):
+                tell("other network namespaces cannot be entered: CAP_SYS_ADMIN")
+            elif isinstance(rows, OSError) and not isinstance(rows, FileNotFoundError):
+                raise rows
+            elif isinstance(rows, np.ndarray):  # else its last process ended, or it has none
+                parts.append(rows)
+    return joined([part for part in parts if len(part)] or [np.empty(0, dtype)])

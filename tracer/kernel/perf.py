@@ -12,6 +12,7 @@ import errno
 import mmap
 import os
 import platform
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from tracer.wire.batch import Encoding
 _SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _TYPE_SOFTWARE, _COUNT_SW_BPF_OUTPUT, _SAMPLE_RAW = 1, 10, 1 << 10
 _TYPE_TRACEPOINT = 2
+# there where CONFIG_KPROBE_EVENTS is on
+KPROBES = Path("/sys/bus/event_source/devices/kprobe")
 _FLAG_WATERMARK = 1 << 14
 _FLAG_FD_CLOEXEC = 8
 _IOC_ENABLE = 0x2400
@@ -148,6 +151,27 @@ def open_tracepoint(number: int, program: int) -> int:
     Errors: OSError.
     """
     attr = _Attr(type=_TYPE_TRACEPOINT, size=C.sizeof(_Attr), config=number, sample_period=1)
+    return _attach(attr, program)
+
+
+def open_kprobe(function: str, at_end: bool, program: int) -> int:
+    """Attach a program to where a function begins, or ends, likewise. Errors: OSError."""
+    name = C.create_string_buffer(function.encode())
+    attr = _Attr(
+        type=int((KPROBES / "type").read_text()),
+        size=C.sizeof(_Attr),
+        config=at_end << _retprobe_bit(),
+        config1=C.addressof(name),
+    )
+    return _attach(attr, program)
+
+
+def _retprobe_bit() -> int:
+    """The file has `config:0`."""
+    return int((KPROBES / "format/retprobe").read_text().rpartition(":")[2])
+
+
+def _attach(attr: _Attr, program: int) -> int:
     fd = _open_event(attr, 0)
     for request, value in ((_IOC_SET_BPF, program), (_IOC_ENABLE, 0)):
         if C.CDLL(None, use_errno=True).ioctl(fd, request, value) < 0:

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracer.errors import NotPermittedError, TracerError, UnsupportedError
-from tracer.kernel import tracefs
-from tracer.kernel.features import BTF, choose
-from tracer.probes import ACCEPT
 
 # include/uapi/linux/capability.h
 CAPABILITIES = {
@@ -30,6 +27,9 @@ NAMESPACES = {
 ADDRESSES = "know where the kernel's code lies: drops, listeners"
 
 
+BTF = Path("/sys/kernel/btf/vmlinux")
+
+
 @dataclass(frozen=True)
 class Need:
     """A capability and what it is needed for; without one that is not `hard`, less is shown."""
@@ -41,6 +41,11 @@ class Need:
 
 def needs(by_bcc: bool = False) -> list[Need]:
     """The exact list for this machine."""
+    # what tries the kernel is not loaded by those that only look
+    from tracer.kernel import tracefs
+    from tracer.kernel.features import choose
+    from tracer.probes import ACCEPT
+
     listed = [
         Need("CAP_BPF", "load programs and maps", True),
         Need("CAP_PERFMON", "attach them, read their buffers", True),

@@ -1,12 +1,15 @@
-"""What the programs of bpf/probes/reset.bpf.c need from user space, and the kernel's reasons."""
+"""What the programs of bpf/probes/reset.bpf.c need, the kernel's reasons, and its counts."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from tracer.errors import TracerError
-from tracer.kernel import kernel_btf, symbols
+from tracer.kernel import kernel_btf, maps, symbols
 from tracer.kernel.beside import Beside
+from tracer.kernel.counts import await_programs
 from tracer.kernel.loader import BpfObject
-from tracer.wire.layout import Layout
+from tracer.wire.layout import Layout, Records
 
 PREFIX = "SK_RST_REASON_"
 # who calls which: what looks at the RST bit must be a function of its own to be told apart
@@ -41,3 +44,23 @@ def write_setup(bpf: BpfObject, layout: Layout, found: Beside[Code]) -> str:
             setup[f"{prefix}_from"][0, i] = start
             setup[f"{prefix}_to"][0, i] = end
     return ""
+
+
+def counts(bpf: BpfObject, layout: Layout, control: Records) -> Records:
+    """What bpf/reset_counts.h has: pairs of key and value, of both maps.
+
+    What neither had room for is a pair with nothing in its key.
+    """
+    await_programs()
+    pair = np.dtype([(name, layout.dtypes[f"reset_{name}"]) for name in ("key", "value")])
+    parts = []
+    for name in ("tt_resets", "tt_resets_rest"):
+        keys, values = maps.read_hash(bpf.map_fd(name), *(pair[part] for part in pair.names or ()))
+        pairs = np.zeros(len(keys), pair)
+        pairs["key"], pairs["value"] = keys, values
+        parts.append(pairs)
+    unplaced = np.zeros(1, pair)
+    unplaced["value"]["resets"] = control["resets_unplaced"]
+    if unplaced["value"]["resets"].any():
+        parts.append(unplaced)
+    return np.concatenate(parts)

@@ -31,14 +31,23 @@ class Settings:
         {"state", "accept", "handshake", "connection", "retransmit", "reset", "error"}
     )
     reconcile: bool = False  # read the kernel's own counters of each namespace beside ours
+    devices: bool = False  # read what devices and CPUs count as lost, at the begin and at the end
     sysctls: bool = False  # read the settings of each namespace beside looks at sockets
+    packet_filters: bool = False  # read rules and their counters, at the begin and at the end
     descriptors: bool = False  # count those of who listens, or does not close, at the end
     listen_stats: bool = False  # count what happens in the queues of each listener
     stacks: bool = False  # of dropped packets, the kernel's and their owner's
-    limit_answers: bool = False  # RSTs without a connection: 1000 a second and CPU are sent
+    most_answers: int = 0  # RSTs without a connection that are sent, a second and CPU; 0: all
+    count_resets: bool = False  # all of them, whether they are sent or not
+    made: bool = False  # where each socket was made: of those that are not closed at the end
     listens: bool = False  # of `state`, where it is not wanted, begin and end of listening alone
     later: frozenset[str] = frozenset()  # kinds that may be asked for while it runs
     hold_children: int | None = None  # 0, 1, 2 as bpf/maps.h has it; None: by this kernel
+
+    @property
+    def reads_devices(self) -> bool:
+        """Whether counters of devices are read as it begins: sparing sessions do so when asked."""
+        return self.devices and not self.sparing
 
     @property
     def keeps_remains(self) -> bool:

@@ -53,7 +53,9 @@ def write_config(
     config["tick_ns"] = tick_ns()
     config["casts"] = has_casts() and not settings.by_bcc
     config["stacks"] = settings.stacks
-    config["limit_answers"] = settings.limit_answers
+    config["most_answers"] = settings.most_answers
+    config["count_resets"] = settings.count_resets
+    config["made"] = settings.made
     config["asks_owners"] = filters.asks_owners
     config["failed"] = filters.failed
     config["slower_ns"] = filters.slower_ns

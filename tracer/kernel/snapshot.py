@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from tracer.errors import TracerError
-from tracer.kernel import preflight
+from tracer.kernel import objects, preflight
 from tracer.kernel.core import CoreObject
 from tracer.kernel.passes import INSIDE, read_all, read_sockets
 from tracer.kernel.ticks import tick_ns
-from tracer.probes import CONNECTIONS, HOLDERS
+from tracer.probes import CONNECTIONS, HOLDERS, LISTENERS
 from tracer.wire.btf import Btf
 from tracer.wire.layout import Layout, Records, derive
-
-OBJECT = Path(__file__).resolve().parent.parent / "_bpf" / "tcptrace.bpf.o"
 
 
 @dataclass(frozen=True)
 class Looked:
-    """Rows of one pass, and the moment it ended (CLOCK_MONOTONIC)."""
+    """Rows of one pass, and the moment it ended (CLOCK_MONOTONIC).
+
+    `sockets` are `open_row`, or `listener_row` where queues are looked at.
+    """
 
     tasks: Records
     holders: Records
@@ -33,21 +32,25 @@ class Looked:
 
 
 class SnapshotSource:
-    """The iterators, loaded alone."""
+    """The iterators, loaded alone: with `queues` that of listening sockets, else of all sockets.
 
-    def __init__(self) -> None:
-        if not OBJECT.exists():
-            raise TracerError(f"{OBJECT} is missing", "build it: make setup")
+    `inodes`: those of the sockets are asked for.
+    """
+
+    def __init__(self, queues: bool = False, inodes: bool = False) -> None:
         preflight.check_looking()
-        types = Btf.load(OBJECT)
+        path = objects.find()
+        types = Btf.load(path)
         self.layout: Layout = derive(types)
         self.notices: list[str] = []
-        self._object = CoreObject(OBJECT, types, self.layout)
+        (self._program,) = (LISTENERS if queues else CONNECTIONS).rungs[0].programs
+        self._row = self.layout.dtypes["listener_row" if queues else "open_row"]
+        self._object = CoreObject(path, types, self.layout)
         try:
-            self._object.choose((*HOLDERS.rungs[0].programs, *CONNECTIONS.rungs[0].programs))
+            self._object.choose((*HOLDERS.rungs[0].programs, self._program))
             self._object.leave_out_maps()
             config = self._object.setting("tt_config", self.layout.dtypes["config"])
-            config["alone"], config["tick_ns"] = 1, tick_ns()
+            config["alone"], config["inodes"], config["tick_ns"] = 1, inodes, tick_ns()
             self._object.load()
             self._control = self._object.variable("tt_control", self.layout.dtypes["control"])
         except BaseException:
@@ -61,15 +64,17 @@ class SnapshotSource:
         was accepted meanwhile has its owner then.
         """
         dtypes = self.layout.dtypes
-        wanted = set(netns) or None
-        sockets = read_sockets(
-            self._object, "tt_iter_open", dtypes["open_row"], wanted, self._tell_once
-        )
+        sockets = self.sockets(netns)
         holders = read_all(self._object, "tt_iter_holders", dtypes["holder_row"])
         tasks = read_all(self._object, "tt_iter_task", dtypes["task_row"])
         if not self.initial_pids:
             self._tell_once(INSIDE)
         return Looked(tasks, holders, sockets, time.monotonic_ns())
+
+    def sockets(self, netns: frozenset[int]) -> Records:
+        """One pass over the sockets of these namespaces alone."""
+        wanted = set(netns) or None
+        return read_sockets(self._object, self._program, self._row, wanted, self._tell_once)
 
     @property
     def asked_for_descriptors(self) -> list[int]:

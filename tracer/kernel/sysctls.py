@@ -18,6 +18,9 @@ WANTED = (
     *("netfilter/nf_conntrack_count", "netfilter/nf_conntrack_max"),
     *("ipv4/tcp_keepalive_time", "ipv4/tcp_keepalive_intvl", "ipv4/tcp_keepalive_probes"),
 )
+# counters of connection tracking, a line of hexadecimal numbers a CPU under a line of names
+TRACKING = Path("/proc/thread-self/net/stat/nf_conntrack")
+COUNTED = ("drop", "early_drop", "insert_failed")
 Settings = dict[str, str]  # by the file's name
 
 
@@ -28,17 +31,32 @@ def read(wanted: set[int] | None) -> dict[int, Settings]:
     """
     found: dict[int, Settings] = {}
     own, machine = os.stat("/proc/self/ns/net").st_ino, _read_these(MACHINE)
-    for inode, path in iterators.network_namespaces().items():
-        if wanted is None or inode in wanted:
-            with suppress(OSError):
-                here = inode == own
-                found[inode] = _read_here() if here else iterators.in_namespace(path, _read_here)
-                found[inode] |= machine
+    places = iterators.network_namespaces()
+    asked = {inode: places[inode] for inode in places if wanted is None or inode in wanted}
+    if asked.pop(own, None):
+        found[own] = _read_here() | machine
+    for inode, settings in iterators.in_namespaces(asked, _read_here).items():
+        if not isinstance(settings, OSError):
+            found[inode] = settings | machine
     return found
 
 
 def _read_here() -> Settings:
-    return _read_these(WANTED)
+    return _read_these(WANTED) | _read_tracking()
+
+
+def _read_tracking() -> Settings:
+    """What connection tracking has thrown away, as `conntrack_drop` and so on; or nothing."""
+    try:
+        names, *lines = (line.split() for line in TRACKING.read_text().splitlines())
+    except (OSError, ValueError):
+        return {}
+    found = {}
+    for name in COUNTED:
+        if name in names:
+            at = names.index(name)
+            found[f"conntrack_{name}"] = str(sum(int(line[at], 16) for line in lines))
+    return found
 
 
 def _read_these(names: tuple[str, ...]) -> Settings:

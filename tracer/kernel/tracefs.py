@@ -26,6 +26,12 @@ def is_mounted() -> bool:
         return any(line.split()[1] in WHERE and line.split()[2] == "tracefs" for line in mounts)
 
 
+def event(tracepoint: str) -> Path:
+    """The folder of `category/event`, where it is or would be."""
+    folders = [Path(root) / "events" / tracepoint for root in WHERE]
+    return next((folder for folder in folders if (folder / "id").exists()), folders[0])
+
+
 def reach(work: Callable[[], object]) -> None:
     """Run `work` where tracefs can be seen. Errors: NotPermittedError, and those of `work`."""
     if is_mounted():

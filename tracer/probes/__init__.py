@@ -10,7 +10,7 @@ from tracer.probes.accept import ACCEPT
 from tracer.probes.base import Rung, Subject
 from tracer.probes.drop import DROP
 from tracer.probes.error import ERROR
-from tracer.probes.handshake import COOKIES, HANDSHAKE, REQUEST, SYNACK
+from tracer.probes.handshake import COOKIES, HANDSHAKE, REQUEST, SYNACK, UNRECORDED
 from tracer.probes.reset import ANSWER, RESET
 from tracer.probes.retransmit import RETRANSMIT
 from tracer.probes.snapshot import CONNECTIONS, HOLDERS, LISTENERS, OWNERS, SOCKETS
@@ -27,6 +27,7 @@ PROBES: tuple[Subject, ...] = (
     SYNACK,
     REQUEST,
     COOKIES,
+    UNRECORDED,
     RETRANSMIT,
     SYN_DROP,
     RESET,
@@ -61,6 +62,7 @@ __all__ = [
     "SYNACK",
     "SYN_DROP",
     "TASK",
+    "UNRECORDED",
     "URING",
     "Rung",
     "Subject",

@@ -4,7 +4,7 @@ Nothing at the end of inet_csk_accept(): neither fexit nor a kretprobe sees the 
 was begun before it was attached, and servers wait in accept() for a long time.
 """
 
-from tracer.probes.base import Rung, Subject, call
+from tracer.probes.base import KPROBE_COST, MAY_BE_MISSED, Rung, Subject, call
 
 ACCEPT = Subject(
     name="accept",
@@ -17,9 +17,16 @@ ACCEPT = Subject(
             programs=("tt_accept_graft", "tt_accept4_fexit", "tt_accept_fexit"),
         ),
         Rung(
+            how="kprobe",
+            targets=("security_sock_graft", call("accept4"), call("accept")),
+            programs=("tt_accept_kgraft", "tt_accept4_kret", "tt_accept_kret"),
+            costs=f"{KPROBE_COST} accept(); one that fails while many wait {MAY_BE_MISSED}",
+        ),
+        Rung(
             how="tracepoint",
             targets=("syscalls/sys_exit_accept4", "syscalls/sys_exit_accept"),
             programs=("tt_accept_exit",),
+            also=(("tt_accept_exit", "syscalls/sys_exit_accept"),),
             costs="30 to 60 ns on every system call of the machine; --no-accept-hook turns it off",
         ),
     ),

@@ -17,6 +17,9 @@ DROP = Subject(
             programs=("tt_drop",),
             costs="about 0.2 us on every packet of IP that is thrown away, 0.5 us on those of TCP",
             helpers=("loop",),
+            # since Linux commit c504e5c2f964 ("net: skb: introduce kfree_skb_reason()") (in v5.17)
+            reads=3,
+            blind="does not tell why a packet is thrown away",
         ),
     ),
     without="dropped packets are seen in the kernel's counters only",

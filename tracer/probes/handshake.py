@@ -2,11 +2,11 @@
 
 Most ends are told by the programs of the `state` subject. What is attached here are the ends that
 make no transition: connect() that fails before a SYN is sent, and requests that nobody answers
-(bpf/probes/request.bpf.c); and SYN-ACKs that are sent again (bpf/probes/retransmit.bpf.c). Not told
-one by one: requests that their caller resets, which the kernel counts as EmbryonicRsts.
+(bpf/probes/request.bpf.c); and SYN-ACKs that are sent again (bpf/probes/retransmit.bpf.c). Counted,
+not told one by one: what comes to nothing as a packet comes (bpf/probes/unrecorded.bpf.c).
 """
 
-from tracer.probes.base import Rung, Subject, call
+from tracer.probes.base import KPROBE_COST, MAY_BE_MISSED, Rung, Subject, call
 
 HANDSHAKE = Subject(
     name="handshake",
@@ -17,6 +17,12 @@ HANDSHAKE = Subject(
             how="fexit",
             targets=(call("connect"),),
             programs=("tt_connect_fexit",),
+        ),
+        Rung(
+            how="kprobe",
+            targets=(call("connect"),),
+            programs=("tt_connect_kret",),
+            costs=f"{KPROBE_COST} connect(); one that fails while many wait {MAY_BE_MISSED}",
         ),
         Rung(
             how="tracepoint",
@@ -69,4 +75,21 @@ COOKIES = Subject(
         ),
     ),
     without="whether a handshake was finished by a SYN cookie is not known",
+)
+
+# what makes no record, and is counted
+UNRECORDED = Subject(
+    name="unrecorded",
+    kinds=("handshake",),
+    tells="how many half-open connections a RST ended, and good cookies made no connection",
+    rungs=(
+        Rung(
+            how="raw_tp",
+            targets=("kfree_skb",),
+            programs=("tt_let_go",),
+            helpers=COOKIES.rungs[0].helpers,
+        ),
+    ),
+    without="half-open connections that a RST ends, and cookies that make no connection, are seen"
+    " in the kernel's counters only",
 )

@@ -1,8 +1,10 @@
 """SYNs and final ACKs that listeners threw away (bpf/probes/syn_drop.bpf.c)."""
 
-from tracer.probes.base import Rung, Subject
+from tracer.probes.base import KPROBE_COST, Rung, Subject
 
 HELPERS = ("loop", "map_lookup_percpu_elem")
+FUNCTIONS = ("tcp_conn_request", "tcp_check_req", "cookie_v4_check", "cookie_v6_check")
+BY_ACKS = ("tt_ack_kprobe", "tt_ack_kret")
 
 SYN_DROP = Subject(
     name="syn_drop",
@@ -11,7 +13,7 @@ SYN_DROP = Subject(
     rungs=(
         Rung(
             how="fexit",
-            targets=("tcp_conn_request", "tcp_check_req", "cookie_v4_check", "cookie_v6_check"),
+            targets=FUNCTIONS,
             programs=(
                 "tt_syn_fexit",
                 "tt_ack_fexit",
@@ -29,6 +31,14 @@ SYN_DROP = Subject(
             # since Linux commit dd1b527831a3 ("net: add location to trace_consume_skb()") (in v6.3)
             reads=2,
             blind="does not tell where it was called from",
+        ),
+        Rung(
+            how="kprobe",
+            targets=FUNCTIONS,
+            programs=("tt_syn_kprobe", "tt_syn_kret", *BY_ACKS),
+            also=tuple((program, function) for program in BY_ACKS for function in FUNCTIONS[2:]),
+            costs=f"{KPROBE_COST} SYN and each ACK that answers a SYN-ACK",
+            helpers=HELPERS,
         ),
     ),
     without="dropped SYNs are seen in the kernel's counters only",

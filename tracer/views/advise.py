@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from tracer.advice.finding import Finding, is_at_least
 from tracer.advice.rules import Advice, judge
+from tracer.flows.devices import Devices
+from tracer.flows.packet_filters import PacketFilters
 from tracer.flows.tally import Outcome
 from tracer.views import finding_lines
 from tracer.views.advise_evidence import Gathered, Held
@@ -17,6 +19,7 @@ from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Part
 from tracer.wire.batch import Batch
 from tracer.wire.layout import Records
+from tracer.wire.made import Made
 
 MEMBERS = (
     *("id", "severity", "where", "title", "evidence", "meaning", "fix", "risk", "see"),
@@ -31,7 +34,7 @@ class AdviseView(SummaryView):
     kind = "finding"
     needs: tuple[str, ...] = ("connections", "records")  # of a recording without looks: less
     kinds = frozenset({"accept", "handshake"})
-    also = frozenset({"syn_drop", "reset", "error"})
+    also = frozenset({"syn_drop", "drop", "reset", "error"})
     wants_sysctls = True
     wants_descriptors = True
     traces = True
@@ -40,6 +43,11 @@ class AdviseView(SummaryView):
     def start(self) -> None:
         """Begin to gather."""
         self._gathered = Gathered(self.facts, self.head, self.traces)
+        if self.look.stacks and "made" not in self.head.keeps:
+            self.notice(
+                "this recording does not say where sockets were made; make one that does:"
+                " tcptrace advise --stack -w FILE"
+            )
 
     def fails(self, least: str) -> bool:
         """Whether there is a finding as bad as that, or worse."""
@@ -59,6 +67,19 @@ class AdviseView(SummaryView):
     def kernel(self, counters: dict[int, dict[str, int]]) -> None:
         """Take the kernel's own counters."""
         self._gathered.spaces.kernel(counters)
+
+    def devices(self, found: Devices) -> None:
+        """Take counters of devices and CPUs."""
+        self._gathered.devices.add(found)
+
+    def packet_filters(self, found: PacketFilters) -> None:
+        """Take rules of packet filters, and their counters."""
+        self._gathered.filters.add(found)
+
+    def packets(self, pairs: Records, rest: NDArray[np.uint64], filtered: bool) -> None:
+        """Take the counts of what was dropped, where they say what the filters say."""
+        if filtered:
+            self._gathered.filters.packets(pairs, rest)
 
     def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
         """Take a pass over all sockets."""
@@ -83,6 +104,11 @@ class AdviseView(SummaryView):
     def all_descriptors(self, found: Held) -> None:
         """Take how many descriptors processes have."""
         self._gathered.held(found)
+
+    def made(self, found: Made) -> None:
+        """Take where sockets were made, if that was asked for."""
+        if self.look.stacks:
+            self._gathered.made(found)
 
     def mark(self, now_ns: int, tally: object) -> None:
         """An interim summary: what there is to say so far would be of half a span."""
@@ -134,6 +160,7 @@ class AdviseView(SummaryView):
             parts.append(f"nothing wrong by: {', '.join(advice.quiet)}")
         if advice.blind:
             parts.append(f"not looked at: {', '.join(advice.blind)}")
+        parts += [f"not looked at: {text}" for text in advice.unseen]
         if not self.traces:
             parts.append("one look knows nothing of what comes and goes: tcptrace advise -d 10")
         return "; ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from errno import errorcode
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.advice.evidence import (
+    AGES_S,
     Closing,
     Evidence,
     HeldBack,
     Listening,
     Owner,
-    PortUse,
     Refused,
     Space,
     Unread,
@@ -23,27 +24,32 @@ from tracer.advice.evidence import (
 )
 from tracer.flows.accepting import AcceptTable
 from tracer.flows.listeners import Listener, ListenerTable
-from tracer.flows.ports import Use
 from tracer.flows.transitions import Spread
 from tracer.views.advise_attempts import AttemptCounts
+from tracer.views.advise_breaks import Breaks
+from tracer.views.advise_devices import LostByDevices
+from tracer.views.advise_filters import Filters
 from tracer.views.advise_gaps import TurnedAway
 from tracer.views.advise_lasting import Lasting
 from tracer.views.advise_looks import Looks, TwoLooks, is_of
+from tracer.views.advise_made import places
+from tracer.views.advise_ports import port_uses
 from tracer.views.advise_silence import Silences
 from tracer.views.advise_spaces import Spaces
 from tracer.views.columns import Facts
 from tracer.views.listeners import ANY, max_set_by
 from tracer.views.port_counts import PortCounts
-from tracer.views.port_rows import Row
 from tracer.views.text import address, escape
 from tracer.wire.batch import Batch
 from tracer.wire.head import Head
 from tracer.wire.layout import Records
+from tracer.wire.made import Made
 
-OLD_NS, OLDER_NS = 10 * 10**9, 60 * 10**9
+OLD_NS, OLDER_NS, STILL_NS = 10 * 10**9, 60 * 10**9, 2 * 10**9
 # of accept(): for want of a descriptor, or of memory for a socket
 SCARCE = {"EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"}
 Held = dict[tuple[int, int], tuple[int, int]]
+_AGES_NS = [age * 10**9 for age in AGES_S]
 
 
 class Gathered:
@@ -56,16 +62,20 @@ class Gathered:
         self._close_wait, self._listen = states["CLOSE_WAIT"], states["LISTEN"]
         self._waits_for_accept = owners["LISTENER"]
         self.ports = PortCounts(facts, head, traced)
-        self.spaces = Spaces(states["TIME_WAIT"])
+        self.spaces = Spaces(states["TIME_WAIT"], self._owner)
+        self.devices = LostByDevices(of_cpus=not head.netns)
+        self.filters = Filters(facts)
         self._accepts = AcceptTable()
         self._attempts = AttemptCounts(facts.layout, self._owner)
         self._silences = Silences(facts, self._owner, traced)
+        self._breaks = Breaks(facts, self._owner, self._silences.were_begun_here)
         self._turned_away = TurnedAway(facts.layout, self._owner)
         self._listeners = ListenerTable(facts.layout)
         self._has = set[str]()
         self._looks = Looks()
         self.sockets = 0
         self._held: Held = {}
+        self._made: Made | None = None
 
     def connections(self, rows: Records, now_ns: int) -> None:
         """Take a pass over what is open."""
@@ -89,6 +99,10 @@ class Gathered:
         """What listeners have counted so far is of an earlier span."""
         self._listeners.since_last(now_ns)
 
+    def made(self, found: Made) -> None:
+        """Take where sockets were made."""
+        self._made = found
+
     def held(self, found: Held) -> None:
         """Take descriptors in use, and limits, of processes."""
         self._held = found
@@ -102,6 +116,7 @@ class Gathered:
             self._attempts.add(batch.kinds["handshake"])
         if "reset" in batch.kinds:
             self._silences.resets(batch.kinds["reset"])
+            self._breaks.add(batch.kinds["reset"])
             self._turned_away.add(batch.kinds["reset"])
         if "error" in batch.kinds:
             self._silences.errors(batch.kinds["error"])
@@ -109,27 +124,40 @@ class Gathered:
     def evidence(self, span_ns: int) -> Evidence:
         """All of it, over the whole span."""
         listenings = self._counted(span_ns) if self._traced else self._looked()
-        has = {*self._has, *self.spaces.has, "handshakes" if self._traced else "listeners"}
+        has = {*self._has, "handshakes" if self._traced else "listeners"}
+        has |= self.spaces.has | self.devices.has | self.filters.has
         has |= {"resets"} if "reset" in self._kinds else set()
         has |= {"looks"} if self._looks.both else set()
         has |= {"gaps"} if {"resets", "listeners"} <= has else set()
-        spaces = tuple(self.spaces.told())
+        spaces = self._with_more(tuple(self.spaces.told()))
         return Evidence(
             span_ns / 1e9 if self._traced else None,
             frozenset(has),
             min(self._looks.apart_ns(), span_ns) / 1e9 if self._looks.both else None,
             tuple(self._closings()),
             tuple(listenings),
-            tuple(_port_uses(self.ports.rows(span_ns, True))),
+            tuple(port_uses(self.ports.rows(span_ns, True), spaces)),
             tuple(self._refused()),
             *self._of_two_looks(),
             tuple(self._attempts.told()),
             spaces,
+            self.devices.told(),
+            tuple(self._breaks.told()),
             tuple(self._silences.silent()),
             tuple(self._silences.forgotten()),
             unheard=tuple(self._turned_away.told(self._listeners.so_far())),
+            filtered=self.filters.told(),
+            unseen=self.filters.unseen(),
             **self._lasting(spaces),
         )
+
+    def _with_more(self, spaces: tuple[Space, ...]) -> tuple[Space, ...]:
+        """What packets, and connections, tell of them."""
+        spaces = tuple(replace(one, dropped=self.filters.others(one.netns)) for one in spaces)
+        if self._looks.both is None:
+            return spaces
+        found = TwoLooks(self._facts, self._owner, *self._looks.both).resent_to()
+        return tuple(replace(one, resent_to=found.get(one.netns)) for one in spaces)
 
     def _lasting(self, spaces: tuple[Space, ...]) -> dict[str, Any]:
         if self._looks.both is None:
@@ -182,7 +210,17 @@ class Gathered:
             stayed,
             len(before) - stayed,
             int(mine["netns"][0]),
+            tuple(np.bincount(np.digitize(ages, _AGES_NS), minlength=len(_AGES_NS) + 1).tolist()),
+            **self._places(mine[ages >= STILL_NS]),
         )
+
+    def _places(self, rows: Records) -> dict[str, Any]:
+        if self._made is None:
+            return {}
+        found = places(rows, self._made, self._facts.layout)
+        unmade = len(rows) - sum(place.count for place in found)
+        cut = sum(cookie in self._made.cut for cookie in rows["cookie"].tolist())
+        return {"made": found, "unmade": unmade, "cut": cut, "unkept": self._made.unkept}
 
     # --- listeners ------------------------------------------------------------
 
@@ -261,27 +299,3 @@ def _wait(spread: Spread | None) -> Wait | None:
         return None
     p50, p99 = (spread.quantile(share) or 0.0 for share in (0.5, 0.99))
     return Wait(spread.timed, p50 / 1e9, p99 / 1e9, spread.most / 1e9)
-
-
-def _port_uses(rows: Sequence[Row]) -> Iterator[PortUse]:
-    for row in rows:
-        if row.ports and row.use:
-            yield _port_use(row, row.ports, row.use)
-
-
-def _port_use(row: Row, ports: int, use: Use) -> PortUse:
-    pid, comm = row.owner
-    return PortUse(
-        row.local,
-        row.remote,
-        Owner(row.process(), pid, comm) if comm is not None else Owner(),
-        row.way.netns,
-        use.live,
-        len(use.remains),
-        ports,
-        str(row.range),
-        row.reused,
-        row.per_s,
-        row.exhausted_in_s,
-        row.failures,
-    )

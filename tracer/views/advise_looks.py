@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from tracer.wire.layout import Records
 MUCH = 4096  # bytes unread; fewer are what TLS leaves behind on an idle connection
 MOST = 0.5  # of the time between the looks
 _LIMITS = {"rwnd": "rwnd_limited_ns", "sndbuf": "sndbuf_limited_ns"}
+MUCH_PER_S = 1_000_000  # bytes; of what sends less, nobody asks why it is not faster
 
 
 class Looks:
@@ -64,6 +66,11 @@ class TwoLooks:
         found: Records = rows[(rows["state"] == enums["tcp_state"]["ESTABLISHED"]) & taken]
         return found
 
+    def _grown(self, name: str) -> NDArray[np.int64]:
+        now, then = (rows[name].astype(np.int64) for rows in (self._now, self._then))
+        found: NDArray[np.int64] = now - then
+        return found
+
     def unread(self) -> Iterator[Unread]:
         """Who has not read anything, by process, where much waits."""
         now, then = self._now, self._then
@@ -80,16 +87,32 @@ class TwoLooks:
                 int(mine["netns"][0]),
             )
 
+    def resent_to(self) -> dict[int, tuple[str, int]]:
+        """By namespace the peer to which most was sent again meanwhile, and how many segments."""
+        again = self._now["retransmits"].astype(np.int64) - self._then["retransmits"]
+        counts = Counter[tuple[int, bytes]]()
+        for row, count in zip(self._now[again > 0], again[again > 0].tolist(), strict=True):
+            counts[int(row["netns"]), bytes(row["raddr"])] += count
+        found: dict[int, tuple[str, int]] = {}
+        for (netns, host), count in counts.most_common():
+            found.setdefault(netns, (address(host), count))
+        return found
+
     def held_back(self) -> Iterator[HeldBack]:
-        """Who might not send for most of the time, by process and by what kept it."""
+        """Who sent nothing for most of the time, by process and by what kept it.
+
+        It is the application where TCP was idle, though much was sent: see MUCH_PER_S.
+        """
         now, then = self._now, self._then
-        between = now["mono_ns"].astype(np.int64) - then["mono_ns"].astype(np.int64)
-        for by, name in _LIMITS.items():
-            limited = now[name].astype(np.int64) - then[name].astype(np.int64)
-            held = (limited >= MOST * between) & (between > 0)
+        between = self._grown("mono_ns")
+        limited = {by: self._grown(name) for by, name in _LIMITS.items()}
+        much = self._grown("tx_bytes") * 1e9 >= MUCH_PER_S * between
+        limited["application"] = np.where(much, between - self._grown("busy_ns"), 0)
+        for by, times in limited.items():
+            held = (times >= MOST * between) & (between > 0)
             for owner, mine, before in _by_owner(now[held], then[held]):
-                times = mine[name].astype(np.int64) - before[name].astype(np.int64)
-                longest = int(times.argmax())
+                its_times = times[held][is_of(now[held], owner)]
+                longest = int(its_times.argmax())
                 row = mine[longest]
                 took_ns = int(row["mono_ns"]) - int(before[longest]["mono_ns"])
                 sent = int(mine["tx_bytes"].sum()) - int(before["tx_bytes"].sum())
@@ -98,7 +121,7 @@ class TwoLooks:
                     by,
                     self._facts.endpoint(address(bytes(row["raddr"])), int(row["rport"])),
                     len(mine),
-                    min(int(times[longest]), took_ns) / 1e9,
+                    min(int(its_times[longest]), took_ns) / 1e9,
                     sent * 1e9 / took_ns,
                     int(row["srtt_us"]) / 1e6,
                     int(row["netns"]),

@@ -65,13 +65,13 @@ class Silences:
             self._probed[int(row["pid"]), int(row["start"])] += 1
         came = records[(records["way"] == self._received) & (records["answers"] == 0)]
         came = came[np.isin(came["state"], self._states)]
-        came = came[self._were_begun_here(came)]
-        silent, known = _nothing_came_for(came)
+        came = came[self.were_begun_here(came)]
+        silent, known = nothing_came_for(came)
         for key, rows in by_owner(came[known]):
             mine = (came["pid"] == key[0]) & (came["start"] == key[1]) & known
             self._came.setdefault(key, _Came()).add(rows, silent[mine], self._probes)
 
-    def _were_begun_here(self, came: Records) -> NDArray[np.bool_]:
+    def were_begun_here(self, came: Records) -> NDArray[np.bool_]:
         """Not known counts as not: clients that end what is idle with a RST are no trouble."""
         looked = [cookie in self._begun_here for cookie in came["cookie"].tolist()]
         # whoever came by a listener while it was traced is known to have done so
@@ -163,7 +163,7 @@ class _Came:
         self.probes += [probes[cookie] for cookie in long["cookie"].tolist() if cookie in probes]
 
 
-def _nothing_came_for(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+def nothing_came_for(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     """Since a segment came, ns, and where that is known: what we sent last, the RST answers."""
     never = np.uint64(2**64 - 1)
     data = np.where(records["flags"] & RECEIVED, records["last_received_ns"], never)

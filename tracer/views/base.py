@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.flows.devices import Devices
+from tracer.flows.packet_filters import PacketFilters
 from tracer.flows.tally import Lost, Outcome, Tally
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
 from tracer.wire.cost import KernelCost
 from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
+from tracer.wire.made import Made
 
 
 class View:
@@ -26,8 +28,9 @@ class View:
 
     wants_records = True
     wants_listeners = True
-    wants_sysctls = False  # of a snapshot, as is the next
+    wants_sysctls = False  # of a snapshot, as are those that follow
     wants_descriptors = False
+    wants_queues = False  # those of listening sockets, and no other sockets
     gathers = True  # shows nothing for a while: on a terminal it is told how far it is
     needs: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
@@ -82,6 +85,9 @@ class View:
     def all_descriptors(self, found: dict[tuple[int, int], tuple[int, int]]) -> None:
         """The same of who listens, or has not closed what its peers have; before the last pass."""
 
+    def made(self, found: Made) -> None:
+        """Where sockets were made that are not closed: at the end, after the last pass."""
+
     def drops(self, pairs: Records, filtered: bool) -> None:
         """What listeners threw away, from the session's begin.
 
@@ -96,8 +102,17 @@ class View:
         drop of a listener's too, 1 matched.
         """
 
+    def resets(self, pairs: Records) -> None:
+        """RSTs by the kernel's own count, from the session's begin: pairs of key and value.
+
+        Not told of a recording that is shown with filters of its own.
+        """
+
     def devices(self, found: Devices) -> None:
         """What devices and CPUs counted as lost, as it stands: at the begin, each mark, the end."""
+
+    def packet_filters(self, found: PacketFilters) -> None:
+        """Rules of packet filters, with their counters as they stand: at the begin and the end."""
 
     def attached(self, change: Attachment) -> None:
         """A subject was attached, or detached, meanwhile; what is counted of it begins with that.
@@ -113,6 +128,15 @@ class View:
 
     def edge(self, moved: dict[int, dict[str, int]]) -> None:
         """How far those moved while that moment passed: within the span or not, nobody can say."""
+
+    def unrecorded(self, counts: dict[int, dict[str, int]]) -> None:
+        """What the kernel counted of handshakes and no record tells of, from the session's begin.
+
+        By namespace and counter; of namespace 0 is what found no room in its own.
+        """
+
+    def gate(self, ended_ns: int) -> None:
+        """The session ends: what ends after `ended_ns` is told of, if it was in flight then."""
 
     def tick(self, now_ns: int) -> None:
         """What happened until the tick before this one (CLOCK_MONOTONIC, ns) has been told."""

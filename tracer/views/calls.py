@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 from tracer.wire.batch import Batch
@@ -19,6 +20,8 @@ class Calls:
     shown: bool = False
     kernel: dict[int, Frames] = field(default_factory=dict)
     users: dict[Owned, Frames] = field(default_factory=dict)
+    # each way once: workers of one program have the same, and each of them a number of its own
+    _ways: dict[tuple[str, ...], Frames] = field(default_factory=dict)
 
     def show(self, wanted: bool, head: Head, notice: Callable[[str], None]) -> None:
         """Whether they are asked for; says so if they are not there."""
@@ -32,7 +35,9 @@ class Calls:
     def add(self, told: Told) -> None:
         """Take what is new."""
         self.kernel.update(told.kernel)
-        self.users.update(told.user)
+        for key, frames in told.user.items():
+            way = tuple(map(intern, frames))
+            self.users[key] = self._ways.setdefault(way, list(way))
 
     def of_kernel(self, row: Any) -> Frames | None:
         """The kernel's, as a packet was thrown away; None if it is not known or not asked for."""

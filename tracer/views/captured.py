@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracer.errors import TracerError
+from tracer.views import stack_words
 from tracer.views.columns import Facts, Row, rows
 from tracer.views.drop_columns import is_expected_drop, told_by
 from tracer.views.drop_rows import owner_text
@@ -68,7 +69,10 @@ class Captured:
 
 
 def comment(row: Row, facts: Facts) -> str:
-    """`NETFILTER_DROP at nf_hook_slow+0x9c (netfilter): a firewall rule …; owner gunicorn[7]`."""
+    """`NETFILTER_DROP at nf_hook_slow+0x9c (netfilter): a firewall rule …; owner gunicorn[7]`.
+
+    With --stack the calls that led there are below it, a line each.
+    """
     reason, function, syn, spent = told_by(row, facts)
     layer = reasons.layer_of(reason, function)
     place = f"{reason} at {facts.code.get(row.location, 'an unknown place')}"
@@ -76,6 +80,9 @@ def comment(row: Row, facts: Facts) -> str:
     text = f"{place}{f' ({layer})' if layer else ''}: {meaning}"
     owner = owner_text(facts, (row.pid, row.start))
     if owner is None:
-        return f"{text}; owner not known"
-    how = facts.owners_from[row.owner_from].replace("_", " ")
-    return escape(f"{text}; owner ") + f"{owner}, by its {how}"
+        text += "; owner not known"
+    else:
+        how = facts.owners_from[row.owner_from].replace("_", " ")
+        text = escape(f"{text}; owner ") + f"{owner}, by its {how}"
+    stack = stack_words.below(row, facts) if facts.calls.shown else []
+    return "\n".join([text, *stack])

@@ -22,12 +22,12 @@ def is_syn(bits: int) -> bool:
     return bool(bits & 2) and not bits & 16
 
 
-def told_by(row: Any, facts: Any) -> tuple[str, str | None, bool, bool]:
+def told_by(row: Any, facts: Any) -> tuple[str, str | None, bool, int]:
     """What tells whether a packet is missed, and why it was dropped: see `wire/reasons.py`."""
     reason, function = facts.reason(row.reason), facts.function(row.location)
     syn = is_syn(row.tcp_flags) and row.state != TIME_WAIT
     # recordings of before it was told have no such field
-    return reason, function, syn, bool(getattr(row, "spent", 0))
+    return reason, function, syn, getattr(row, "spent", 0)
 
 
 def is_expected_drop(row: Any, facts: Any) -> bool:

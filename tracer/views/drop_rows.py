@@ -81,7 +81,7 @@ def of_packets(found: PacketTable, facts: Facts, span_ns: int, all_of_them: bool
 def packet_row(spot: Spot, count: int, dev: str | None, facts: Facts, span_ns: int) -> Row:
     """Of one spot."""
     reason, function = facts.reason(spot.reason), facts.function(spot.location)
-    told = reason, function, bool(spot.syn), bool(spot.spent)
+    told = reason, function, bool(spot.syn), spot.spent
     location = facts.code.get(spot.location)
     layer = reasons.layer_of(reason, function)
     owner = spot.pid, spot.start

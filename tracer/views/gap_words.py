@@ -7,8 +7,11 @@ from tracer.views.columns import Facts
 from tracer.views.text import duration, escape
 
 
-def sentence(gap: Gap, facts: Facts, now_ns: int, with_netns: bool) -> str:
-    """How long, who closed and opened it, and who was turned away meanwhile."""
+def sentence(gap: Gap, facts: Facts, now_ns: int, with_netns: bool, all_came: bool = True) -> str:
+    """How long, who closed and opened it, and who was turned away meanwhile.
+
+    At least so many, where not all records came.
+    """
     text = f"no listener on :{gap.port}"
     if with_netns:
         text += f" of netns {gap.netns}"
@@ -22,10 +25,12 @@ def sentence(gap: Gap, facts: Facts, now_ns: int, with_netns: bool) -> str:
     if gap.reset_in_queue:
         what = "finished connection"
         told.append(_many(gap.reset_in_queue, what, "reset in the closing queue"))
-    return f"{text}: {'; '.join(told)}"
+    return f"{text}: {'' if all_came else 'at least '}{'; '.join(told)}"
 
 
-def document(gap: Gap, facts: Facts, moment: str, now_ns: int) -> dict[str, object]:
+def document(
+    gap: Gap, facts: Facts, moment: str, now_ns: int, all_came: bool = True
+) -> dict[str, object]:
     """A `listener_gap` record's own members."""
     end = gap.opened_ns or now_ns
     found: dict[str, object] = {"netns": gap.netns, "lport": gap.port}
@@ -38,7 +43,8 @@ def document(gap: Gap, facts: Facts, moment: str, now_ns: int) -> dict[str, obje
         found[f"{name}_by_pid"] = process.pid if process else None
         found[f"{name}_by_comm"] = process.comm if process else None
     found["gap_us"] = max(0, end - gap.closed_ns) // 1000
-    return found | {"refused": gap.refused, "reset_in_queue": gap.reset_in_queue}
+    turned_away = {"refused": gap.refused, "reset_in_queue": gap.reset_in_queue}
+    return found | turned_away | {"at_least": not all_came}
 
 
 def _many(count: int, what: str, became: str) -> str:

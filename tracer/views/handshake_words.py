@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from errno import errorcode
 
+from tracer.flows.drops import Counters
 from tracer.flows.handshakes import Group
 from tracer.flows.transitions import Spread
 from tracer.views.columns import Facts
@@ -20,10 +22,53 @@ KNOWN_ERRORS = {"EINVAL": " (as a blackhole route answers)"}
 
 # counters that the kernel may move further than there are records, and what the rest is
 BEYOND = {
-    "SyncookiesRecv": "the rest was good and made no connection, as the accept queue was full",
-    "EmbryonicRsts": "reset in the SYN queue, of which no record tells",
-    "PassiveOpens": "the rest were made on two CPUs at once and thrown away on one, or lost",
+    "SyncookiesRecv": "the rest was good and made no connection, and nothing here counted it",
+    "EmbryonicRsts": "the rest was reset in the SYN queue, and nothing here counted it",
+    "PassiveOpens": "the rest were lost, or came by TCP_FASTOPEN and are not finished",
 }
+# what no attempt above tells of, though nothing is missing: one, and several
+UNRECORDED = {
+    "PassiveOpens": (
+        "is a child made on two CPUs at once and thrown away on one,"
+        " or ended before the handshake did",
+        "are children made on two CPUs at once and thrown away on one,"
+        " or ended before the handshake did",
+    ),
+    "EmbryonicRsts": (
+        "is a half-open connection that was reset, and no attempt above",
+        "are half-open connections that were reset, and no attempts above",
+    ),
+    "SyncookiesRecv": (
+        "was good and made no connection, as the accept queue was full",
+        "were good and made no connection, as the accept queue was full",
+    ),
+}
+NO_ROOM = 0  # in place of a namespace
+
+
+def unrecorded(counts: Counters) -> list[str]:
+    """What of the kernel's counters no attempt tells of, a line each."""
+    sums: Counter[str] = Counter()
+    for netns, found in counts.items():
+        if netns != NO_ROOM:
+            sums.update(found)
+    told = [
+        f"of {name} {sums[name]} {words[sums[name] > 1]}"
+        for name, words in UNRECORDED.items()
+        if sums[name]
+    ]
+    rest = unplaced(counts)
+    if rest:
+        what = ", ".join(f"{count} of {name}" for name, count in rest)
+        told.append(f"of more network namespaces than there is room for, not told above: {what}")
+    return told
+
+
+def unplaced(counts: Counters) -> list[tuple[str, int]]:
+    """What found no room in its namespace: the kernel's counter, and how much of it."""
+    rest = counts.get(NO_ROOM, {})
+    told = {"PassiveOpens": "PassiveOpens", "unlooked": "EmbryonicRsts or SyncookiesRecv at most"}
+    return [(told[name], count) for name, count in rest.items()]
 
 
 def shown(key: object) -> str:

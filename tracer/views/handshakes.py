@@ -8,11 +8,11 @@ from tracer.flows.drops import Counters
 from tracer.flows.handshakes import Group, HandshakeTable, going_on
 from tracer.flows.opens import OPENS, Opens, still_going
 from tracer.views.handshake_table import NUMBERS, Row
-from tracer.views.handshake_words import BEYOND, WELL, sentences
+from tracer.views.handshake_words import BEYOND, WELL, sentences, unplaced, unrecorded
 from tracer.views.keys import By, columns
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
-from tracer.views.reconciled import Witness, proof_document
+from tracer.views.reconciled import Witness, lost_document, proof_document
 from tracer.views.schema import OUTCOMES
 from tracer.views.spreads import NAMES, at_least, percentiles
 from tracer.views.summary import Block, Document, SummaryView
@@ -47,6 +47,7 @@ class HandshakesView(SummaryView):
         self.whole, self._since = self._empty(), self._empty()
         self._opens = Opens(self.facts.layout, self.head.started_ns)
         self._witness = Witness(OPENS, BEYOND)
+        self._unrecorded: Counters = {}
 
     def _empty(self) -> HandshakeTable:
         return HandshakeTable(self.facts.layout, self._by.grouping())
@@ -72,6 +73,19 @@ class HandshakesView(SummaryView):
     def edge(self, moved: Counters) -> None:
         """What the witness cannot place."""
         self._witness.edge(moved)
+
+    def unrecorded(self, counts: Counters) -> None:
+        """What the kernel counted and no record tells of; of all namespaces, and of 0 the rest."""
+        asked = self.head.netns
+        here = {
+            netns: found for netns, found in counts.items() if not asked or netns in {0, *asked}
+        }
+        self._unrecorded = here
+        self._opens.unrecorded(here)
+
+    def gate(self, ended_ns: int) -> None:
+        """What the kernel counts from here on is not in its last word."""
+        self._opens.end(ended_ns)
 
     def turn(self) -> None:
         """What the interval brought belongs to the whole."""
@@ -115,10 +129,13 @@ class HandshakesView(SummaryView):
         """The kernel's account of the whole; none where filters leave out some of it."""
         if block.outcome is None or not self.is_whole(block.outcome):
             return [], []
-        told = self._opens.told(self._sockets, self.facts.exact, block.span_ns)
+        told, unsure = self._opens.told(self._sockets, self.facts.exact, block.span_ns)
         moment = self.facts.clock.iso(block.now_ns)
-        documents = [proof_document(one, moment) for one in self._witness.proof(told)]
-        return self._witness.lines(told, self.head.netns), documents
+        documents = [proof_document(one, moment) for one in self._witness.proof(told, unsure)]
+        for what, count in unplaced(self._unrecorded):
+            documents.append(lost_document(count, what, block.now_ns, moment))
+        lines = self._witness.lines(told, self.head.netns, unsure)
+        return [*lines, *(unrecorded(self._unrecorded) if lines else [])], documents
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each group."""

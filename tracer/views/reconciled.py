@@ -38,13 +38,18 @@ class Witness:
         if self._now is not None:
             self._now.edge.update(moved)
 
-    def proof(self, told: Counters) -> list[Explained]:
-        """What moved, by their account and by ours."""
+    def proof(self, told: Counters, unsure: Counters | None = None) -> list[Explained]:
+        """What moved, by their account and by ours.
+
+        `unsure`: what is told of and may have been counted beyond an edge: told of as far as the
+        kernel counted it.
+        """
         if self._first is None or self._now is None or self._now is self._first:
             return []
         kernel, edge = self._now.since(self._first)
         if self._together:
             kernel, edge = _sum(kernel), _sum(edge)
+        told = _with(told, unsure or {}, kernel)
         return list(reconcile(kernel, told, self._names, edge))
 
     def moved(self, name: str) -> dict[int, int]:
@@ -54,16 +59,29 @@ class Witness:
         kernel, _ = self._now.since(self._first)
         return {netns: values[name] for netns, values in kernel.items() if values.get(name)}
 
-    def lines(self, told: Counters, wanted: Sequence[int]) -> list[str]:
+    def lines(
+        self, told: Counters, wanted: Sequence[int], unsure: Counters | None = None
+    ) -> list[str]:
         """The proof in words; none of a recording that has no readings.
 
-        `wanted`: the namespaces asked for, none for all.
+        `wanted`: the namespaces asked for, none for all; `unsure` as for `proof`.
         """
         if self._first is None or self._now is None or self._now is self._first:
             return []
-        lines = proof_lines(self.proof(told), self._names, self._beyond, self._short)
+        lines = proof_lines(self.proof(told, unsure), self._names, self._beyond, self._short)
         ended = set(self._first.counters) - set(self._now.counters) if self._together else set()
         return lines + gone_lines(self._now.counters, told, wanted, self._names, ended)
+
+
+def _with(told: Counters, unsure: Counters, kernel: Counters) -> Counters:
+    """What is told, with as much of what is unsure as the kernel counted beyond that."""
+    more = {netns: dict(counts) for netns, counts in told.items()}
+    for netns, counts in unsure.items():
+        here = more.setdefault(netns, {})
+        for name, count in counts.items():
+            ours = here.get(name, 0)
+            here[name] = ours + max(0, min(count, kernel.get(netns, {}).get(name, 0) - ours))
+    return more
 
 
 def _sum(counters: Counters) -> Counters:
@@ -150,4 +168,16 @@ def proof_document(one: Explained, moment: str) -> dict[str, object]:
         "explained": one.explained,
         "edge": one.edge,
         "unexplained": one.unexplained,
+    }
+
+
+def lost_document(count: int, of: str, mono_ns: int, moment: str) -> dict[str, object]:
+    """A `lost` record of what found no room to be counted in, and is in no other number."""
+    return {
+        "ts": moment,
+        "mono_ns": mono_ns,
+        "kind": "lost",
+        "count": count,
+        "why": "map",
+        "of": of,
     }

@@ -2,59 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from errno import ECONNRESET, EPIPE, ETIMEDOUT, errorcode
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from errno import ECONNRESET, EPIPE, ETIMEDOUT
 from typing import Any
 
 from tracer.flows.drops import Counters
 from tracer.flows.gaps import Gaps
 from tracer.flows.grouping import Numbers
-from tracer.flows.histogram import Histogram
-from tracer.flows.resets import COUNTERS, SORTS, Broken, ResetTable
+from tracer.flows.reset_counts import ResetCounts
+from tracer.flows.resets import COUNTERS, MOST_ANSWERS, Broken, Key, ResetTable
+from tracer.flows.tally import Outcome, Tally
 from tracer.views import gap_words, reset_silence
 from tracer.views.keys import By, columns
 from tracer.views.look import Look
 from tracer.views.output import Notices, Output
-from tracer.views.reconciled import Witness, proof_document
-from tracer.views.reset_columns import LOCAL, NO_REASON
+from tracer.views.reconciled import Witness, lost_document, proof_document
+from tracer.views.reset_groups import DEFAULT, NUMBERS, Row, label, needs_records
 from tracer.views.scope import probes
-from tracer.views.spreads import NAMES, percentiles, quantile
+from tracer.views.spreads import NAMES, percentiles
 from tracer.views.summary import Block, Document, SummaryView
 from tracer.views.tables import Column, Part
-from tracer.views.text import TICK_NS
 from tracer.wire.batch import Batch
+from tracer.wire.layout import Records
 from tracer.words.resets import MEANINGS
 
-OWN_KEYS = ("direction", "local", "by", "reason", "answers", "state", "errno")
-DEFAULT = ("direction", "by", "reason", "pid", "comm", "peer")
 # what the kernel counts, and no RST and no application's error tells of
 BEYOND = {
     "TCPAbortOnTimeout": "the rest timed out with their descriptor closed, or with the error of an"
     " ICMP message",
     "TCPAbortOnData": "the rest was closed with SO_LINGER 0 in a state that needs no RST",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """RSTs that --by puts together."""
-
-    name: tuple[object, ...]
-    count: int
-    rate: float  # a second
-    idle: Histogram
-
-
-NUMBERS: tuple[Column[Row], ...] = (
-    Column("COUNT", lambda row: row.count),
-    Column("RATE/s", lambda row: row.rate, lambda rate: f"{rate:.1f}", spare=1),
-    Column(
-        "SILENT",
-        lambda row: row.idle.quantile(0.5),
-        text=lambda row: _silent(row.idle),
-        spare=2,
-    ),
+LIMITED = (
+    "limited: {} of those without a connection, beyond {} a second and CPU, were counted, not sent:"
+    " they are in the table"
 )
 
 
@@ -77,6 +59,8 @@ class ResetsView(SummaryView):
         """Begin to gather."""
         self._numbers = Numbers(self._by.grouping())
         self._whole, self._since = ResetTable(self._numbers), ResetTable(self._numbers)
+        self._counted = ResetCounts(self._numbers)
+        self._of_records, self._all_came = needs_records(self._by.words), True
         self._gaps, self._began = Gaps(self.facts.layout), False
         self._told = Broken(self.facts.layout)
         self._witness = Witness(COUNTERS, BEYOND)
@@ -102,10 +86,35 @@ class ResetsView(SummaryView):
         """What the witness cannot place."""
         self._witness.edge(moved)
 
+    def resets(self, pairs: Records) -> None:
+        """Take the kernel's own counts."""
+        self._counted.take(pairs)
+
+    def mark(self, now_ns: int, tally: Tally) -> None:
+        """An interval ends."""
+        self._all_came = not (tally.lost or tally.limited)
+        super().mark(now_ns, tally)
+
+    def end(self, outcome: Outcome) -> None:
+        """The session is over."""
+        self._all_came = not (outcome.tally.lost or outcome.tally.limited)
+        super().end(outcome)
+
     def turn(self) -> None:
         """What the interval brought belongs to the whole."""
+        self._counted.turn()
         self._whole.merge(self._since)
         self._since = ResetTable(self._numbers)
+
+    def afterwards(self, outcome: Outcome) -> list[str]:
+        """Of those that were limited the table has all, but where it stands on records."""
+        tally = outcome.tally
+        limited = tally.limited_by_kind.get("reset", 0)
+        if not limited or "resets" not in self.head.keeps:
+            return super().afterwards(outcome)
+        others = {name: n for name, n in tally.limited_by_kind.items() if name != "reset"}
+        rest = replace(outcome, tally=replace(tally, limited_by_kind=others))
+        return [*super().afterwards(rest), LIMITED.format(limited, MOST_ANSWERS)]
 
     # --- forms ----------------------------------------------------------------
 
@@ -122,35 +131,34 @@ class ResetsView(SummaryView):
             self.turn()
         return self._whole if block.total else self._since
 
+    @property
+    def _is_counted(self) -> bool:
+        """Whether the kernel's counts have all; those of a recording that was cut are of before."""
+        whole = sum(self._whole.counts.values()) + sum(self._since.counts.values())
+        counted = sum(self._counted.counts.values()) + self._counted.unplaced
+        return self._counted.pairs is not None and counted >= whole
+
+    def _counts(self, block: Block) -> Counter[Key]:
+        if self._of_records or not self._is_counted:
+            return self._table(block).counts
+        return self._counted.counts if block.total else self._counted.of_interval()
+
     def _found(self, block: Block) -> tuple[list[Row], list[str]]:
-        table, label = self._table(block), self._label()
+        table, all_counts = self._table(block), self._counts(block)
+        name_of = label(self._by, self.facts, self._numbers)
         names: dict[tuple[object, ...], int] = {}
         groups = {
-            key: names.setdefault(label(key), len(names)) for key in sorted(table.counts, key=str)
+            key: names.setdefault(name_of(key), len(names)) for key in sorted(all_counts, key=str)
         }
         counts = [0] * len(names)
         for key, group in groups.items():
-            counts[group] += table.counts[key]
+            counts[group] += all_counts[key]
         idle = table.idle(groups, len(names))
         rows = [
             Row(name, counts[i], _rate(counts[i], block.span_ns), idle[i])
             for name, i in names.items()
         ]
         return self.chosen(sorted(rows, key=lambda row: (-row.count, str(row.name))))
-
-    def _label(self) -> Callable[[tuple[int, ...]], tuple[object, ...]]:
-        facts, places = self.facts, self._numbers.places
-        of_place = self._by.label(facts)
-
-        def name(key: tuple[int, ...]) -> tuple[object, ...]:
-            sort = dict(zip(SORTS, key, strict=False))
-            own = _own(sort, facts)
-            return tuple(
-                own.get(word, value)
-                for word, value in zip(self._by.words, of_place(places[key[-1]]), strict=True)
-            )
-
-        return name
 
     def parts(self, block: Block) -> list[Part]:
         """The table, what its words mean, how silent it had been, and ports nobody heard."""
@@ -164,7 +172,22 @@ class ResetsView(SummaryView):
         for way, name in self.facts.reset_ways.items():
             if way in table.silence:
                 told += reset_silence.lines(name, table.silence[way])
-        return [self.table(rows), *more, *told, *self._gap_lines(block)]
+        return [self.table(rows), *more, *self._beside(block), *told, *self._gap_lines(block)]
+
+    def _beside(self, block: Block) -> list[str]:
+        """What of the kernel's counts the table does not have, or not by peer and owner."""
+        if not (block.total and self._is_counted):
+            return []
+        counted = self._counted
+        missing = sum(counted.counts.values()) - sum(self._whole.counts.values())
+        missing += counted.unplaced
+        if self._of_records:
+            told = f"{missing} more were counted, not sent: whose is not known"
+            return [told] if missing > 0 else []
+        apart = counted.apart()
+        told = f"{apart} are counted without peer and owner: there were too many to keep apart"
+        rest = f"{counted.unplaced} more are in no row: there were too many sorts to keep apart"
+        return [told] * (apart > 0) + [rest] * (counted.unplaced > 0)
 
     def _felt(self, block: Block) -> list[Any]:
         return list(self._gaps.felt(0 if block.total else block.now_ns - block.span_ns))
@@ -172,7 +195,10 @@ class ResetsView(SummaryView):
     def _gap_lines(self, block: Block) -> list[str]:
         found = self._felt(block)
         several = len({gap.netns for gap in found}) > 1
-        return [gap_words.sentence(gap, self.facts, block.now_ns, several) for gap in found]
+        return [
+            gap_words.sentence(gap, self.facts, block.now_ns, several, self._all_came)
+            for gap in found
+        ]
 
     def proof(self, block: Block) -> tuple[list[str], list[Document]]:
         """The kernel's account of the whole; none where filters leave out some of it."""
@@ -180,14 +206,18 @@ class ResetsView(SummaryView):
         gaps: list[Document] = [
             {"ts": moment, "span_us": block.span_ns // 1000, "kind": "listener_gap"}
             | {"total": block.total}
-            | gap_words.document(gap, self.facts, moment, block.now_ns)
+            | gap_words.document(gap, self.facts, moment, block.now_ns, self._all_came)
             for gap in self._felt(block)
         ]
-        if block.outcome is None or not self.is_whole(block.outcome):
+        if block.outcome is None:
             return [], gaps
-        told = self._told.told()
+        unplaced = self._counted.unplaced if self._is_counted and not self._of_records else 0
+        lost = [lost_document(unplaced, "reset", block.now_ns, moment)] * (unplaced > 0)
+        if not self.is_whole(block.outcome):
+            return [], [*gaps, *lost]
+        told = self._told.told(self._counted.pairs if self._is_counted else None)
         documents = [proof_document(one, moment) for one in self._witness.proof(told)]
-        return self._witness.lines(told, self.head.netns), [*gaps, *documents]
+        return self._witness.lines(told, self.head.netns), [*gaps, *lost, *documents]
 
     def documents(self, block: Block) -> list[Document]:
         """A record for each group."""
@@ -209,27 +239,6 @@ class ResetsView(SummaryView):
         """Percentiles in cells of their own."""
         parts = document["idle_us"] or {}
         return document | {f"idle_us_{name}": value for name, value in parts.items()}
-
-
-def _own(sort: dict[str, int], facts: Any) -> dict[str, object]:
-    """What the sort of a RST says, by the words of --by."""
-    by = facts.reset_bys[sort["by"]] if sort["by"] else None
-    reason = sort["reason"]
-    return {
-        "direction": facts.reset_ways[sort["way"]],
-        "by": by,
-        "local": by in LOCAL and not sort["answers"],
-        "reason": None if reason == NO_REASON else facts.reset_reasons.get(reason, str(reason)),
-        "answers": facts.answered[sort["answers"]] if sort["answers"] else None,
-        "state": facts.states[sort["state"]] if sort["state"] else None,
-        "errno": errorcode.get(sort["error"], str(sort["error"])) if sort["error"] else None,
-    }
-
-
-def _silent(idle: Histogram) -> str:
-    """Half were so for no longer; the kernel's ticks are no finer than 10 ms everywhere."""
-    half = idle.quantile(0.5)
-    return "<10ms" if half is not None and half < TICK_NS else quantile(idle, 0.5)
 
 
 def _rate(count: int, span_ns: int) -> float:

@@ -6,7 +6,7 @@ from tracer.views import schema_resent, schema_reset
 from tracer.views.schema_advice import FINDING
 from tracer.views.schema_connection import CONNECTION
 from tracer.views.schema_drop import BY, DEVICE_DROP, DROP, DROP_SUMMARY
-from tracer.views.schema_groups import GROUP_KEYS, GROUPS
+from tracer.views.schema_groups import DROPS_BY_CAUSE, GROUP_KEYS, GROUPS
 from tracer.views.schema_ports import PORT_USE
 from tracer.views.schema_rates import CARRIED, COUNTER
 from tracer.views.schema_term import TERM
@@ -22,6 +22,7 @@ from tracer.views.schema_words import of as _of
 from tracer.views.schema_words import one_of as _one_of
 from tracer.views.schema_words import spread as _spread
 from tracer.views.schema_words import text as _text
+from tracer.views.schema_words import traced as _traced
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OUTCOMES = (
@@ -124,9 +125,12 @@ _EVENTS: dict[str, Schema] = {
 _LOST: Schema = {
     "ts": _moment("when it was noticed, UTC"),
     "mono_ns": _count("the moment of `ts` on CLOCK_MONOTONIC, ns"),
-    "count": _count("records lost"),
+    "count": _count("records lost, or counts"),
     "why": _one_of("why they were lost", "buffer", "missed", "map", "limited", "late"),
-    "of": _text("kind of the records, or the program that was skipped"),
+    "of": _text(
+        "kind of the records, the program that was skipped, or the kernel's counter whose share"
+        " found no room"
+    ),
 }
 _SUMMARY: Schema = {
     "ts": _moment("the block's end, UTC"),
@@ -201,20 +205,22 @@ _SUMMARIES: dict[str, Schema] = {
         "defer_accept": _count("TCP_DEFER_ACCEPT; 0: off"),
         "fastopen": _flag("whether TCP_FASTOPEN is set"),
         "accept_queue": _count("waiting for accept() now", null=True),
-        "accept_queue_peak": _count("the most in the accept queue in the span"),
+        "accept_queue_peak": _traced("the most in the accept queue in the span"),
         "accept_queue_max": _count("limit of the accept queue, which holds one more"),
         "max_set_by": _one_of("what sets the accept queue's limit", "listen", "somaxconn", None),
-        "full_us": _number("for how long the accept queue was full"),
+        "full_us": _number("for how long the accept queue was full; null: not traced", null=True),
         "syn_queue": _count("half-open now", null=True),
-        "syn_queue_peak": _count("the most in the span; null: not known which twin's", null=True),
+        "syn_queue_peak": _count(
+            "the most in the span; null: not traced, or not known which twin's", null=True
+        ),
         "syn_queue_max": _count("limit of half-open ones"),
-        "finished": _count("handshakes finished"),
-        "accepts": _count("connections taken"),
-        "reset_in_queue": _count("connections reset before they were accepted"),
-        "never_accepted": _count("connections that ended unaccepted, with their listener"),
-        "overflows": _count("times the accept queue was found full"),
-        "syn_drops": _counts("SYNs and final ACKs dropped, by cause"),
-        "cookies_sent": _count("SYNs answered with a cookie"),
+        "finished": _traced("handshakes finished"),
+        "accepts": _traced("connections taken"),
+        "reset_in_queue": _traced("connections reset before they were accepted"),
+        "never_accepted": _traced("connections that ended unaccepted, with their listener"),
+        "overflows": _traced("times the accept queue was found full"),
+        "syn_drops": DROPS_BY_CAUSE,
+        "cookies_sent": _traced("SYNs answered with a cookie"),
         "opened": _moment("when it began to listen, if in the span", null=True),
         "closed": _moment("when it ceased to listen", null=True),
     },

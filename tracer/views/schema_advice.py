@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracer.advice import dropped_here, failed_connects
+from tracer.advice import dropped_here, failed_connects, lost_before
 from tracer.views.schema_words import Schema, count, of, one_of, text
 from tracer.words.evidence import NUMBERS
 from tracer.words.findings import FINDINGS
@@ -10,7 +10,11 @@ from tracer.words.findings import FINDINGS
 _NUMBER = {"type": ["number", "string", "null"]}
 _ENDED = {name: f"attempts that ended so: {name}" for name in failed_connects.FAILURES}
 _COUNTED = {name: f"the kernel's counter: {told}" for name, (told, _) in dropped_here.WORDS.items()}
-_NUMBERS = NUMBERS | _ENDED | _COUNTED
+_LOST = {
+    f"lost_{name}": f"counter {name} of the device, or CPU: {told}"
+    for name, (told, _, _) in lost_before.WORDS.items()
+}
+_NUMBERS = NUMBERS | _ENDED | _COUNTED | _LOST
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 FINDING: Schema = {
     "id": one_of("what kind of trouble it is", *FINDINGS),

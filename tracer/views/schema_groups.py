@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from tracer.flows.buckets import AGE_NAMES, RATE_NAMES
-from tracer.views.schema_words import Schema, count, counts, number, one_of, text
+from tracer.views.schema_words import Schema, count, counts, number, one_of, text, traced
 
+DROPS_BY_CAUSE: Schema = {
+    **counts("SYNs and final ACKs dropped, by cause; null: not traced"),
+    "type": ["object", "null"],
+}
 GROUPS: dict[str, Schema] = {
     "listener_summary": {
         "listeners": count("sockets that listen at the end of the span"),
         "accept_queue": count("connections that wait for accept() now, of all"),
-        "accept_queue_peak": count("the most in the span in any one queue"),
-        "full_us": number("time at full, of the one that was full the longest"),
+        "accept_queue_peak": traced("the most in the span in any one queue"),
+        "full_us": number(
+            "time at full, of the one that was full the longest; null: not traced", null=True
+        ),
         "syn_queue": count("half-open now, of all"),
-        "syn_queue_peak": count("the most of any one; null: not known which twin's", null=True),
-        "finished": count("handshakes finished"),
-        "accepts": count("connections taken"),
-        "reset_in_queue": count("connections reset before they were accepted"),
-        "never_accepted": count("connections that ended unaccepted, with their listener"),
-        "overflows": count("times an accept queue was found full"),
-        "syn_drops": counts("SYNs and final ACKs dropped, by cause"),
-        "cookies_sent": count("SYNs answered with a cookie"),
+        "syn_queue_peak": count(
+            "the most of any one; null: not traced, or not known which twin's", null=True
+        ),
+        "finished": traced("handshakes finished"),
+        "accepts": traced("connections taken"),
+        "reset_in_queue": traced("connections reset before they were accepted"),
+        "never_accepted": traced("connections that ended unaccepted, with their listener"),
+        "overflows": traced("times an accept queue was found full"),
+        "syn_drops": DROPS_BY_CAUSE,
+        "cookies_sent": traced("SYNs answered with a cookie"),
     },
     "connection_summary": {
         "connections": count("how many connections there are"),

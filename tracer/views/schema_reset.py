@@ -81,4 +81,5 @@ GAP: dict[str, Schema] = {
     "gap_us": count("from the one to the other, or to the block's end"),
     "refused": count("SYNs that were refused meanwhile"),
     "reset_in_queue": count("connections that the one that closed had not accepted, reset"),
+    "at_least": flag("more may have been turned away: not all RSTs were sent, or some were lost"),
 }

@@ -26,6 +26,11 @@ def count(says: str, *, null: bool = False) -> Schema:
     return of(["integer", "null"] if null else "integer", says, minimum=0)
 
 
+def traced(says: str) -> Schema:
+    """A whole number that a single look cannot tell."""
+    return count(f"{says}; null: not traced", null=True)
+
+
 def text(says: str, *, null: bool = False) -> Schema:
     """A string."""
     return of(["string", "null"] if null else "string", says)

@@ -1,19 +1,19 @@
-"""Read the BTF of the compiled object: the structs, enums and constants of bpf/events.h.
+"""The BTF of the compiled object: the structs, enums and constants of bpf/events.h.
 
 The format is described in the kernel's Documentation/bpf/btf.rst. Only an object's own, small BTF
-is read here; the kernel's is asked through libbpf.
+is decoded, as the object is built (tracer/wire/built.py); the kernel's is asked through libbpf.
 """
 
 from __future__ import annotations
 
+import json
 import struct
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from elftools.elf.elffile import ELFFile
+from tracer.errors import TracerError
 
 INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF = 1, 2, 3, 4, 5, 6, 7, 8
 VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO, VAR, DATASEC, FLOAT = 9, 10, 11, 12, 13, 14, 15, 16
@@ -55,13 +55,17 @@ class Btf:
 
     @classmethod
     def load(cls, path: Path) -> Btf:
-        """Read the .BTF section and the symbols of data sections. Errors: OSError, ValueError."""
-        with path.open("rb") as file:
-            elf = ELFFile(file)
-            section = elf.get_section_by_name(".BTF")
-            if section is None:
-                raise ValueError(f"{path} has no .BTF section")
-            return cls(parse(section.data()), _variables(elf))
+        """Take what stands beside an object. Errors: OSError, TracerError: it is of another."""
+        try:
+            told = json.loads(beside(path).read_bytes())
+            same = told["crc32"] == zlib.crc32(path.read_bytes())
+        except ValueError:
+            same = False
+        if not same:
+            advice = "build it anew: make clean setup"
+            raise TracerError(f"{beside(path)} was not built with {path.name}", advice)
+        symbols = {name: (where, at, size) for name, (where, at, size) in told["symbols"].items()}
+        return cls([_restored(*row) for row in told["types"]], symbols)
 
     @cached_property
     def _named(self) -> dict[tuple[int, str], int]:
@@ -90,33 +94,24 @@ class Btf:
         return dict(self.find(ENUM, name).values)
 
 
-# Elf64_Sym, of which thousands are labels: pyelftools makes an object of each
-_SYMBOL = np.dtype(
-    [
-        ("name", "<u4"),
-        ("info", "u1"),
-        ("other", "u1"),
-        ("section", "<u2"),
-        ("value", "<u8"),
-        ("size", "<u8"),
-    ]
-)
-_OBJECT = 1  # STT_OBJECT
+def beside(path: Path) -> Path:
+    """Where an object's types are written."""
+    return path.with_suffix(".json")
 
 
-def _variables(elf: ELFFile) -> dict[str, tuple[str, int, int]]:
-    """Section, offset and size of each variable."""
-    table: Any = elf.get_section_by_name(".symtab")
-    if table is None:
-        return {}
-    names: bytes = elf.get_section(table["sh_link"]).data()
-    symbols = np.frombuffer(table.data(), _SYMBOL)
-    found = {}
-    for symbol in symbols[(symbols["info"] & 0xF) == _OBJECT].tolist():
-        name, _, _, section, value, size = symbol
-        text = names[name : names.index(b"\0", name)].decode()
-        found[text] = (elf.get_section(section).name, value, size)
-    return found
+def _restored(
+    kind: int,
+    name: str,
+    size: int,
+    ref: int,
+    count: int,
+    signed: bool,
+    members: list[tuple[str, int, int]],
+    values: list[tuple[str, int]],
+) -> Type:
+    found = tuple(Member(*one) for one in members)
+    named = tuple((key, value) for key, value in values)
+    return Type(kind, name, size, ref, count, signed, found, named)
 
 
 def parse(data: bytes) -> list[Type]:

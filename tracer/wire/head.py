@@ -19,9 +19,9 @@ class Head:
     `started_ns` is CLOCK_MONOTONIC and `offset_ns` what it lacks to wall time, in ns; `filters` are
     the options that narrowed the session, as they were typed, by name; `keeps` says what there is
     besides names: records, counts, sockets, connections, holders, listeners, drops, packets,
-    stacks, kernel; `attached` is the rung of each subject; `netns` are the inodes asked for, none
-    for all; `reset_reasons` are the kernel's names of why it sends a RST, where it has any; `costs`
-    says what those take that may be attached later.
+    stacks, made, kernel; `attached` is the rung of each subject; `netns` are the inodes asked for,
+    none for all; `reset_reasons` are the kernel's names of why it sends a RST, where it has any;
+    `costs` says what those take that may be attached later.
     """
 
     layout: Layout

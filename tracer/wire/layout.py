@@ -53,9 +53,12 @@ OTHERS = {
     "drop_value": "tt_drop_value",
     "packet_key": "tt_packet_key",
     "packet_value": "tt_packet_value",
+    "reset_key": "tt_reset_key",
+    "reset_value": "tt_reset_value",
     "syn_setup": "tt_syn_setup",
     "drop_setup": "tt_drop_setup",
     "cookie_setup": "tt_cookie_setup",
+    "unrecorded": "tt_unrecorded",
     "reset_setup": "tt_reset_setup",
     "sock": "tt_sock",
     "listener": "tt_listener",
@@ -65,6 +68,7 @@ OTHERS = {
     "addr_key": "tt_addr_key",
     "target": "tt_target",
     "made_cgroup": "tt_made_cgroup",
+    "made": "tt_made",
 }
 ENUMS = {
     "kind": ("tt_kind", "TT_KIND_"),
@@ -81,6 +85,7 @@ ENUMS = {
     "answer": ("tt_answer", "TT_ANSWER_"),
     "direction": ("tt_direction", "TT_DIRECTION_"),
     "owner_from": ("tt_owner_from", "TT_OWNER_FROM_"),
+    "spent": ("tt_spent", "TT_SPENT_"),
     "stack_is": ("tt_stack_is", "TT_STACK_"),
     "closed_by": ("tt_closed_by", "TT_CLOSED_BY_"),
     "end": ("tt_end", "TT_END_"),

@@ -190,6 +190,11 @@ UNSPECIFIED = ("NOT_DROPPED_YET", "NOT_SPECIFIED")
 UNKNOWN = Reason("", "this version knows no sentence for it")
 SYN_AGAIN = "a SYN sent again, which has its answer already"
 SPENT = "a FIN, ACK or RST for a connection that is over here: heeded, or of no use any more"
+MAY_BE_SPENT = (
+    "a FIN without data: for a connection that is over here, or lost: where packets are dropped is"
+    " hidden, and this kernel does not tell otherwise"
+)
+BY_SOCKET, BY_FLAGS = 1, 2  # bpf/events.h: enum tt_spent
 _RECEIVERS = ("tcp_v4_rcv", "tcp_v6_rcv")
 _OF_SPENT = (*UNSPECIFIED, "TCP_RFC7323_TW_PAWS")
 # a reason that says something else where that function gives it
@@ -235,29 +240,30 @@ def is_syn_again(reason: str, function: str | None, syn: bool) -> bool:
     return syn and reason in UNSPECIFIED and bare(function or "") in _RECEIVERS
 
 
-def is_spent(reason: str, function: str | None, spent: bool) -> bool:
+def is_spent(reason: str, function: str | None, spent: int) -> bool:
     """Whether it was for what remains of a connection that is over, and nothing is lost with it.
 
-    `spent` says so but for the reason; and, of kernels that tell no socket, for the place.
+    `spent` says so but for the reason; and, of kernels that tell no socket, for the place. Where
+    that is not known either, nobody can say: it is shown: a loss that is hidden is the worse error.
     """
-    there = function is None or bare(function) in _RECEIVERS
-    return spent and reason in _OF_SPENT and there
+    there = bare(function) in _RECEIVERS if function else spent == BY_SOCKET
+    return spent > 0 and reason in _OF_SPENT and there
 
 
-def is_expected(reason: str, function: str | None, syn: bool, spent: bool = False) -> bool:
+def is_expected(reason: str, function: str | None, syn: bool, spent: int = 0) -> bool:
     """Whether nothing is lost with it."""
     if is_syn_again(reason, function, syn) or is_spent(reason, function, spent):
         return True
     return REASONS.get(reason, UNKNOWN).expected
 
 
-def meaning_of(
-    reason: str, function: str | None = None, syn: bool = False, spent: bool = False
-) -> str:
+def meaning_of(reason: str, function: str | None = None, syn: bool = False, spent: int = 0) -> str:
     """A sentence."""
     if is_syn_again(reason, function, syn):
         return SYN_AGAIN
     if is_spent(reason, function, spent):
         return SPENT
+    if spent == BY_FLAGS and not function and reason in _OF_SPENT:
+        return MAY_BE_SPENT
     there = _THERE.get((reason, bare(function or "")))
     return there or REASONS.get(reason, UNKNOWN).meaning

@@ -15,13 +15,18 @@ ownership and sums are made from them, live or later, by the same code.
     RSNS  JSON: names of the kernel's reasons to throw a packet away, and of its subsystems
     CODE  JSON: function and offset of addresses in the kernel's code
     STAK  JSON: stacks of calls of dropped packets by number, each once
+    MADE  JSON: where sockets were made that are not closed at the end
     PKTS  packets thrown away: packet_key and packet_value pairs
     REST  those that found no room there, by reason: what the next PKTS lacks
+    RSTS  RSTs that were told of: reset_key and reset_value pairs
     DEVS  JSON: counters of devices by namespace, and of CPUs, of what no packet tells of
+    RULE  JSON: rules of packet filters that drop or reject, and their counters, by namespace
     KERN  JSON: the kernel's own counters at this moment, by namespace
     EDGE  JSON: how far those moved while that moment passed, if they did
+    AWAY  JSON: what the kernel counted of handshakes so far and no record tells of, by namespace
     MISS  JSON: runs that the kernel skipped, by program
     TICK  the drain's start (CLOCK_MONOTONIC, ns) and the wall clock's offset then
+    GATE  when nothing more was counted; what is told after it was in flight then
     MARK  an interval's end
     LAST  JSON: the end, and why
 """

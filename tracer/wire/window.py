@@ -21,10 +21,13 @@ from tracer.wire.recording import Frame
 
 DAY_NS = 86400 * 10**9
 # about the session from its begin
-WHOLE = ("CNTS", "MOVE", "KERN", "EDGE", "LSTN", "DROP", "PKTS", "REST", "DEVS")
+WHOLE = (
+    *("CNTS", "MOVE", "KERN", "EDGE", "AWAY", "LSTN", "DROP", "PKTS", "REST", "RSTS", "DEVS"),
+    *("RULE", "GATE"),
+)
 # what of Head.keeps these are
-SUMS = ("counts", "moves", "kernel", "listeners", "drops", "packets")
-LOOKS = ("SOCK", "OPEN")
+SUMS = ("counts", "moves", "kernel", "listeners", "drops", "packets", "resets")
+LOOKS = ("SOCK", "OPEN", "MADE")
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,9 @@ FINDINGS: dict[str, Entry] = {
         "tcptrace connections --open --sort recv-q -i 1",
     ),
     "held-back": _found(
-        "there is data to send and it may not go: the peer's window is full, or the send buffer",
-        "a peer that reads slowly, SO_SNDBUF or SO_RCVBUF, small buffers on a long way",
+        "there is data to send and it may not go: the peer's window is full, or the send buffer; or"
+        " a connection carries much, and most of the time its own program has nothing for it",
+        "a peer that reads slowly, SO_SNDBUF or SO_RCVBUF, small buffers on long ways, a slow disk",
         "LIMITED; the round trip",
         "tcptrace connections --open --sort limited",
     ),
@@ -94,11 +95,29 @@ FINDINGS: dict[str, Entry] = {
         "the outcome: refused, timeout, gave_up, unreachable",
         "tcptrace handshakes --failed -d 10",
     ),
+    "resets": _found(
+        "connections that were in use ended by a RST: the peer's, or ours for bytes left unread",
+        "a crash or restart over there, a proxy or firewall that ends them; close() unread",
+        "ECONNRESET; by what the RST was sent, on its side",
+        "tcptrace resets -d 10 --by peer,errno",
+    ),
     "retransmits": _found(
         "more segments are sent again than is usual",
         "loss, reordering or long queues on the way",
         "which peers: one alone is its path",
         "tcptrace retransmits -d 10 --by peer",
+    ),
+    "lost-before": _found(
+        "a device, or a CPU, lost packets before there was one to give a reason for",
+        "a full ring, damaged frames, a CPU that was busy, a protocol that nobody takes",
+        "the device's own counter of it; net.core.netdev_max_backlog",
+        "tcptrace counters -d 10",
+    ),
+    "packet-filter": _found(
+        "rules of this host's own packet filter dropped or rejected packets: nftables or iptables",
+        "a firewall that does its work, or a rule that takes too much",
+        "which rule counts, and whose packets they are: NETFILTER_DROP",
+        "tcptrace drops -d 10 --packets --by reason,lport,peer",
     ),
     "dropped-here": _found(
         "packets came to this host and it threw them away",

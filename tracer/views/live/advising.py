@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from tracer.advice.finding import Finding
 from tracer.advice.rules import judge
+from tracer.flows.devices import Devices
 from tracer.flows.drops import Counters
+from tracer.flows.packet_filters import PacketFilters
 from tracer.views.advise_evidence import Gathered
 from tracer.views.columns import Facts
 from tracer.wire.batch import Batch
-from tracer.wire.head import Head
+from tracer.wire.head import Attachment, Head
 from tracer.wire.layout import Records
 
 ADVICE = "advice"  # a pane wants it
@@ -24,12 +26,15 @@ SHARE = 50  # of a CPU: judging may take one part of so many
 
 @dataclass(frozen=True)
 class AdvicePicture:
-    """Findings, the worst first; rules that found nothing, and those without evidence so far."""
+    """Findings, the worst first; rules that found nothing; those without evidence so far; what else
+    is not known, in words.
+    """
 
     span_ns: int
     findings: tuple[Finding, ...]
     quiet: tuple[str, ...]
     blind: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
 
 
 class Advising:
@@ -56,6 +61,8 @@ class Advising:
         if self._listening is not None:
             made.listeners(self._listening)
             made.from_now_on(now_ns)
+        if self._spans:
+            made.filters.begin_at(self._spans[-1][1].filters)
         self._spans = [*self._spans[-1:], (now_ns, made)]
 
     # --- what a session tells -------------------------------------------------
@@ -76,6 +83,27 @@ class Advising:
         """Take the kernel's own counters."""
         for _, one in self._spans:
             one.spaces.kernel(counters)
+
+    def devices(self, found: Devices) -> None:
+        """Take counters of devices and CPUs."""
+        for _, one in self._spans:
+            one.devices.add(found)
+
+    def packet_filters(self, found: PacketFilters) -> None:
+        """Take rules of packet filters, and their counters."""
+        for _, one in self._spans:
+            one.filters.add(found)
+
+    def packets(self, pairs: Records, rest: NDArray[np.uint64]) -> None:
+        """Take the counts of what was dropped."""
+        for _, one in self._spans:
+            one.filters.packets(pairs, rest)
+
+    def attached(self, change: Attachment) -> None:
+        """What was counted of dropped packets is told no longer once that is over."""
+        if change.subject == "drop" and change.how == "off":
+            for _, one in self._spans:
+                one.filters.packets_left()
 
     def all_sockets(self, rows: Records, chosen: NDArray[np.bool_]) -> None:
         """Take a pass over all sockets."""
@@ -113,7 +141,7 @@ class Advising:
             since_ns, gathered = self._spans[0]
             advice = judge(gathered.evidence(now_ns - since_ns))
             self._picture = AdvicePicture(
-                now_ns - since_ns, advice.findings, advice.quiet, advice.blind
+                now_ns - since_ns, advice.findings, advice.quiet, advice.blind, advice.unseen
             )
             self._due = time.monotonic() + (time.thread_time() - began) * SHARE
         return self._picture

@@ -54,6 +54,9 @@ class Remote:
     explain: Callable[[str], str]  # what a name means; nothing where it is not known
     price: Callable[[], bool] = lambda: False  # measure the programs, or no more: whether it does
     seek: Callable[[int], None] = lambda span_ns: None  # a recording, to so long after its begin
+    tell: Callable[[str], None] = lambda text: None  # in the last lines
+    record: Callable[[], str] = lambda: ""  # into a file, or no more: what there is to say
+    recording: Callable[[], str] = lambda: ""  # the file, while it goes on
     takes_clipboard: Callable[[], bool] = copying.takes_clipboard
     recorded: bool = False
 
@@ -110,6 +113,7 @@ class LiveApp(App[None]):
                 ("y", "copy"),
                 ("J", "copy_json"),
                 ("w", "write"),
+                ("R", "record"),
                 ("z", "zero"),
                 ("a", "pane(8)"),
                 ("d", "doctor"),
@@ -192,7 +196,7 @@ class LiveApp(App[None]):
         return self._paused or self.picture
 
     def _draw(self, message: str = "") -> None:
-        self._look.message = message
+        self._look.message, self._look.recording = message, self._remote.recording()
         picture, look = self._shown(), self._look
         if picture is None or self.picture is None:
             return
@@ -472,6 +476,13 @@ class LiveApp(App[None]):
     def action_write(self) -> None:
         """Write what is shown to a file."""
         self._say(copying.into_file(self._text(), ".txt"))
+
+    def action_record(self) -> None:
+        """Keep what happens from now on in a file, or end that."""
+        if self._remote.recorded:
+            self._say("this is a recording already")
+        else:
+            self._say(self._remote.record())
 
     def action_price(self) -> None:
         """Have the kernel measure what the programs take, or no more."""

@@ -28,6 +28,7 @@ WHAT    e events on and off   d doctor   A drops that lose nothing as well
         a advice: what is wrong, and what helps   x explain the row
         K what our programs take of the kernel, on and off (+20 ns a run)
 OUT     y copy   J copy as JSON   w write the screen to a file   q quit
+        R record what happens to a file, on and off
 
 ! worth a look   - unknown or none   >= longer than that   v ^ sorted by
 Rates are of the last interval. Sockets are kept up from transitions, and

@@ -135,7 +135,7 @@ def counters(picture: Picture, width: int) -> list[str]:
 
 
 # what others stand on: named where one of them is off
-HELPERS = frozenset({"task", "synack", "request", "cookies", "io_uring"})
+HELPERS = frozenset({"task", "synack", "request", "unrecorded", "cookies", "io_uring"})
 
 
 def foot(picture: Picture, width: int) -> list[str]:

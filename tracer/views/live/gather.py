@@ -19,6 +19,7 @@ from tracer.flows.exact import Moves, Totals, totals
 from tracer.flows.history import History
 from tracer.flows.listeners import Listener, ListenerTable
 from tracer.flows.measured import Measured
+from tracer.flows.packet_filters import PacketFilters
 from tracer.flows.pulse import NAMES
 from tracer.flows.sockets import Sockets, by_state
 from tracer.flows.tally import Lost, Outcome, Tally
@@ -225,17 +226,28 @@ class LiveView(View):
         with self._lock:
             if filtered:
                 self._gathered.packets.counts(pairs, rest)
+                if self._advising is not None:
+                    self._advising.packets(pairs, rest)
 
     def devices(self, found: Devices) -> None:
         """What was lost before there was a packet."""
         now_ns = self._tick_ns if self._recorded else time.monotonic_ns()
         with self._lock:
             self._gathered.packets.devices(found, now_ns)
+            if self._advising is not None:
+                self._advising.devices(found)
+
+    def packet_filters(self, found: PacketFilters) -> None:
+        """Rules of packet filters, while advice is asked for."""
+        if self._advising is not None:
+            self._advising.packet_filters(found)
 
     def attached(self, change: Attachment) -> None:
         """A pane has what it needs, or was left: said at once."""
         with self._lock:
             self._gathered.attached(change)
+            if self._advising is not None:
+                self._advising.attached(change)
         if self._ticks:
             with self._lock:
                 picture = self._picture()

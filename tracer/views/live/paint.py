@@ -26,6 +26,7 @@ class Look:
     tail: bool = True
     message: str = ""
     search: str = ""
+    recording: str = ""  # the file that what happens is kept in
     opened: int | None = None  # the connection, by cookie
     scrolled: int = 0
     every_s: float = 1.0
@@ -189,6 +190,7 @@ MAIN_KEYS = (
         "o by process",
         "e events",
         "w write",
+        "R record",
         "y copy",
         "x explain",
         "z peaks",
@@ -198,7 +200,7 @@ OPENED_KEYS = ("esc back", "n p next, previous", "y copy", "J copy JSON", "x exp
 
 
 def _keys(look: Look, width: int) -> str:
-    line = ""
+    line = f"R ends {look.recording}  " if look.recording else ""
     for key in OPENED_KEYS if look.opened is not None else MAIN_KEYS:
         if len(line) + len(key) > width:
             break

@@ -57,6 +57,7 @@ def below(picture: Picture, name: Name | None, width: int, height: int) -> list[
         looked += f"; nothing wrong by: {', '.join(advice.quiet)}"
     if advice.blind:
         looked += f"; not looked at yet: {', '.join(advice.blind)}"
+    looked += "".join(f"; not looked at: {text}" for text in advice.unseen)
     rest = finding_lines.wrapped("", looked, 0, wide)
     return [*found[: max(0, height - len(rest))], *rest][:height]
 
