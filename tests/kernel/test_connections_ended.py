@@ -18,7 +18,7 @@ from tests.programs.driver import Program
 from tests.programs.places import ADDRESS, PORT, SHUT_PORT, SILENT, add_silent_host, server_in
 from tests.schemas import checked
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 # what the client sends and the server answers, bytes; a prime number of connections
 TICK_US = 10_000  # of the kernel's, at most

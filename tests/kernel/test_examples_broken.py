@@ -20,7 +20,7 @@ import pytest
 
 from tests.harness import ROOT, Record, Tracer, wait_until
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 FOUND = re.compile(r"PID (?P<pid>\d+)(?:, port (?P<port>\d+))?")
 
 

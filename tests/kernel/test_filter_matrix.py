@@ -30,7 +30,7 @@ from tests.programs.groups import control_group, enter
 from tests.programs.losing import Losing
 from tracer.cli.asked import KEYS
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
 APPLE_PORT, PEAR_PORT = 8001, 8002
 Step = tuple[object, ...]

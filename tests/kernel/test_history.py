@@ -18,7 +18,7 @@ from tests.programs.places import PORT, SILENT
 from tests.programs.screen import Screen, screen
 from tests.schemas import checked
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 SIZE = (150, 60)
 BEYOND, DATA, ANSWER = 3, b"x" * 10, 17  # segments outside the window, bytes each way
 

@@ -14,7 +14,7 @@ from tests.programs.places import ADDRESS, PORT, server_in
 from tests.programs.screen import screen
 from tracer.views.live.panes import PANES
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 SIZES = [(80, 24), (140, 40)]
 HOSTILE, HARMLESS = "\x1b[31m[b]x\n", r"\\x1b\[31m\[b\]x\\x0a"
 COUNTERS = 7  # has names of the kernel's alone
