@@ -339,7 +339,10 @@ tt_inline bool tt_was_not_resent(const __u64 *ctx)
 	return false;
 }
 
-/* Why a packet was thrown away, at kfree_skb; 0 where that is not told. */
+/*
+ * Why a packet was thrown away, at kfree_skb; 0 where that is not told: since Linux commit
+ * c504e5c2f964 ("net: skb: introduce kfree_skb_reason()") (in v5.17).
+ */
 tt_inline __u32 tt_freed_why(const struct bpf_raw_tracepoint_args *ctx)
 {
 	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, reason))
@@ -347,14 +350,145 @@ tt_inline __u32 tt_freed_why(const struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/*
+ * Whether kfree_skb tells which socket a packet was meant for: since Linux commit c53795d48ee8
+ * ("net: add rx_sk to trace_kfree_skb") (in v6.11).
+ */
+tt_inline bool tt_freed_for_is_told(void)
+{
+#ifdef TT_BCC /* whose headers do not say how many arguments there are */
+	return false;
+#else
+	return bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk);
+#endif
+}
+
 /* The socket that a packet thrown away was meant for, at kfree_skb; NULL where that is not told. */
 tt_inline const struct sock *tt_freed_for(const struct bpf_raw_tracepoint_args *ctx)
 {
-#ifndef TT_BCC /* whose headers do not say how many arguments there are */
-	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk))
-		return (const struct sock *)ctx->args[3];
-#endif
-	return NULL;
+	return tt_freed_for_is_told() ? (const struct sock *)ctx->args[3] : NULL;
 }
+
+#ifndef TT_BCC /* what follows is asked for by programs that are not compiled there */
+/*
+ * Whether a connection's time stamps count us, not ms: since Linux commit 614e8316aa4c ("tcp: add
+ * support for usec resolution in TCP TS values") (in v6.7).
+ */
+tt_inline bool tt_stamps_are_us(const struct tcp_sock *tp)
+{
+	return bpf_core_field_exists(tp->tcp_usec_ts) && BPF_CORE_READ_BITFIELD(tp, tcp_usec_ts);
+}
+
+/*
+ * Whether a request of this listener may be given to another one, where it goes on as a copy
+ * (reuseport_migrate_sock()): since Linux commit f9ac779f881c ("net: Introduce
+ * net.ipv4.tcp_migrate_req.") (in v5.14).
+ */
+tt_inline bool tt_may_migrate(const struct sock *listener)
+{
+	__u8 migrates = 0;
+
+	if (!bpf_core_field_exists(struct netns_ipv4, sysctl_tcp_migrate_req))
+		return false;
+	BPF_CORE_READ_INTO(&migrates, listener, __sk_common.skc_net.net,
+			   ipv4.sysctl_tcp_migrate_req);
+	return migrates;
+}
+
+/*
+ * Why a RST is sent, at tcp_send_reset; 0 where that is not told: the argument came with Linux
+ * commit b533fb9cf4f7 ("rstreason: make it work in trace world") (in v6.10).
+ */
+tt_inline __u32 tt_reset_why(const __u64 *ctx)
+{
+	if (bpf_core_type_exists(struct trace_event_raw_tcp_send_reset))
+		return *(volatile const __u64 *)(ctx + 2);
+	return 0;
+}
+
+/*
+ * Whether that tells of what a timer broke off, too: since Linux commit "tcp: rstreason: introduce
+ * SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT for active reset" (in v6.12).
+ */
+tt_inline bool tt_reset_why_is_told(void)
+{
+	return bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT);
+}
+
+tt_inline bool tt_is_for_keepalive(__u32 reason)
+{
+	return tt_reset_why_is_told() &&
+	       reason ==
+		       bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT);
+}
+
+/* The same of "tcp: rstreason: introduce SK_RST_REASON_TCP_ABORT_ON_MEMORY for active reset". */
+tt_inline bool tt_is_for_memory(__u32 reason)
+{
+	return bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY) &&
+	       reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY);
+}
+
+/*
+ * The file in a slot of an io_uring's own table; NULL: none, or this kernel's types do not lead
+ * there. They do since Linux commit "io_uring/rsrc: unify file and buffer resource tables" (in
+ * v6.13).
+ */
+tt_inline const struct file *tt_file_of_slot(const struct io_ring_ctx *ring, __u32 slot)
+{
+	struct io_rsrc_node **nodes, *node = NULL;
+	unsigned long file;
+
+	if (!bpf_core_field_exists(struct io_file_table, data.nodes) ||
+	    !bpf_core_field_exists(struct io_rsrc_node, file_ptr))
+		return NULL;
+	if (slot >= BPF_CORE_READ(ring, file_table.data.nr))
+		return NULL;
+	nodes = BPF_CORE_READ(ring, file_table.data.nodes);
+	bpf_probe_read_kernel(&node, sizeof(node), nodes + slot);
+	if (!node)
+		return NULL;
+	file = BPF_CORE_READ(node, file_ptr);
+	return (const struct file *)(file & ~7UL); /* its lowest bits are flags */
+}
+
+/* What io_uring_complete tells: which form, user space knows (tracer/kernel/uring.py). */
+enum tt_uring_form { TT_URING_UNKNOWN, TT_URING_ANSWER, TT_URING_PARTS };
+
+/*
+ * The answer to a request, at io_uring_complete; false where what is told is not known. The
+ * arguments are ring, request, answer; before Linux commit "io_uring: clean up cqe trace points"
+ * (in v6.13) ring, request, user_data, result, flags.
+ */
+tt_inline bool tt_read_answer(const struct bpf_raw_tracepoint_args *ctx, __u32 form, int *result,
+			      __u32 *flags)
+{
+	const struct io_uring_cqe *cqe = (const void *)ctx->args[2];
+
+	if (form == TT_URING_ANSWER) {
+		*result = BPF_CORE_READ(cqe, res);
+		*flags = BPF_CORE_READ(cqe, flags);
+		return true;
+	}
+	if (form != TT_URING_PARTS)
+		return false;
+	*result = ctx->args[3];
+	*flags = ctx->args[4];
+	return true;
+}
+
+/*
+ * Where an accept of io_uring puts its socket: 0: a descriptor, else a slot, counted from 1. Since
+ * Linux commit "io_uring: accept directly into fixed file table" (in v5.15).
+ */
+tt_inline __u32 tt_slot_wanted(const struct io_kiocb *req)
+{
+	__u32 slot = 0;
+
+	if (bpf_core_field_exists(struct io_accept, file_slot))
+		bpf_core_read(&slot, sizeof(slot), &((const struct io_accept *)req)->file_slot);
+	return slot;
+}
+#endif
 
 #endif

@@ -134,6 +134,18 @@ tt_inline tt_ns tt_since_synack(const struct tcp_sock *tp, const struct tt_head 
 	return head->mono_ns > sent_ns ? head->mono_ns - sent_ns : 0;
 }
 
+/* What is counted of a namespace; NULL: there is no room. */
+tt_inline struct tt_untold *tt_get_untold(tt_netns netns)
+{
+	struct tt_untold *found = MAP_GET(tt_untold, &netns);
+	struct tt_untold none = {};
+
+	if (found)
+		return found;
+	MAP_PUT(tt_untold, &netns, &none, BPF_NOEXIST);
+	return MAP_GET(tt_untold, &netns);
+}
+
 /*
  * A child that ends without an error is a duplicate, made on two CPUs at once and thrown away on
  * one, or there was no room for it. No attempt ends with it, yet the kernel counted it as it made
@@ -141,18 +153,26 @@ tt_inline tt_ns tt_since_synack(const struct tcp_sock *tp, const struct tt_head 
  */
 tt_inline void tt_count_thrown_away(const struct tt_head *head)
 {
-	tt_netns netns = head->netns;
-	__u64 *count = MAP_GET(tt_thrown_away, &netns);
-	__u64 none = 0;
+	struct tt_untold *untold = tt_get_untold(head->netns);
 
-	if (!count) {
-		MAP_PUT(tt_thrown_away, &netns, &none, BPF_NOEXIST);
-		count = MAP_GET(tt_thrown_away, &netns);
-	}
-	if (count)
-		__sync_fetch_and_add(count, 1);
+	if (untold)
+		__sync_fetch_and_add(&untold->children, 1);
 	else
-		CONTROL_COUNT(thrown_away_unplaced);
+		CONTROL_COUNT(children_unplaced);
+}
+
+/*
+ * tcp_rtx_synack() has just counted it as one of its TCPSynRetrans. How its handshake ends need not
+ * be told: a RST ends it without a record.
+ */
+tt_inline void tt_count_synack(const struct tt_head *head)
+{
+	struct tt_untold *untold = tt_get_untold(head->netns);
+
+	if (untold)
+		__sync_fetch_and_add(&untold->synacks, 1);
+	else
+		CONTROL_COUNT(synacks_unplaced);
 }
 
 /* A child of a listener: finished, or gone before. */

@@ -47,12 +47,13 @@ struct tt_config {
 	__u8 not_laddr;
 	__u8 not_raddr;
 	__u8 not_uid;
-	__u8 keep_uid;	   /* a recording is asked later whose each socket was */
-	__u8 listen_stats; /* count what happens in the queues of each listener */
-	__u8 accept_hook;  /* accepts are seen: one that is not is told as it ends */
-	__u8 connect_exit; /* connect()'s end is seen: what it says need not be guessed */
-	__u8 tell_forks;   /* tell of every process: a recording is asked later whose child each was
-			    */
+	__u8 keep_uid;	    /* a recording is asked later whose each socket was */
+	__u8 listen_stats;  /* count what happens in the queues of each listener */
+	__u8 accept_hook;   /* accepts are seen: one that is not is told as it ends */
+	__u8 connect_exit;  /* connect()'s end is seen: what it says need not be guessed */
+	__u8 answers_apart; /* RSTs without a connection are told by programs of their own */
+	__u8 tell_forks; /* tell of every process: a recording is asked later whose child each was
+			  */
 	__u8 hold_children; /* 1: a child without a peer is told of with its next transition; 2: all
 			     */
 	__u8 uring;	    /* 1: io_uring_complete has an answer as it stands, 2: its parts */
@@ -118,10 +119,11 @@ struct tt_control {
 	__u64 cgroups_made;
 	__u64 unmade; /* sockets of which there was no room to keep where they were made */
 	/* what there was no room to count: RSTs; and of namespaces beyond those there is room for,
-	 * children thrown away, and packets that listeners let go of
+	 * children thrown away, SYN-ACKs sent again, and packets that listeners let go of
 	 */
 	__u64 resets_unplaced;
-	__u64 thrown_away_unplaced;
+	__u64 children_unplaced;
+	__u64 synacks_unplaced;
 	__u64 unlooked;
 	__u64 reader_sleeps; /* for long: the first record into an empty ring wakes it */
 	__u32 pidns;	     /* inode of the tracer's PID namespace, */
@@ -337,8 +339,13 @@ struct tt_synack_key {
 
 MAP_OF(LRU_HASH, tt_synacks, struct tt_synack_key, __u64, 16384);
 
-/* Children made and thrown away, by namespace; see bpf/handshake.h. */
-MAP_OF(HASH, tt_thrown_away, tt_netns, __u64, 1024);
+/* What the kernel counts of handshakes, by namespace, whatever records tell: bpf/handshake.h. */
+struct tt_untold {
+	__u64 children; /* made and thrown away */
+	__u64 synacks;	/* sent again */
+};
+
+MAP_OF(HASH, tt_untold, tt_netns, struct tt_untold, 1024);
 
 /* Processes told of: tgid -> start. A task record is sent once for each. */
 MAP_OF(HASH, tt_tasks, tt_pid, tt_ticks, 32768);

@@ -174,7 +174,7 @@ tt_inline void tt_measure_attempt(struct tt_open_row *row, const struct tcp_sock
 {
 	__u32 now_ms = row->head.mono_ns / 1000000;
 
-	if (bpf_core_field_exists(tp->tcp_usec_ts) && BPF_CORE_READ_BITFIELD(tp, tcp_usec_ts))
+	if (tt_stamps_are_us(tp))
 		return;
 	if (!tp->retrans_stamp)
 		return;

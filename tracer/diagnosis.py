@@ -16,8 +16,6 @@ NOT_TRACED = (
     " handshakes reset in the SYN queue (counted)"
 )
 
-NUMBERS = "before Linux 5.12 numbers of ours stand for those of new sockets; ss does not know them"
-
 
 @dataclass(frozen=True)
 class _Place:
@@ -66,7 +64,6 @@ def _places() -> list[_Place]:
             _Place("BTF", True, ""),
             _Place("BCC", bcc.is_installed(), bcc.FOR),
             tracing,
-            *([] if features.has_exchanges() else [_Place("socket cookies", False, NUMBERS)]),
         ]
     lacks = _headers_lack()
     return [
@@ -107,8 +104,9 @@ def _finding_by_bcc(subject: Subject, lacks: str) -> Finding:
 
 def _finding(choice: features.Choice) -> Finding:
     subject = choice.subject
-    why = "; ".join(f"{how} refused: {reason}" for how, reason in choice.refused.items())
+    reasons = [f"{how} refused: {reason}" for how, reason in choice.refused.items()]
     if choice.rung is None:
-        return Finding(subject.name, "-", "impossible", why, subject.without)
+        return Finding(subject.name, "-", "impossible", "; ".join(reasons), subject.without)
+    why = "; ".join(filter(None, [*reasons, features.lacking(choice.rung)]))
     attach = f"{choice.rung.how}:{','.join(choice.rung.targets)}"
     return Finding(subject.name, attach, choice.status, why, choice.rung.costs)

@@ -221,7 +221,7 @@ tt_inline tt_spent_t tt_is_spent(const struct tt_drop *event)
 	if (event->direction == TT_DIRECTION_TX || event->tcp_flags & TCP_SYN ||
 	    event->length > event->headers_length)
 		return TT_SPENT_NO;
-	if (bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk))
+	if (tt_freed_for_is_told())
 		return event->state == TT_TIME_WAIT ? TT_SPENT_BY_SOCKET : TT_SPENT_NO;
 	return event->tcp_flags & TCP_FIN ? TT_SPENT_BY_FLAGS : TT_SPENT_NO;
 }

@@ -67,18 +67,6 @@ tt_inline bool tt_is_requests(const struct timer_list *timer)
 	return true;
 }
 
-/* reuseport_migrate_sock() may give it to another listener: it goes on, as a copy. */
-tt_inline bool tt_may_migrate(const struct sock *listener)
-{
-	__u8 migrates = 0;
-
-	if (!bpf_core_field_exists(struct netns_ipv4, sysctl_tcp_migrate_req))
-		return false;
-	BPF_CORE_READ_INTO(&migrates, listener, __sk_common.skc_net.net,
-			   ipv4.sysctl_tcp_migrate_req);
-	return migrates;
-}
-
 /* How it has ended, if it ends now. */
 tt_inline tt_outcome_t tt_request_outcome(const struct request_sock *req,
 					  const struct sock *listener)

@@ -107,20 +107,15 @@ tt_inline bool tt_is_dead(const struct sock *sk)
  */
 tt_inline tt_reset_by_t tt_broken_by(const struct sock *sk, int state, tt_rst_reason reason)
 {
-	const bool tells =
-		bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT);
-
-	if (bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT) &&
-	    reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT))
+	if (tt_is_for_keepalive(reason))
 		return TT_RESET_BY_KEEPALIVE;
-	if (bpf_core_enum_value_exists(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY) &&
-	    reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_TCP_ABORT_ON_MEMORY))
+	if (tt_is_for_memory(reason))
 		return TT_RESET_BY_KERNEL;
 	if (sk->sk_err == ECONNABORTED || sk->sk_lock.owned)
 		return TT_RESET_BY_KILLED;
 	if (state == TT_FIN_WAIT2 && tt_is_dead(sk))
 		return TT_RESET_BY_NO_FIN;
-	if (tells)
+	if (tt_reset_why_is_told())
 		return TT_RESET_BY_KILLED;
 	if (sk->__sk_common.skc_flags & (1UL << SOCK_KEEPOPEN))
 		return TT_RESET_BY_KEEPALIVE;
@@ -300,6 +295,14 @@ tt_inline struct tt_bench *tt_begin_reset(enum tt_slot slot, struct tt_stats **s
 	return bench;
 }
 
+/* Whether answer.bpf.c tells of it, too: where that is asked for though it is told here. */
+tt_inline bool tt_is_told_apart(const struct sk_buff *skb, const struct sock_common *skc,
+				__u8 state)
+{
+	return CFG(answers_apart) && skb &&
+	       (!skc || state == TT_TIME_WAIT || state == TT_NEW_SYN_RECV);
+}
+
 /* tcp_send_reset(socket or NULL, packet or NULL, reason) */
 PROBE_BTF("tcp_send_reset")
 int TT_PROG(tt_reset_sent)
@@ -319,12 +322,13 @@ int TT_PROG(tt_reset_sent)
 		return 0;
 	event = &bench->large.reset;
 	event->way = TT_RESET_WAY_SENT;
-	if (bpf_core_type_exists(struct trace_event_raw_tcp_send_reset))
-		event->reason = ctx[2];
+	event->reason = tt_reset_why(ctx);
 	if (skb)
 		event->answers = tt_answers_what(tt_read_packet(skb, &event->head));
 	if (skc)
 		bpf_core_read(&state, 1, &skc->skc_state);
+	if (tt_is_told_apart(skb, skc, state))
+		return 0;
 	tt_place_reset(event, skc, skb);
 	/* the helper looks itself whether there is one, where the verifier leaves this out */
 	if (sk && state != TT_LISTEN)

@@ -293,8 +293,11 @@ int BPF_PROG(tt_synack_again, const struct sock *sk, const struct request_sock *
 	__builtin_memset(&bench->large.retransmit, 0, sizeof(bench->large.retransmit));
 	head->netns = tt_read_netns(&req->__req_common, false);
 	tt_read_tuple(&req->__req_common, head, false);
-	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE)
+	if (CFG(kinds) & 1U << TT_KIND_HANDSHAKE) {
 		tt_keep_synack(req, head);
+		if (tt_is_live())
+			tt_count_synack(head);
+	}
 	if (CFG(kinds) & 1U << TT_KIND_RETRANSMIT && tt_is_live())
 		tt_tell_synack(ctx, sk, req, bench, stats);
 	return 0;

@@ -20,7 +20,7 @@ tt_inline bool tt_may_be_listeners(const struct sk_buff *skb, const struct sock 
 	__be16 protocol;
 	__u8 state;
 
-	if (!bpf_core_field_exists(struct trace_event_raw_kfree_skb, rx_sk)) {
+	if (!tt_freed_for_is_told()) {
 		protocol = TT_LOAD(struct sk_buff, skb, protocol);
 		return protocol == bpf_htons(ETH_P_IP) || protocol == bpf_htons(ETH_P_IPV6);
 	}

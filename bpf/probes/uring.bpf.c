@@ -28,30 +28,9 @@ tt_inline bool tt_is_untaken(const struct sock *sk)
 /* The TCP socket in a slot of the ring's own table, or NULL. */
 tt_inline const struct sock *tt_sock_of_slot(const struct io_ring_ctx *ring, __u32 slot)
 {
-	struct io_rsrc_node **nodes, *node = NULL;
-	unsigned long file;
+	const struct file *file = tt_file_of_slot(ring, slot);
 
-	if (!bpf_core_field_exists(struct io_file_table, data.nodes) ||
-	    !bpf_core_field_exists(struct io_rsrc_node, file_ptr))
-		return NULL;
-	if (slot >= BPF_CORE_READ(ring, file_table.data.nr))
-		return NULL;
-	nodes = BPF_CORE_READ(ring, file_table.data.nodes);
-	bpf_probe_read_kernel(&node, sizeof(node), nodes + slot);
-	if (!node)
-		return NULL;
-	file = BPF_CORE_READ(node, file_ptr);
-	return tt_sock_of_file((const void *)(file & ~7UL)); /* its lowest bits are flags */
-}
-
-/* Where an accept puts its socket: 0: a descriptor, else a slot, counted from 1. */
-tt_inline __u32 tt_slot_wanted(const struct io_kiocb *req)
-{
-	__u32 slot = 0;
-
-	if (bpf_core_field_exists(struct io_accept, file_slot))
-		bpf_core_read(&slot, sizeof(slot), &((const struct io_accept *)req)->file_slot);
-	return slot;
+	return file ? tt_sock_of_file(file) : NULL;
 }
 
 /* What is to be told: a socket that was taken, or a listener whose accept failed. */
@@ -120,29 +99,17 @@ tt_inline int tt_tell_took(void *ctx, const struct tt_took *took)
 	return tt_accepted(ctx, took->sk, took->precision);
 }
 
-/*
- * Arguments: ring, request, answer; before the Linux commit "io_uring: clean up cqe
- * trace points" (in v6.13) ring, request, user_data, result, flags.
- */
 PROBE_RAW("io_uring_complete")
 int tt_uring_complete(struct bpf_raw_tracepoint_args *ctx)
 {
 	const struct io_ring_ctx *ring = (const void *)ctx->args[0];
 	const struct io_kiocb *req = (const void *)ctx->args[1];
-	const struct io_uring_cqe *cqe = (const void *)ctx->args[2];
 	struct tt_took took = {};
 	__u32 flags;
 	int result;
 
-	if (CFG(uring) == 1) {
-		result = BPF_CORE_READ(cqe, res);
-		flags = BPF_CORE_READ(cqe, flags);
-	} else if (CFG(uring) == 2) {
-		result = ctx->args[3];
-		flags = ctx->args[4];
-	} else {
+	if (!tt_read_answer(ctx, CFG(uring), &result, &flags))
 		return 0;
-	}
 	tt_find_answered(&took, ring, req, result, flags);
 	return tt_tell_took(ctx, &took);
 }

@@ -18,7 +18,7 @@ import pytest
 from tests.harness import COMMAND, ROOT, Namespace, Tracer, wait_until
 from tests.programs import laddered
 from tests.programs.laddered import Seen
-from tracer.kernel.features import why_not
+from tracer.kernel.features import lacking, why_not
 from tracer.kernel.ladder import ATTACH
 from tracer.kernel.live import LiveSource, Settings
 from tracer.kernel.maps import possible_cpus
@@ -205,6 +205,9 @@ def test_doctor_tells_what_a_session_stands_on(folder: Path) -> None:
             assert (probes[name]["attach"], probes[name]["status"]) == ("-", "impossible")
             continue
         assert probes[name]["attach"].partition(":")[0] == how
+        (rung,) = (r for s in PROBES if s.name == name for r in s.rungs if r.how == how)
+        refused = any(" refused: " in reason for reason in probes[name]["why"].split("; "))
         # another way that costs no more is as good
-        worse = probes[name]["why"] and probes[name]["costs"]
+        worse = (refused and probes[name]["costs"]) or lacking(rung)
         assert probes[name]["status"] == ("degraded" if worse else "works")
+        assert lacking(rung) in probes[name]["why"]

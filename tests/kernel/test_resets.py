@@ -26,9 +26,11 @@ from tests.programs.places import (
     link,
     server_in,
 )
-from tracer.kernel.features import choose
+from tracer.kernel.features import why_not
+from tracer.kernel.ladder import ATTACH
 from tracer.kernel.resets import reason_names
 from tracer.probes import ANSWER
+from tracer.wire.recording import read
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
@@ -221,12 +223,12 @@ WAYS = (
 
 
 def in_guests(way: Way) -> list[pytest.MarkDecorator]:
-    """Two of them: one is told apart otherwise on older kernels, one told by another program."""
-    answering = choose(ANSWER).rung
-    found = {kill: IN_GUESTS}
-    if answering:
-        found[refuse] = pytest.mark.guest(ANSWER.name, answering.how)
-    return [found[way.act]] if way.act in found else []
+    """One is told apart otherwise on older kernels."""
+    return [IN_GUESTS] if way.act is kill else []
+
+
+def by_name(way: Way) -> str:
+    return way.by
 
 
 def told_so(reason: str | None) -> str | None:
@@ -236,7 +238,7 @@ def told_so(reason: str | None) -> str | None:
 
 @pytest.mark.parametrize(
     "way",
-    [pytest.param(way, id=way.by, marks=in_guests(way)) for way in WAYS],
+    [pytest.param(way, id=by_name(way), marks=in_guests(way)) for way in WAYS],
 )
 def test_each_way_is_told_once_with_owner_state_and_what_the_application_gets(
     ns: Namespace, client: Program, way: Way
@@ -264,6 +266,36 @@ def test_each_way_is_told_once_with_owner_state_and_what_the_application_gets(
         assert one["pid"] == client.pid
     assert {(r["lport"], r["rport"]) for r in sent} == {(r["rport"], r["lport"]) for r in came}
     assert tracer.counts["lost"] == 0
+
+
+ANSWERED = {rung.how: rung for rung in ANSWER.rungs if not why_not(rung)}
+
+
+@pytest.mark.parametrize("way", [w for w in WAYS if w.state in (None, "TIME_WAIT")], ids=by_name)
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=pytest.mark.guest(ANSWER.name, how)) for how in ANSWERED]
+)
+def test_a_rst_without_a_connection_is_told_once_whichever_way_it_is_seen(
+    ns: Namespace, client: Program, tmp_path: Path, how: str, way: Way
+) -> None:
+    kept = tmp_path / "kept"
+    attach = how if how in ATTACH else "auto"
+    options = ["--kind", "reset", "--attach", attach, "--netns", ns.name, "-w", str(kept)]
+    with server_in(ns) as server, Tracer("events", *options) as tracer:
+        for _ in range(COUNT):
+            way.act(ns, server, client)
+        wait_until(lambda: len(tracer.so_far()) >= 2 * COUNT, "all RSTs")
+        counted = moved(ns)["OutRsts"]
+        records = tracer.stop()
+    with kept.open("rb") as file:
+        head = json.loads(bytes(next(read(file, str(kept))).data))
+    assert head["attached"][ANSWER.name] == how
+    sent = [r for r in records if r["kind"] == "reset" and r["direction"] == "sent"]
+    assert len(sent) == COUNT == counted
+    told = told_so(way.reason) if how == ANSWER.rungs[0].how else None
+    assert {(r["by"], r["state"], r["reason"], r["pid"]) for r in sent} == {
+        (way.by, way.state, told, None if way.state is None else server.pid)
+    }
 
 
 @IN_GUESTS

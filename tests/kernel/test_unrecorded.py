@@ -144,6 +144,33 @@ def test_each_half_open_connection_that_is_reset_is_counted_live_and_replayed(
     assert "left over 0" in table.stdout
 
 
+@pytest.mark.guest("unrecorded", "raw_tp")
+def test_syn_acks_sent_again_are_counted_also_of_those_that_a_rst_ends(
+    ns: Namespace, host: Host, listening: Program, tmp_path: Path
+) -> None:
+    """Some were sent again before tracing, and once more since."""
+    older, count, kept = 7, 11, tmp_path / "kept"
+
+    def sent_again() -> int:
+        return ns.counters()["TcpExtTCPSynRetrans"]
+
+    knock(ns, host, older)
+    wait_until(lambda: sent_again() == older, "the first to be answered again")
+    with Tracer("handshakes", "--netns", ns.name, "-w", str(kept)) as tracer:
+        for port in range(FIRST + older, FIRST + older + count):
+            host.send(SYN, port, PORT)
+        wait_until(lambda: sent_again() >= older * 2 + count, "all to be answered again")
+        send(host, RST, older + count, 2)
+        wait_until(lambda: embryonic(ns) == older + count, "all to be reset")
+        records = tracer.stop()
+    for told in (records, replayed(kept)):
+        found = proof(told, ns)
+        assert found["EmbryonicRsts"] == (older + count, older + count, 0)
+        again, explained, left = found["TCPSynRetrans"]
+        assert again == explained >= count
+        assert left == 0
+
+
 def test_a_rst_that_is_in_no_window_ends_nothing_and_is_not_counted(
     ns: Namespace, host: Host, listening: Program
 ) -> None:
@@ -281,7 +308,7 @@ def test_namespaces_that_there_is_no_room_for_are_said_with_what_was_counted_the
     form: str,
 ) -> None:
     resets, children = (3, 5), (7, 11)  # of the first namespace, which has room, and the second
-    have_room(monkeypatch, tt_unrecorded=1, tt_thrown_away=1)
+    have_room(monkeypatch, tt_unrecorded=1, tt_untold=1)
     with namespace() as other, ExitStack() as stack:
         add_silent_host(other)
         caller = stack.enter_context(Host(other))

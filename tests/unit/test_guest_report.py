@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.vm import inside, report
+from tests.vm import inside, packages, report
 from tests.vm.guest import Outcome
 from tests.vm.packages import Kernel
-from tests.vm.report import failed, lines, page
+from tests.vm.report import failed, lines, page, surprises
 from tracer.probes import PROBES
 
 
@@ -119,6 +120,74 @@ def test_a_kernel_that_has_left_the_mirror_is_a_red_line_and_no_failure() -> Non
     assert cells(page([gone, there]), "reset", "tp_btf") == ["-", "works"]
     assert "1: not tried: no package fits" in lines([gone, there])
     assert "\x1b[31m1: not tried: no package fits\x1b[0m" in lines([gone, there], colours=True)
+
+
+def test_the_written_table_has_a_line_for_what_there_was_nothing_to_try_of() -> None:
+    gone = Outcome(Kernel("1", (), "", ""), "not there", 0, missing="no package fits")
+    text = page([run("2", tried("passed", "reset", "tp_btf"))], [gone])
+    assert "- **1: not tried: no package fits**\n" in text
+
+
+def test_a_guest_that_ended_before_its_tests_is_told_with_what_it_tried() -> None:
+    one = run("1", tried("passed", "reset", "tp_btf"))
+    one.died = "it hung"
+    assert "- 1: Linux 1.0: 1 passed, 100 s, it hung\n" in page([one])
+    assert failed(one)
+
+
+def test_what_a_rung_does_not_tell_makes_it_degraded_and_is_said_once() -> None:
+    one = run("1", tried("passed", "reset", "tp_btf"), tried("cannot", "reset", "tp_btf", "so"))
+    for row in one.rungs:
+        row["lacks"] = "no errors" if row["subject"] == "reset" else ""
+    text = page([one])
+    assert cells(text, "reset", "tp_btf") == ["degraded"]
+    assert "- 1: reset by tp_btf is degraded: no errors\n" in text
+    assert "reset by tp_btf is degraded: so" not in text
+
+
+def test_a_rung_that_is_refused_or_taken_unlike_it_is_listed_is_a_failure() -> None:
+    one = run("1", tried("passed", "reset", "tp_btf"), error="gone")
+    assert surprises(one) == ["error tp_btf is refused, which kernels.toml does not say: gone"]
+    assert failed(one)
+    one.kernel = replace(one.kernel, refuses=("error tp_btf",))
+    assert not failed(one)
+    one.kernel = replace(one.kernel, refuses=("error tp_btf", "task tp_btf"))
+    assert surprises(one) == ["task tp_btf is taken, though kernels.toml says that it is refused"]
+    assert f"1: {surprises(one)[0]}" in lines([one])
+
+
+@pytest.mark.parametrize(
+    ("came", "attach", "status", "said"),
+    [
+        ("passed", "tp_btf:a,b", "works", ""),
+        ("passed", "tp_btf:a,b", "degraded", "doctor says reset degraded, tests say works"),
+        ("cannot", "tp_btf:a,b", "works", "doctor says reset works, tests say degraded"),
+        ("failed", "tp_btf:a,b", "works", ""),  # which is told as a failure
+        ("passed", "-", "impossible", "doctor says reset impossible, tests say works"),
+    ],
+)
+def test_doctor_has_to_say_what_the_tests_found(
+    came: str, attach: str, status: str, said: str
+) -> None:
+    one = run("1", tried("passed", "reset", "tp_btf"), tried(came, "reset", "tp_btf"))
+    one.doctor = [{"subject": "reset", "attach": attach, "status": status}]
+    assert surprises(one) == ([said] if said else [])
+
+
+def test_a_mirror_without_a_suite_is_told_from_a_network_that_is_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(packages, "BUILD", tmp_path)
+    kernel = Kernel("1", ("gone",), "linux-image-1", "")
+    for text, kind in ((packages.NO_SUITE, packages.GoneError), ("no route", RuntimeError)):
+
+        def run(*command: str, text: str = text) -> str:
+            raise RuntimeError(text)
+
+        monkeypatch.setattr(packages, "run", run)
+        with pytest.raises(RuntimeError) as caught:
+            packages.Apt(kernel).newest()
+        assert type(caught.value) is kind
 
 
 def test_what_bcc_serves_has_rows_of_its_own_where_it_was_tried() -> None:

@@ -152,7 +152,7 @@ def test_an_attempt_begun_before_the_span_is_none_of_its_opens(wire: Layout) -> 
     going["state"], going["age_is"] = names["tcp_state"]["SYN_SENT"], names["dwell_is"]["EXACT"]
     going["looked_us"] = 1000  # 3 ms after the begin
     going["age_ns"] = [2_000_000, 3_000_000, 3_100_000]
-    opens = Opens(wire, started_ns)
+    opens = Opens(wire, started_ns, True)
     opens.add(ended)
     told, unsure = opens.told(going, names["dwell_is"]["EXACT"], 20_000_000)
     assert told[0]["ActiveOpens"] == 1 + 2
@@ -168,7 +168,7 @@ def test_what_ended_in_the_syn_queue_was_no_passive_open(wire: Layout) -> None:
     made["old"][3:] = names["tcp_state"]["NEW_SYN_RECV"]
     made["syncookie"] = [1, 1, 2, 0, 0]  # the third may or may not have come by one
     made["syn_retransmits"] = [0, 0, 0, 1, 2]
-    opens = Opens(wire, 0)
+    opens = Opens(wire, 0, False)
     opens.add(made)
     told = opens.told(None, names["dwell_is"]["EXACT"], 1)[0][0]
     assert {name: told[name] for name in told if told[name]} == {
@@ -178,10 +178,30 @@ def test_what_ended_in_the_syn_queue_was_no_passive_open(wire: Layout) -> None:
     }
 
 
+def test_syn_acks_sent_again_are_those_that_were_counted_whatever_attempts_tell(
+    wire: Layout,
+) -> None:
+    names = wire.enums
+    made = np.zeros(2, wire.dtypes["handshake"])
+    made["role"] = names["role"]["PASSIVE"], names["role"]["ACTIVE"]
+    made["syn_retransmits"] = 3, 5
+    going = np.zeros(2, wire.dtypes["sock_row"])
+    going["state"] = names["tcp_state"]["NEW_SYN_RECV"], names["tcp_state"]["SYN_SENT"]
+    going["syn_retransmits"] = 7, 11
+    older = going.copy()
+    older["syn_retransmits"] = 1, 2
+    opens = Opens(wire, 0, True)
+    opens.begin(older)
+    opens.add(made)
+    opens.unrecorded({0: {"TCPSynRetrans": 13}})
+    told = opens.told(going, names["dwell_is"]["EXACT"], 1)[0][0]
+    assert told["TCPSynRetrans"] == 5 + 11 - 2 + 13
+
+
 def test_what_has_no_record_counts_for_the_kernels_counter_in_its_namespace(
     wire: Layout,
 ) -> None:
-    opens = Opens(wire, 0)
+    opens = Opens(wire, 0, True)
     opens.unrecorded({7: {"PassiveOpens": 2}})
     # from the begin, not since the last time
     later = {7: {"PassiveOpens": 3, "EmbryonicRsts": 5}, 8: {"PassiveOpens": 1}}
@@ -198,7 +218,7 @@ def test_an_attempt_that_was_begun_after_the_end_is_none_of_the_kernels(wire: La
     going["looked_us"] = started_ns // 1000 + span_us + 500
     # 5 ms before the end, which may have been counted after it, in the last us, at it, after it
     going["age_ns"] = (5_500_000, 501_000, 500_000, 499_000)
-    told, unsure = Opens(wire, started_ns).told(going, exact, span_us * 1000)
+    told, unsure = Opens(wire, started_ns, True).told(going, exact, span_us * 1000)
     assert (told[0]["ActiveOpens"], unsure[0]["ActiveOpens"]) == (1, 2)
 
 
@@ -210,7 +230,7 @@ def test_an_attempt_that_is_in_flight_as_the_span_ends_may_be_on_either_side_of_
     ended["role"], ended["latency_from"] = wire.enums["role"]["ACTIVE"], 1
     ended["syn_sent"], ended["latency_ns"] = 1, (50_000, 50_000, 6_000_000)
     ended["mono_ns"] = (ended_ns - 1, ended_ns + 40_000, ended_ns + 40_000)
-    opens = Opens(wire, 0)
+    opens = Opens(wire, 0, True)
     opens.end(ended_ns)
     opens.add(ended)
     told, unsure = opens.told(None, wire.enums["dwell_is"]["EXACT"], ended_ns)

@@ -23,15 +23,16 @@ def main(arguments: list[str]) -> int:
     if not VNG.exists():
         print("virtme-ng is missing: make test-kernels", file=sys.stderr)
         return 1
-    # a guest keeps about one CPU busy
-    with ThreadPoolExecutor(os.cpu_count()) as workers:
+    # a guest has two CPUs of its own
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as workers:
         wanted = [kernels[line] for line in asked or kernels]
         outcomes = list(workers.map(lambda kernel: try_kernel(kernel, more), wanted))
     print("\n".join(report.lines(outcomes, sys.stdout.isatty())))
     for outcome in outcomes:
         if not outcome.missing:  # what was found of it before still holds
             report.keep(outcome, whole=not (more or outcome.died))
-    (BUILD / "table.md").write_text(report.page(report.kept()))
+    missing = [outcome for outcome in outcomes if outcome.missing]
+    (BUILD / "table.md").write_text(report.page(report.kept(), missing))
     # of one that is not to be had a line tells, and that is all: but something has to be tried
     return int(any(map(report.failed, outcomes)) or all(one.missing for one in outcomes))
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness import ROOT
-from tests.vm.packages import BUILD, Kernel, headers, image, release
+from tests.vm.packages import BUILD, GoneError, Kernel, headers, image, release
 
 LIMIT_S = 1800
 LOOK_S = 10
@@ -55,7 +55,8 @@ LEFT_OUT = {
 class Outcome:
     """What came of one guest: `died` is empty, or why it ended before its tests did.
 
-    `missing` is empty, or why there is no such kernel to be had.
+    `missing` is empty, or why there is no such kernel to be had. `doctor` is what that finds of
+    each subject there.
     """
 
     kernel: Kernel
@@ -64,6 +65,7 @@ class Outcome:
     died: str = ""
     missing: str = ""
     rungs: list[dict[str, Any]] = field(default_factory=list)
+    doctor: list[dict[str, Any]] = field(default_factory=list)
     tests: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -73,8 +75,10 @@ def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> 
     with_bcc = any(OF_BCC in word for word in job["files"])
     try:
         vmlinuz = image(kernel)
-    except RuntimeError as error:
+    except GoneError as error:
         return Outcome(kernel, "not there", 0, missing=str(error))
+    except RuntimeError as error:
+        return Outcome(kernel, "not there", 0, died=f"it could not be fetched: {error}")
     try:
         sources = headers(kernel, vmlinuz) if with_bcc else None
     except RuntimeError as error:  # a kernel that is there has to be tested
@@ -97,6 +101,7 @@ def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> 
     (shared / "tree.tar").unlink()
     outcome = Outcome(kernel, release(vmlinuz), time.monotonic() - began, died)
     outcome.rungs = _lines(shared / "rungs.jsonl")
+    outcome.doctor = _lines(shared / "doctor.jsonl")
     outcome.tests = [test for n in WORKERS for test in _lines(shared / f"tests-{n}.jsonl")]
     if not died and not all((shared / f"done-{n}").exists() for n in WORKERS):
         outcome.died = f"it ended early: see {shared}/console and {shared}/log*"

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tracer.kernel.features import why_not
+from tracer.diagnosis import diagnose
+from tracer.kernel.features import lacking, why_not
 from tracer.probes import PROBES
 
 SHARED = Path(os.environ.get("TCPTRACE_GUEST", "."))
@@ -23,13 +25,17 @@ FINE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TES
 
 
 def tell_rungs() -> None:
-    """Whether the kernel takes each rung of each subject."""
+    """Whether the kernel takes each rung of each subject, and what doctor makes of that."""
     with (SHARED / "rungs.jsonl").open("w") as file:
         for subject in PROBES:
             for rung in subject.rungs:
                 row = {"subject": subject.name, "rung": rung.how, "costs": rung.costs}
                 row["why"] = why_not(rung)
+                row["lacks"] = "" if row["why"] else lacking(rung)
                 file.write(json.dumps(row) + "\n")
+    with (SHARED / "doctor.jsonl").open("w") as file:
+        for found in diagnose().probes:
+            file.write(json.dumps(asdict(found)) + "\n")
 
 
 def is_refused(mark: pytest.Mark) -> bool:

@@ -21,6 +21,7 @@ BUILD = ROOT / "tests/build/vm"
 MIRRORS = {False: "http://deb.debian.org/debian", True: "http://deb.debian.org/debian-security"}
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 FRESH_S = 24 * 3600
+NO_SUITE = "does not have a Release file"  # as apt-get says it
 # since 7.2 a kernel is several packages of one name's ending
 PARTS = ("image", "binary", "modules", "base")
 
@@ -29,7 +30,8 @@ PARTS = ("image", "binary", "modules", "base")
 class Kernel:
     """One kernel to boot, as kernels.toml has it; `cannot`: tests that fail there, and why.
 
-    `bcc`: BCC is tried there, too, on the kernel's own headers.
+    `bcc`: BCC is tried there, too, on the kernel's own headers. `refuses`: each subject and rung
+    that it does not take.
     """
 
     line: str
@@ -37,6 +39,7 @@ class Kernel:
     package: str
     why: str
     bcc: bool = False
+    refuses: tuple[str, ...] = ()
     cannot: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -47,13 +50,19 @@ class Kernel:
 def known() -> list[Kernel]:
     """All of kernels.toml."""
     found = tomllib.loads((HERE / "kernels.toml").read_text())["kernel"]
-    return [Kernel(**{**one, "suites": tuple(one["suites"])}) for one in found]
+    lists = ("suites", "refuses")
+    return [Kernel(**one | {name: tuple(one.get(name, ())) for name in lists}) for one in found]
+
+
+class GoneError(RuntimeError):
+    """The mirror has no such kernel any more."""
 
 
 def image(kernel: Kernel) -> Path:
     """The newest point release, fetched and unpacked if it is not there yet.
 
-    Where the mirror has none any more, the one that was fetched before. Errors: RuntimeError.
+    Where the mirror has none any more, the one that was fetched before. Errors: GoneError where
+    there was none before; RuntimeError.
     """
     have = kernel.folder / "package"
     try:
@@ -157,7 +166,12 @@ class Apt:
         stamp = self._root / "updated"
         if stamp.exists() and time.time() - stamp.stat().st_mtime < FRESH_S:
             return
-        run("apt-get", *self._options, "-q", "update")
+        try:
+            run("apt-get", *self._options, "-q", "update")
+        except RuntimeError as error:
+            if NO_SUITE in str(error):
+                raise GoneError(str(error)) from error
+            raise
         stamp.touch()
 
     def newest(self) -> str:
@@ -167,7 +181,7 @@ class Apt:
         lines = run("apt-cache", *self._options, "pkgnames", "linux-image-").split()
         names = [name for name in lines if fits.fullmatch(name)]
         if not names:
-            raise RuntimeError(f"no package of {self._kernel.suites} fits {self._kernel.package}")
+            raise GoneError(f"no package of {self._kernel.suites} fits {self._kernel.package}")
         return max(names, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
 
     def fetch(self, name: str, folder: Path) -> list[Path]:

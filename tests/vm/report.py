@@ -39,13 +39,16 @@ def lines(outcomes: list[Outcome], colours: bool = False) -> list[str]:
             missing = f"{line}: not tried: {outcome.missing}"
             found.append(f"{RED}{missing}{PLAIN}" if colours else missing)
         found += [f"{line}: failed: {t['test']}: {t['why']}" for t in _having(outcome, "failed")]
+        found += [f"{line}: {surprise}" for surprise in surprises(outcome)]
     return found
 
 
-def page(outcomes: list[Outcome]) -> str:
-    """The README's table."""
+def page(outcomes: list[Outcome], missing: Sequence[Outcome] = ()) -> str:
+    """The README's table; `missing`: those that there was nothing to try of this time."""
     titles = ("subject", "attached by", *(o.kernel.line for o in outcomes))
-    notes = [*_told(_limits(outcomes)), *map(_ran, outcomes), "again: `make test-kernels`"]
+    notes = [*_told(_limits(outcomes)), *map(_ran, outcomes)]
+    notes += [f"**{one.kernel.line}: not tried: {one.missing}**" for one in missing]
+    notes.append("again: `make test-kernels`")
     return f"{markdown(titles, _rows(outcomes))}\n" + "".join(f"- {note}\n" for note in notes)
 
 
@@ -97,7 +100,32 @@ def _cell(outcome: Outcome, subject: str, rung: str) -> str:
         return "FAILED"
     if "passed" not in came:
         return "untested"
-    return "degraded" if _is_worse(offered) or "cannot" in came else "works"
+    worse = _is_worse(offered) or offered.get("lacks") or "cannot" in came
+    return "degraded" if worse else "works"
+
+
+def surprises(outcome: Outcome) -> list[str]:
+    """What no test says: rungs that are taken or refused unlike kernels.toml, or unlike doctor."""
+    refused = {f"{row['subject']} {row['rung']}": row["why"] for row in outcome.rungs if row["why"]}
+    found = [
+        f"{name} is refused, which kernels.toml does not say: {why}"
+        for name, why in refused.items()
+        if name not in outcome.kernel.refuses
+    ]
+    found += [
+        f"{name} is taken, though kernels.toml says that it is refused"
+        for name in outcome.kernel.refuses
+        if outcome.rungs and name not in refused
+    ]
+    for one in outcome.doctor:
+        subject, how = one["subject"], one["attach"].partition(":")[0]
+        of = [
+            r["rung"] for r in outcome.rungs if r["subject"] == subject and how in (r["rung"], "-")
+        ]
+        cells = {_cell(outcome, subject, rung) for rung in of} - {"untested", "FAILED"}
+        if cells - {one["status"]}:
+            found.append(f"doctor says {subject} {one['status']}, tests say {', '.join(cells)}")
+    return found
 
 
 def _is_worse(offered: dict[str, Any]) -> bool:
@@ -121,8 +149,10 @@ def _limits(outcomes: Sequence[Outcome]) -> Iterator[Note]:
             elif row["costs"]:
                 how = "is degraded" if _is_worse(row) else "costs"
                 yield f"{where} {how}: {row['costs']}", outcome.kernel.line
+            if row.get("lacks"):
+                yield f"{where} is degraded: {row['lacks']}", outcome.kernel.line
         for test in _having(outcome, "cannot"):
-            if _is_impossible(outcome, test):
+            if _is_impossible(outcome, test) or _is_lacking(outcome, test):
                 continue  # said above
             how = "impossible" if test.get("rung") == BCC else "degraded"
             where = f"{test['subject']} by {test['rung']} is {how}" if "rung" in test else "not"
@@ -139,6 +169,12 @@ def _is_impossible(outcome: Outcome, test: dict[str, Any]) -> bool:
     return bool(rows) and all(row["why"] for row in rows)
 
 
+def _is_lacking(outcome: Outcome, test: dict[str, Any]) -> bool:
+    """Whether the way that the test names does not tell all there."""
+    row = _offered(outcome, test.get("subject", ""), test.get("rung", ""))
+    return bool(row and row.get("lacks"))
+
+
 def _told(notes: Iterator[Note]) -> list[str]:
     """Each once, with all kernels it is said of."""
     in_order = list(dict.fromkeys(notes))
@@ -150,7 +186,8 @@ def _told(notes: Iterator[Note]) -> list[str]:
 def _ran(outcome: Outcome) -> str:
     counts = [f"{len(_having(outcome, name))} {name}" for name in ("passed", "failed", "cannot")]
     told = ", ".join(count for count in counts if not count.startswith("0 "))
-    return f"{outcome.kernel.line}: Linux {outcome.release}: {told}, {outcome.seconds:.0f} s"
+    died = f", {outcome.died}" if outcome.died else ""
+    return f"{outcome.kernel.line}: Linux {outcome.release}: {told}, {outcome.seconds:.0f} s{died}"
 
 
 def _having(outcome: Outcome, name: str) -> list[dict[str, Any]]:
@@ -164,4 +201,5 @@ def failed(outcome: Outcome) -> bool:
     """
     if outcome.missing:
         return False
-    return bool(outcome.died or _having(outcome, "failed") or not _having(outcome, "passed"))
+    passed = _having(outcome, "passed")
+    return bool(outcome.died or _having(outcome, "failed") or surprises(outcome) or not passed)

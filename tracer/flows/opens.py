@@ -37,10 +37,13 @@ class Opens:
     """What the attempts say of the kernel's counters OPENS, by namespace.
 
     Of those begun since `started_ns`: one before was counted before, also where probes saw it.
+    `counts_synacks`: whether `unrecorded` has all SYN-ACKs that were sent again, so that the
+    attempts need not tell of them: one that a RST ends makes no record.
     """
 
-    def __init__(self, layout: Layout, started_ns: int) -> None:
+    def __init__(self, layout: Layout, started_ns: int, counts_synacks: bool) -> None:
         self._started_ns = started_ns
+        self._counts_synacks = counts_synacks
         self._roles, self._states = layout.enums["role"], layout.enums["tcp_state"]
         self._ended: dict[int, Counter[str]] = {}
         self._earlier: Counter[int] = Counter()  # sent again before tracing, by namespace
@@ -54,7 +57,10 @@ class Opens:
             self._earlier[int(row["netns"])] += int(row["syn_retransmits"])
 
     def _go_on(self, sockets: Records) -> NDArray[np.bool_]:
-        waiting = [self._states["SYN_SENT"], self._states["NEW_SYN_RECV"]]
+        """Those that may have sent again what no count tells of."""
+        waiting = [self._states["SYN_SENT"]]
+        if not self._counts_synacks:
+            waiting.append(self._states["NEW_SYN_RECV"])
         found: NDArray[np.bool_] = np.isin(sockets["state"], waiting)
         return found
 
@@ -73,6 +79,7 @@ class Opens:
         # one that ended in the SYN queue never was a socket
         children = ~active & (records["old"] != self._states["NEW_SYN_RECV"])
         cookies = children & (records["syncookie"] == 1)
+        again = active if self._counts_synacks else np.ones(len(records), np.bool_)
         for netns in distinct(records["netns"]).tolist():
             here = records["netns"] == netns
             told = self._ended.setdefault(netns, Counter())
@@ -80,7 +87,7 @@ class Opens:
             self._unsure[netns] += int((unsure & here).sum())
             told["PassiveOpens"] += int((children & here).sum())
             told["SyncookiesRecv"] += int((cookies & here).sum())
-            told["TCPSynRetrans"] += int(records["syn_retransmits"][here].sum())
+            told["TCPSynRetrans"] += int(records["syn_retransmits"][here & again].sum())
 
     def unrecorded(self, counts: Counters) -> None:
         """What the kernel counted so far and no record tells of, by namespace and counter."""

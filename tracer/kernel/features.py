@@ -9,6 +9,7 @@ import ctypes as C
 import errno
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -156,6 +157,23 @@ def has_casts() -> bool:
     return kernel_btf.arguments("bpf_rdonly_cast") > 0
 
 
+# what probes call what not every kernel has
+_HAS: dict[str, Callable[[], bool]] = {
+    # Linux commit e6a3e4434000 ("net: sock: add trace for socket errors") (in v5.14)
+    "errors": lambda: kernel_btf.told_by("inet_sk_error_report") > 0,
+    # the fourth argument: Linux commit c53795d48ee8 ("net: add rx_sk to trace_kfree_skb") (in
+    # v6.11)
+    "packets' sockets": lambda: kernel_btf.told_by("kfree_skb") > _ARGUMENTS_OF_OLD_KFREE_SKB,
+    "cookies": has_exchanges,
+}
+_ARGUMENTS_OF_OLD_KFREE_SKB = 3
+
+
+def lacking(rung: Rung) -> str:
+    """What a rung that is taken here does not tell here; empty if it tells all."""
+    return "; ".join(lack.untold for lack in rung.lacks if not _HAS[lack.needs]())
+
+
 @dataclass(frozen=True)
 class Choice:
     """The rung a subject uses here, None if none will do, and why better ones were refused."""
@@ -166,10 +184,11 @@ class Choice:
 
     @property
     def status(self) -> str:
-        """works, degraded (not the best rung), impossible."""
+        """works, degraded (not the best rung, or it does not tell all here), impossible."""
         if self.rung is None:
             return "impossible"
-        return "degraded" if self.rung.costs and self.refused else "works"
+        worse = (self.rung.costs and self.refused) or lacking(self.rung)
+        return "degraded" if worse else "works"
 
 
 def why_not(rung: Rung) -> str:

@@ -98,6 +98,11 @@ class Ladder:
         return RECEIVED in self.programs
 
     @property
+    def answers_apart(self) -> bool:
+        """Whether RSTs without a connection are told by programs of their own."""
+        return self.rungs.get(ANSWER.name, "off") == "fexit"
+
+    @property
     def sees_cookies(self) -> bool:
         """Whether it is told which handshakes were finished by a SYN cookie."""
         return self.rungs.get("cookies", "off") != "off"
@@ -166,7 +171,7 @@ def climb(settings: Settings) -> Ladder:
         # what accept() grafts is passed by io_uring too; system calls are not
         _add(ladder, _choose(URING, settings.attach))
     if ladder.rungs.get(RESET.name, "off") != "off":
-        _add(ladder, choose(ANSWER))
+        _add(ladder, _choose(ANSWER, settings.attach))
     if ladder.sees_packets and "tt_freed" in ladder.programs:
         ladder.one_for_both()
     for subject in (SYN_DROP, DROP):

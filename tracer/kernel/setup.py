@@ -44,6 +44,7 @@ def write_config(
     config["accept_hook"] = ladder.sees_accepts
     config["uring"] = uring.form() if not settings.by_bcc else uring.UNKNOWN
     config["connect_exit"] = ladder.sees_connects
+    config["answers_apart"] = ladder.answers_apart
     config["states"] = sum(1 << state for state in filters.states)
     config["stream"] = settings.stream
     config["count_by_owner"] = settings.count_by_owner or settings.counts_moves

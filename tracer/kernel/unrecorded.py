@@ -13,7 +13,6 @@ from tracer.wire.layout import Layout, Records
 NO_ROOM = 0  # in place of a namespace: in those beyond as many as there is room for
 
 _NETNS = np.dtype([("netns", np.uint32)])
-_COUNT = np.dtype([("count", np.uint64)])
 _NET_COOKIE = np.dtype([("cookie", np.uint64)])
 
 Counts = dict[int, dict[str, int]]
@@ -25,9 +24,11 @@ def read(bpf: BpfObject, layout: Layout, control: Records, sees_packets: bool) -
     `sees_packets`: whether probes/unrecorded.bpf.c is attached.
     """
     found: dict[int, Counter[str]] = {}
-    keys, values = maps.read_hash(bpf.map_fd("tt_thrown_away"), _NETNS, _COUNT)
-    for netns, count in zip(keys["netns"].tolist(), values["count"].tolist(), strict=True):
-        found.setdefault(netns, Counter())["PassiveOpens"] += count
+    keys, values = maps.read_hash(bpf.map_fd("tt_untold"), _NETNS, layout.dtypes["untold"])
+    for netns, children, synacks in zip(
+        keys["netns"].tolist(), values["children"].tolist(), values["synacks"].tolist(), strict=True
+    ):
+        found[netns] = Counter(PassiveOpens=children, TCPSynRetrans=synacks)
     if sees_packets:
         dtype = layout.dtypes["unrecorded"]
         _, values = maps.read_percpu_hash(bpf.map_fd("tt_unrecorded"), _NET_COOKIE, dtype)
@@ -43,7 +44,9 @@ def read(bpf: BpfObject, layout: Layout, control: Records, sees_packets: bool) -
             here["EmbryonicRsts"] += resets
             here["SyncookiesRecv"] += cookies
     found[NO_ROOM] = Counter(
-        PassiveOpens=int(control["thrown_away_unplaced"][0]), unlooked=int(control["unlooked"][0])
+        PassiveOpens=int(control["children_unplaced"][0]),
+        TCPSynRetrans=int(control["synacks_unplaced"][0]),
+        unlooked=int(control["unlooked"][0]),
     )
     some = {netns: {name: n for name, n in counts.items() if n} for netns, counts in found.items()}
     return {netns: counts for netns, counts in some.items() if counts}

@@ -14,6 +14,17 @@ MAY_BE_MISSED = "may not be told"
 
 
 @dataclass(frozen=True)
+class Lack:
+    """What a rung does not tell where the kernel lacks something: it is degraded there.
+
+    `needs` is a name that tracer/kernel/features.py knows, `untold` what is not told without it.
+    """
+
+    needs: str
+    untold: str
+
+
+@dataclass(frozen=True)
 class Rung:
     """One way to attach a subject.
 
@@ -21,7 +32,8 @@ class Rung:
     hooks, in the kernel's names; `programs` those of the object, `also` those that stand on another
     target besides their own, with that; `costs` what it takes from the machine, in words;
     `helpers` what the programs call that not every kernel has; `reads` how many arguments of its
-    first target, where not every kernel's has so many, and `blind` what it does not tell then.
+    first target, where not every kernel's has so many, and `blind` what it does not tell then;
+    `lacks` what it may not tell though it is taken.
     """
 
     how: str
@@ -32,6 +44,7 @@ class Rung:
     helpers: tuple[str, ...] = ()
     reads: int = 1
     blind: str = ""
+    lacks: tuple[Lack, ...] = ()
 
 
 def call(name: str) -> str:

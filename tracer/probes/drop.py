@@ -4,7 +4,7 @@ One tracepoint for all that is freed and was not used up. Where final ACKs are l
 one, its program does both.
 """
 
-from tracer.probes.base import Rung, Subject
+from tracer.probes.base import Lack, Rung, Subject
 
 DROP = Subject(
     name="drop",
@@ -20,6 +20,13 @@ DROP = Subject(
             # since Linux commit c504e5c2f964 ("net: skb: introduce kfree_skb_reason()") (in v5.17)
             reads=3,
             blind="does not tell why a packet is thrown away",
+            lacks=(
+                Lack(
+                    "packets' sockets",
+                    "what came is known by its listener's port alone, and behind its route neither"
+                    " by that nor by its namespace; this kernel's kfree_skb tells no socket",
+                ),
+            ),
         ),
     ),
     without="dropped packets are seen in the kernel's counters only",

@@ -1,6 +1,6 @@
 """RSTs, sent and received (bpf/probes/reset.bpf.c, answer.bpf.c)."""
 
-from tracer.probes.base import Rung, Subject
+from tracer.probes.base import Lack, Rung, Subject
 
 SENT = "tt_reset_sent"
 RECEIVED = "tt_reset_received"  # also tells how a connection ended that data came to after close()
@@ -14,6 +14,13 @@ RESET = Subject(
             how="tp_btf",
             targets=("tcp_send_reset", "tcp_receive_reset"),
             programs=(SENT, RECEIVED),
+            lacks=(
+                Lack(
+                    "errors",
+                    "what a RST ended is not told where no socket is, nor what timed out without"
+                    " one; this kernel has no inet_sk_error_report",
+                ),
+            ),
         ),
     ),
     without="RSTs are seen in the kernel's counters only",

@@ -67,8 +67,8 @@ def unrecorded(counts: Counters) -> list[str]:
 def unplaced(counts: Counters) -> list[tuple[str, int]]:
     """What found no room in its namespace: the kernel's counter, and how much of it."""
     rest = counts.get(NO_ROOM, {})
-    told = {"PassiveOpens": "PassiveOpens", "unlooked": "EmbryonicRsts or SyncookiesRecv at most"}
-    return [(told[name], count) for name, count in rest.items()]
+    told = {"unlooked": "EmbryonicRsts or SyncookiesRecv at most"}
+    return [(told.get(name, name), count) for name, count in rest.items()]
 
 
 def shown(key: object) -> str:

@@ -45,7 +45,8 @@ class HandshakesView(SummaryView):
         """Begin to gather."""
         self._sockets: Records | None = None
         self.whole, self._since = self._empty(), self._empty()
-        self._opens = Opens(self.facts.layout, self.head.started_ns)
+        counts_synacks = self.head.attached.get("synack", "off") != "off"
+        self._opens = Opens(self.facts.layout, self.head.started_ns, counts_synacks)
         self._witness = Witness(OPENS, BEYOND)
         self._unrecorded: Counters = {}
 

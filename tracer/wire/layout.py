@@ -59,6 +59,7 @@ OTHERS = {
     "drop_setup": "tt_drop_setup",
     "cookie_setup": "tt_cookie_setup",
     "unrecorded": "tt_unrecorded",
+    "untold": "tt_untold",
     "reset_setup": "tt_reset_setup",
     "sock": "tt_sock",
     "listener": "tt_listener",
