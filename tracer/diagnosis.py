@@ -93,9 +93,9 @@ def _bcc_lacks() -> str:
 
 def _finding_by_bcc(subject: Subject, lacks: str) -> Finding:
     """Without BTF: what can be had through BCC has not been compiled here, and may be refused."""
-    how = bcc_ladder.serves(subject.name)
+    how, refused = bcc_ladder.serves(subject.name)
     if not how:
-        return Finding(subject.name, "-", "impossible", "needs BTF", subject.without)
+        return Finding(subject.name, "-", "impossible", refused, subject.without)
     if lacks:
         why = f"needs BTF, or BCC; missing: {lacks}"
         return Finding(subject.name, "-", "impossible", why, subject.without)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import COMMAND, ROOT, Record, Tracer, namespace, wait_until
+from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
+from tests.programs import laddered
 from tests.programs.driver import Program
 from tests.programs.headers import make_headers, without_btf
 from tests.programs.places import ADDRESS, PORT, server_in
@@ -88,6 +89,26 @@ def test_a_listener_younger_than_the_tracer_that_its_opener_lets_go_of_is_its_he
         (first.pid, "listener"),
         (service.pid, "listener"),
     }
+
+
+def test_with_types_from_btf_every_subject_counts_what_the_kernel_counts() -> None:
+    """The same with the kernel's own headers: test_bcc_headers.py."""
+    kinds = f"{KINDS},syn_drop"
+
+    def tracing(ns: Namespace) -> Tracer:
+        return Tracer("events", "--netns", ns.name, "--kind", kinds, "--backend", "bcc")
+
+    told = laddered.see(tracing, laddered.has_late_ones)
+    for check in (
+        laddered.check_every_transition,
+        laddered.check_older_listeners,
+        laddered.check_every_accept,
+        laddered.check_names,
+        laddered.check_every_attempt,
+        laddered.check_late_handshakes,
+        laddered.check_every_dropped,
+    ):
+        check(told)
 
 
 def births(records: list[Record]) -> list[Record]:

@@ -125,6 +125,44 @@ def test_a_way_to_attach_or_to_send_that_it_has_not_is_refused() -> None:
     assert any("SYN cookie" in notice for notice in ladder.notices)
 
 
+@pytest.mark.parametrize(("attach", "how"), [("raw", "raw_tp"), ("kprobe", "kprobe")])
+def test_a_way_that_is_asked_for_is_the_one_by_which_dropped_syns_are_seen(
+    monkeypatch: pytest.MonkeyPatch, attach: str, how: str
+) -> None:
+    refused = {"raw_tp": "", "kprobe": ""}
+    monkeypatch.setattr(bcc_ladder, "why_not", lambda rung: refused[rung.how])
+    settings = replace(Settings(), kinds=frozenset({"state", "syn_drop"}), attach=attach)
+    assert climb_bcc(settings).rungs["syn_drop"] == how
+    refused[how] = "for a reason"
+    with pytest.raises(UnsupportedError, match=f"--attach {attach}: syn_drop .*: for a reason"):
+        climb_bcc(settings)
+
+
+def test_kprobes_that_nothing_is_seen_by_are_refused_with_what_they_are_for() -> None:
+    settings = replace(Settings(), kinds=frozenset({"state"}), attach="kprobe")
+    with pytest.raises(UnsupportedError, match="dropped SYNs alone"):
+        climb_bcc(settings)
+
+
+def test_what_cannot_be_attached_is_named() -> None:
+    error = bcc._refused(FileNotFoundError(2, "x"), "cannot attach tt_a to nowhere")
+    assert error.message == "cannot attach tt_a to nowhere: No such file or directory"
+    assert bcc._refused(PermissionError(1, "x"), "y").exit_code == 77
+
+
+def test_links_to_headers_are_made_where_the_first_try_did_not_compile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[Path] = []
+    monkeypatch.setattr(bcc_types, "BTF", tmp_path / "none")
+    monkeypatch.setattr(bcc_types, "check_headers", lambda: tmp_path)
+    monkeypatch.setattr(bcc_types, "_merge_headers", lambda build, folder: made.append(folder))
+    found = bcc_types.find(tmp_path)
+    assert (next(found).environment.get("BCC_KERNEL_SOURCE"), made) == (None, [])
+    assert next(found).environment["BCC_KERNEL_SOURCE"] == str(tmp_path)
+    assert made == [tmp_path]
+
+
 def test_the_option_takes_three_words_and_no_recording() -> None:
     done = subprocess.run(
         [*COMMAND, "events", "--backend", "bbc"], capture_output=True, text=True, cwd=ROOT
@@ -151,7 +189,7 @@ def test_dropped_syns_are_seen_by_kprobes_where_no_tracepoint_tells_where_they_w
     assert ladder.rungs["syn_drop"] == how
     assert ("tt_syn_kret" in ladder.programs) == (how == "kprobe")
     assert (("tt_ack_kret", "cookie_v4_check") in ladder.also) == (how == "kprobe")
-    assert bcc_ladder.serves("syn_drop") == (how if how != "off" else "")
+    assert bcc_ladder.serves("syn_drop")[0] == (how if how != "off" else "")
     said = " ".join(ladder.notices)
     assert ("this kernel has no kprobes" in said) == (how == "off")
 

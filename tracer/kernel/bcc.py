@@ -7,6 +7,7 @@ into it as initial values; all else that user space tells the programs is in map
 from __future__ import annotations
 
 import ctypes as C
+import errno
 import json
 import mmap
 import os
@@ -110,7 +111,7 @@ class BccObject:
         control = self.variable("tt_control", self._layout.dtypes["control"])
         self._passes = ProcPasses(self, self._layout, self._filters, control, self._tell)
 
-    def _load_first(self, found: list[bcc_types.Types]) -> None:
+    def _load_first(self, found: Iterable[bcc_types.Types]) -> None:
         """With the first that the sources compile with. Errors: of the first, if there is none."""
         errors = []
         for types in found:
@@ -187,9 +188,9 @@ class BccObject:
             return
         try:
             link = lib().bpf_raw_tracepoint_open(target.encode(), self.program_fd(name))
-            self._links.append((name, check(link, f"cannot attach {name} to {target}")))
+            self._links.append((name, check(link, "it")))
         except OSError as error:
-            raise _refused(error) from error
+            raise _refused(error, f"cannot attach {name} to {target}") from error
 
     def attach_all(self, names: Iterable[str]) -> None:
         """Attach several programs, in order."""
@@ -206,7 +207,7 @@ class BccObject:
                 link = open_kprobe(target, how == "kretprobe", program)
             self._links.append((name, link))
         except OSError as error:
-            raise _refused(error) from error
+            raise _refused(error, f"cannot attach {name} to {target}") from error
 
     def open_iterator(self, name: str) -> int:
         """File descriptor of one pass: read it to its end, close it."""
@@ -228,9 +229,9 @@ class BccObject:
     def run_here(self, name: str) -> None:
         """Run a program on this thread. Errors: UnsupportedError."""
         try:
-            check(lib().bpf_prog_test_run_opts(self.program_fd(name), _RUN), f"cannot run {name}")
+            check(lib().bpf_prog_test_run_opts(self.program_fd(name), _RUN), "it")
         except OSError as error:
-            raise _refused(error) from error
+            raise _refused(error, f"cannot run {name}") from error
 
     def begin_detach(self, only: Iterable[str] | None = None) -> None:
         """Take programs off their hooks, all or `only` these."""
@@ -301,7 +302,7 @@ def _explain(done: subprocess.CompletedProcess[str]) -> TracerError:
     return UnsupportedError(f"BCC: {text}", "see: tcptrace doctor")
 
 
-def _refused(error: OSError) -> TracerError:
-    if error.errno in (1, 13):
-        return NotPermittedError(str(error.strerror), "see: tcptrace doctor")
-    return UnsupportedError(str(error.strerror), "see: tcptrace doctor")
+def _refused(error: OSError, what: str) -> TracerError:
+    kind = NotPermittedError if error.errno in (errno.EPERM, errno.EACCES) else UnsupportedError
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return kind(f"{what}: {text}", "see: tcptrace doctor")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tracer.errors import NotPermittedError, UnsupportedError
 from tracer.kernel import maps, perf, tracefs
 from tracer.kernel.features import missing_helper, why_not
-from tracer.kernel.ladder import Ladder
+from tracer.kernel.ladder import ATTACH, Ladder
 from tracer.kernel.preflight import BTF
 from tracer.kernel.proc_passes import INITIAL_PIDS
 from tracer.kernel.settings import Settings
@@ -36,12 +36,12 @@ _LOOKED_UP = "/proc,sock_diag"  # proc_passes.py
 _ALSO = {"accept": [("tt_accept_exit", "syscalls/sys_exit_accept")]}
 
 
-def serves(subject: str) -> str:
-    """How a subject is served; empty: not."""
+def serves(subject: str) -> tuple[str, str]:
+    """How a subject is served, and why not if that is empty."""
     if subject == SYN_DROP.name:
-        how, why = _how_drops_are_seen()
-        return "" if why else how
-    return _LOOKED_UP if subject == OWNERS.name else _RUNGS.get(subject, ("",))[0]
+        return _how_drops_are_seen()
+    how = _LOOKED_UP if subject == OWNERS.name else _RUNGS.get(subject, ("",))[0]
+    return how, "" if how else "needs BTF"
 
 
 def narrow(settings: Settings) -> tuple[Settings, list[str]]:
@@ -75,8 +75,12 @@ def climb_bcc(settings: Settings) -> Ladder:
         raise UnsupportedError(
             "--transport ring: records come through perf buffers here", "leave --transport out"
         )
-    if settings.attach in ("fexit", "kprobe"):
+    if settings.attach == "fexit":
         raise _needs_btf(f"--attach {settings.attach}")
+    if settings.attach == "kprobe" and SYN_DROP.name not in settings.wanted:
+        raise UnsupportedError(
+            "--attach kprobe: through BCC dropped SYNs alone are seen so", "add: --kind syn_drop"
+        )
     ladder = Ladder("perf")
     subjects = ["state", "task", "accept"]
     if "handshake" in settings.wanted:
@@ -87,7 +91,7 @@ def climb_bcc(settings: Settings) -> Ladder:
         subjects.append("syn_drop")
     for name in subjects:
         if name == SYN_DROP.name:
-            _look_at_drops(ladder)
+            _look_at_drops(ladder, settings.attach)
             continue
         how, programs = _RUNGS[name]
         if how == "tracepoint" and not settings.accept_hook:
@@ -106,9 +110,14 @@ def climb_bcc(settings: Settings) -> Ladder:
     return ladder
 
 
-def _look_at_drops(ladder: Ladder) -> None:
-    """Have dropped SYNs told; or it is said why they cannot be."""
-    how, why = _how_drops_are_seen()
+def _look_at_drops(ladder: Ladder, attach: str) -> None:
+    """Have dropped SYNs told, as asked for; or it is said why they cannot be."""
+    asked = ATTACH.get(attach, "")
+    how, why = _how_drops_are_seen(asked if asked in _DROPS else "")
+    if why and asked in _DROPS:
+        raise UnsupportedError(
+            f"--attach {attach}: {SYN_DROP.name} cannot be attached so: {why}", "leave it out"
+        )
     if why:
         ladder.rungs[SYN_DROP.name] = "off"
         ladder.notices.append(f"off: {SYN_DROP.name}, so {SYN_DROP.without} ({why})")
@@ -121,8 +130,8 @@ def _look_at_drops(ladder: Ladder) -> None:
     ladder.notices.append(f"{SYN_DROP.name}: by {how}, {rung.costs}")
 
 
-def _how_drops_are_seen() -> tuple[str, str]:
-    """By which rung, and why not by any."""
+def _how_drops_are_seen(asked: str = "") -> tuple[str, str]:
+    """By which rung, and why not by any; or not by the one that is asked for."""
     if maps.possible_cpus() > MOST_CPUS:
         return "", f"more than {MOST_CPUS} CPUs"
     # what can be attached is read from BTF where it is
@@ -134,6 +143,8 @@ def _how_drops_are_seen() -> tuple[str, str]:
             "raw_tp": lacks or _why_not_where_freed(),
             "kprobe": lacks or _why_no_kprobes(),
         }
+    if asked:
+        return "" if refused[asked] else asked, refused[asked]
     how = next((how for how, why in refused.items() if not why), "")
     return how, "" if how else "; ".join(f"{how}: {why}" for how, why in refused.items())
 

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -73,22 +74,21 @@ class Types:
     environment: dict[str, str]
 
 
-def find(directory: Path) -> list[Types]:
+def find(directory: Path) -> Iterator[Types]:
     """The running kernel's types, in the order in which to try whether the sources compile.
 
-    `directory` is empty, and lasts as long as they are needed.
-
-    Errors: UnsupportedError, naming what is to be installed.
+    `directory` is empty, and lasts as long as they are needed; what one takes is made as it is
+    asked for. Errors: UnsupportedError, naming what is to be installed.
     """
     if BTF.exists():
         _make_tree(directory)
-        return [Types("", dict(os.environ) | {"BCC_KERNEL_SOURCE": str(directory)})]
-    _merge_headers(check_headers(), directory)
+        yield Types("", dict(os.environ) | {"BCC_KERNEL_SOURCE": str(directory)})
+        return
+    headers = check_headers()
     without = {name: value for name, value in os.environ.items() if name != "BCC_KERNEL_SOURCE"}
-    return [
-        Types(_HEADERS, without),
-        Types(_HEADERS, without | {"BCC_KERNEL_SOURCE": str(directory)}),
-    ]
+    yield Types(_HEADERS, without)
+    _merge_headers(headers, directory)
+    yield Types(_HEADERS, without | {"BCC_KERNEL_SOURCE": str(directory)})
 
 
 def check_headers(modules: Path = MODULES) -> Path:
