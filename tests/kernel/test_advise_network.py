@@ -18,7 +18,6 @@ STRANGER = "203.0.113.9"  # there is no route to it
 TRACKED = "/proc/net/stat/nf_conntrack"
 
 
-@pytest.mark.guest
 def test_connects_that_were_refused_are_told_by_process_and_peer(
     ns: Namespace, client: Program
 ) -> None:

@@ -169,7 +169,6 @@ def test_one_that_was_killed_says_so(ns: Namespace, client: Program) -> None:
     assert ends(passive)[1:] == ("rst_received", "ECONNRESET")
 
 
-@pytest.mark.guest
 def test_attempts_that_came_to_nothing_are_told_with_why(ns: Namespace, client: Program) -> None:
     with trace(ns) as tracer:
         client.attempt("connect", name="a", address=ADDRESS, port=SHUT_PORT)

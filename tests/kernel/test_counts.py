@@ -67,7 +67,6 @@ def each(names: list[str], process: Process | int, count: int) -> Counter[tuple[
 # --- connections that succeed ---------------------------------------------------
 
 
-@pytest.mark.guest
 def test_every_transition_of_211_connections_is_told_once(ns: Namespace) -> None:
     count = 211
     with server_in(ns) as server, Program("tt-client", ns.enter) as client:

@@ -143,7 +143,6 @@ def test_a_packet_that_the_firewall_drops_as_it_comes_is_the_listeners_on_its_po
         assert (record["owner_is"], record["owner_from"]) == ("listener", "listener_port")
 
 
-@pytest.mark.guest("drop", "raw_tp")
 def test_a_packet_that_the_firewall_drops_on_its_way_out_is_its_senders(ns: Namespace) -> None:
     count = 7
     counted = rules(ns, "output", f"tcp dport {SHUT}")
@@ -493,7 +492,6 @@ def known_by() -> str:
     return "socket" if tells_sockets() else "listener_port"
 
 
-@pytest.mark.guest("drop", "raw_tp")
 def test_drops_of_listeners_and_of_packets_stand_in_one_table_each_once(
     ns: Namespace, server: Program, client: Program
 ) -> None:

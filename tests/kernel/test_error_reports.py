@@ -47,7 +47,6 @@ def told(records: list[Record]) -> list[tuple[object, ...]]:
     return [(r["errno"], r["state"], r["ended"], r["pid"], r["comm"]) for r in records]
 
 
-@pytest.mark.guest("error", "tp_btf")
 def test_attempts_that_fail_are_told_what_connect_returned(ns: Namespace, client: Program) -> None:
     with trace(ns) as tracer:
         refused = client.attempt("connect", name="a", address=ADDRESS, port=SHUT_PORT)["errno"]

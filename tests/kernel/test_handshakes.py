@@ -57,8 +57,7 @@ def find_nobody(ns: Namespace) -> None:
 # --- one attempt, one record ------------------------------------------------------
 
 
-@pytest.mark.guest
-@pytest.mark.parametrize("address", [ADDRESS, "::1"])
+@pytest.mark.parametrize("address", [pytest.param(ADDRESS, marks=pytest.mark.guest), "::1"])
 def test_a_connection_is_told_once_by_each_side(
     ns: Namespace, client: Program, address: str
 ) -> None:

@@ -90,8 +90,13 @@ def test_workers_that_compete_own_what_each_of_them_accepted() -> None:
     assert any(r["oncpu_pid"] != r["pid"] for r in records)
 
 
-@pytest.mark.guest
-@pytest.mark.parametrize("older", [False, True], ids=["new", "older-than-the-tracer"])
+@pytest.mark.parametrize(
+    "older",
+    [
+        pytest.param(False, id="new"),
+        pytest.param(True, id="older-than-the-tracer", marks=pytest.mark.guest),
+    ],
+)
 def test_reuseport_workers_own_what_their_own_listener_received(older: bool) -> None:
     count = 61
     with (

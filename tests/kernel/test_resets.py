@@ -227,10 +227,6 @@ def in_guests(way: Way) -> list[pytest.MarkDecorator]:
     return [IN_GUESTS] if way.act is kill else []
 
 
-def by_name(way: Way) -> str:
-    return way.by
-
-
 def told_so(reason: str | None) -> str | None:
     """The reason, where the kernel has a word for it: since Linux 6.10, for all since 6.12."""
     return reason if reason in reason_names().values() else None
@@ -238,7 +234,7 @@ def told_so(reason: str | None) -> str | None:
 
 @pytest.mark.parametrize(
     "way",
-    [pytest.param(way, id=by_name(way), marks=in_guests(way)) for way in WAYS],
+    [pytest.param(way, id=way.by, marks=in_guests(way)) for way in WAYS],
 )
 def test_each_way_is_told_once_with_owner_state_and_what_the_application_gets(
     ns: Namespace, client: Program, way: Way
@@ -271,9 +267,18 @@ def test_each_way_is_told_once_with_owner_state_and_what_the_application_gets(
 ANSWERED = {rung.how: rung for rung in ANSWER.rungs if not why_not(rung)}
 
 
-@pytest.mark.parametrize("way", [w for w in WAYS if w.state in (None, "TIME_WAIT")], ids=by_name)
 @pytest.mark.parametrize(
-    "how", [pytest.param(how, marks=pytest.mark.guest(ANSWER.name, how)) for how in ANSWERED]
+    ("how", "way"),
+    [
+        pytest.param(
+            *(how, way),
+            id=f"{how}-{way.by}",
+            marks=[pytest.mark.guest(ANSWER.name, how)] if way.state is None else [],
+        )
+        for how in ANSWERED
+        for way in WAYS
+        if way.state in (None, "TIME_WAIT")
+    ],
 )
 def test_a_rst_without_a_connection_is_told_once_whichever_way_it_is_seen(
     ns: Namespace, client: Program, tmp_path: Path, how: str, way: Way

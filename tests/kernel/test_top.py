@@ -186,7 +186,6 @@ def test_what_is_open_is_what_ss_shows(ns: Namespace, client: Program) -> None:
     assert (one["opened"], one["ended"]) == (1, 1)
 
 
-@pytest.mark.guest
 def test_failures_are_those_that_were_made(ns: Namespace, client: Program) -> None:
     with server_in(ns) as server, top(ns) as tracer:
         for i in range(7):
