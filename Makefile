@@ -122,6 +122,7 @@ RUN_PACKAGES := clang=/usr/bin/clang libbpf-dev=/usr/include/bpf/bpf_helpers.h \
 DEV_PACKAGES := clang-format=/usr/bin/clang-format iproute2=/usr/sbin/ip \
 	jq=/usr/bin/jq tmux=/usr/bin/tmux bpftool=/usr/sbin/bpftool iperf3=/usr/bin/iperf3 \
 	python3-bpfcc=/usr/lib/python3/dist-packages/bcc/__init__.py nftables=/usr/sbin/nft \
+	iptables=/usr/sbin/iptables-legacy \
 	tshark=/usr/bin/tshark nginx-light=/usr/sbin/nginx redis-server=/usr/bin/redis-server \
 	postgresql=/usr/share/doc/postgresql
 

@@ -70,6 +70,32 @@ def test_what_a_rule_refuses_is_told_by_its_counter_and_by_the_drops_seen(
     assert again["evidence"] == numbers
 
 
+@pytest.mark.parametrize("command", ["iptables-legacy", "iptables-nft"])
+@pytest.mark.parametrize("verdict", ["DROP", "REJECT --reject-with tcp-reset"])
+def test_what_a_rule_of_either_iptables_refuses_is_told_likewise(
+    ns: Namespace, command: str, verdict: str
+) -> None:
+    ns.run(command, "-A", "INPUT", *f"-p tcp --dport {PORT} -j {verdict}".split())
+    with Host(ns) as host:
+        call(host, EARLIER)
+        with advising(ns) as tracer:
+            call(host, REFUSED, 30000)
+            (one,) = told(ns, tracer)
+    (said,) = (line for line in ns.run(f"{command}-save", "-c").splitlines() if " -A " in line)
+    assert said.startswith(f"[{EARLIER + REFUSED}:")
+    numbers = one["evidence"]
+    assert (one["id"], one["severity"]) == ("packet-filter", "info")
+    assert numbers["refused_packets"] == numbers["dropped_by_netfilter"] == REFUSED
+    assert (numbers["dropped_of_sockets"], numbers["uncounted_rules"]) == (0, 0)
+    rule, place = {
+        "iptables-legacy": (said.partition(" -A INPUT ")[2], "iptables, table filter, chain INPUT"),
+        "iptables-nft": (f"tcp dport {PORT} ", "nftables, table ip filter, chain INPUT"),
+    }[command]
+    assert f"rule `{rule}" in numbers["text"]
+    assert place in numbers["text"]
+    assert f": +{REFUSED} packets" in numbers["text"]
+
+
 def test_data_of_connections_that_a_rule_refuses_is_an_alarm(
     ns: Namespace, client: Program
 ) -> None:

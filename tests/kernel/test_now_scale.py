@@ -1,8 +1,8 @@
 """Looks without tracing beside very many sockets, and in very many namespaces: how long they take.
 
 Seconds are those of a command that others keep no CPU from, on a machine on which --help takes no
-more than QUICK_HELP_S; elsewhere they are as many times more. All are run in turns, and of each the best
-one counts.
+more than QUICK_HELP_S; elsewhere they are as many times more. All are run in turns, and of each
+the best one counts.
 """
 
 from __future__ import annotations
