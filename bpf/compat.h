@@ -396,14 +396,14 @@ tt_inline bool tt_may_migrate(const struct sock *listener)
 }
 
 /*
- * Why a RST is sent, at tcp_send_reset; 0 where that is not told: the argument came with Linux
- * commit b533fb9cf4f7 ("rstreason: make it work in trace world") (in v6.10).
+ * Why a RST is sent, at tcp_send_reset; `untold` where that is not told: the argument came with
+ * Linux commit b533fb9cf4f7 ("rstreason: make it work in trace world") (in v6.10).
  */
-tt_inline __u32 tt_reset_why(const __u64 *ctx)
+tt_inline __u32 tt_reset_why(const __u64 *ctx, __u32 untold)
 {
 	if (bpf_core_type_exists(struct trace_event_raw_tcp_send_reset))
 		return *(volatile const __u64 *)(ctx + 2);
-	return 0;
+	return untold;
 }
 
 /*

@@ -134,6 +134,12 @@ tt_inline tt_ns tt_since_synack(const struct tcp_sock *tp, const struct tt_head 
 	return head->mono_ns > sent_ns ? head->mono_ns - sent_ns : 0;
 }
 
+/* Others would take the room of those that are asked for. */
+tt_inline bool tt_counts_untold(tt_netns netns)
+{
+	return !CFG(filter_netns) || tt_ask_netns(netns) & TT_WANTED;
+}
+
 /* What is counted of a namespace; NULL: there is no room. */
 tt_inline struct tt_untold *tt_get_untold(tt_netns netns)
 {
@@ -153,8 +159,11 @@ tt_inline struct tt_untold *tt_get_untold(tt_netns netns)
  */
 tt_inline void tt_count_thrown_away(const struct tt_head *head)
 {
-	struct tt_untold *untold = tt_get_untold(head->netns);
+	struct tt_untold *untold;
 
+	if (!tt_counts_untold(head->netns))
+		return;
+	untold = tt_get_untold(head->netns);
 	if (untold)
 		__sync_fetch_and_add(&untold->children, 1);
 	else
@@ -167,8 +176,11 @@ tt_inline void tt_count_thrown_away(const struct tt_head *head)
  */
 tt_inline void tt_count_synack(const struct tt_head *head)
 {
-	struct tt_untold *untold = tt_get_untold(head->netns);
+	struct tt_untold *untold;
 
+	if (!tt_counts_untold(head->netns))
+		return;
+	untold = tt_get_untold(head->netns);
 	if (untold)
 		__sync_fetch_and_add(&untold->synacks, 1);
 	else

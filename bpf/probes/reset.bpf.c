@@ -295,7 +295,7 @@ tt_inline struct tt_bench *tt_begin_reset(enum tt_slot slot, struct tt_stats **s
 	return bench;
 }
 
-/* Whether answer.bpf.c tells of it, too: where that is asked for though it is told here. */
+/* Whether answer.bpf.c tells of it, too: where its programs are attached though it is told here. */
 tt_inline bool tt_is_told_apart(const struct sk_buff *skb, const struct sock_common *skc,
 				__u8 state)
 {
@@ -322,7 +322,7 @@ int TT_PROG(tt_reset_sent)
 		return 0;
 	event = &bench->large.reset;
 	event->way = TT_RESET_WAY_SENT;
-	event->reason = tt_reset_why(ctx);
+	event->reason = tt_reset_why(ctx, TT_NO_REASON);
 	if (skb)
 		event->answers = tt_answers_what(tt_read_packet(skb, &event->head));
 	if (skc)

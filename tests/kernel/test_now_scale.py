@@ -26,7 +26,7 @@ from tracer.kernel.snapshot import SnapshotSource
 pytestmark = pytest.mark.kernel
 QUICK_HELP_S = 0.06
 NOW = ("states --now", "listeners --now", "ports --now", "advise --now")
-MOST_S = dict.fromkeys(NOW, 0.4) | {"connections --open --limit 20": 0.5}
+MOST_S = dict.fromkeys((*NOW, "connections --open --limit 20"), 0.4)
 PASS_S = 0.06
 SPACES = 200
 # they go through namespaces on all CPUs: where others keep these from them, what counts is the sum

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import COMMAND, ROOT, Namespace, Record, Tracer, namespace, wait_until
+from tests.kernel.test_unrecorded import shown
 from tests.programs.driver import Program
 from tests.programs.places import (
     ADDRESS,
@@ -26,11 +27,14 @@ from tests.programs.places import (
     link,
     server_in,
 )
-from tracer.kernel.features import why_not
-from tracer.kernel.ladder import ATTACH
+from tests.schemas import checked
+from tracer.kernel import ladder
+from tracer.kernel.features import Choice, choose, why_not
 from tracer.kernel.resets import reason_names
-from tracer.probes import ANSWER
-from tracer.wire.recording import read
+from tracer.kernel.settings import Settings
+from tracer.probes import ANSWER, Subject
+from tracer.views.resets import ResetsView
+from tracer.wire.filters import Filters
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timers]
 
@@ -268,39 +272,39 @@ ANSWERED = {rung.how: rung for rung in ANSWER.rungs if not why_not(rung)}
 
 
 @pytest.mark.parametrize(
-    ("how", "way"),
-    [
-        pytest.param(
-            *(how, way),
-            id=f"{how}-{way.by}",
-            marks=[pytest.mark.guest(ANSWER.name, how)] if way.state is None else [],
-        )
-        for how in ANSWERED
-        for way in WAYS
-        if way.state in (None, "TIME_WAIT")
-    ],
+    "how", [pytest.param(how, marks=pytest.mark.guest(ANSWER.name, how)) for how in ANSWERED]
 )
-def test_a_rst_without_a_connection_is_told_once_whichever_way_it_is_seen(
-    ns: Namespace, client: Program, tmp_path: Path, how: str, way: Way
+def test_a_rst_without_a_connection_is_told_once_by_each_way_to_see_it(
+    ns: Namespace, client: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
 ) -> None:
-    kept = tmp_path / "kept"
-    attach = how if how in ATTACH else "auto"
-    options = ["--kind", "reset", "--attach", attach, "--netns", ns.name, "-w", str(kept)]
-    with server_in(ns) as server, Tracer("events", *options) as tracer:
-        for _ in range(COUNT):
-            way.act(ns, server, client)
-        wait_until(lambda: len(tracer.so_far()) >= 2 * COUNT, "all RSTs")
-        counted = moved(ns)["OutRsts"]
-        records = tracer.stop()
-    with kept.open("rb") as file:
-        head = json.loads(bytes(next(read(file, str(kept))).data))
-    assert head["attached"][ANSWER.name] == how
-    sent = [r for r in records if r["kind"] == "reset" and r["direction"] == "sent"]
-    assert len(sent) == COUNT == counted
-    told = told_so(way.reason) if how == ANSWER.rungs[0].how else None
-    assert {(r["by"], r["state"], r["reason"], r["pid"]) for r in sent} == {
-        (way.by, way.state, told, None if way.state is None else server.pid)
-    }
+    """Where the tracepoint tells of it, fexit is not taken but here."""
+    ways = [way for way in WAYS if way.state in (None, "TIME_WAIT")]
+
+    def chosen(subject: Subject) -> Choice:
+        asked = subject.name == ANSWER.name
+        return Choice(subject, ANSWERED[how], {}) if asked else choose(subject)
+
+    monkeypatch.setattr(ladder, "choose", chosen)
+    settings = Settings(
+        Filters(netns=frozenset({ns.inode})),
+        kinds=frozenset({"reset"}),
+        reconcile=True,
+        count_resets=True,
+    )
+    with server_in(ns) as server:
+
+        def act() -> None:
+            for _ in range(COUNT):
+                for way in ways:
+                    way.act(ns, server, client)
+
+        records = checked(shown(ResetsView, "json", tmp_path / "out", settings, act))
+        counted = moved(ns)
+    count = counted["OutRsts"]
+    assert proof(records, ns)["OutRsts"] == (count, count, 0)
+    rows = [r for r in records if r["kind"] == "reset_summary" and r["direction"] == "sent"]
+    told = {r["by"]: (r["count"], r["pid"]) for r in rows}
+    assert told == {way.by: (COUNT, None if way.state is None else server.pid) for way in ways}
 
 
 @IN_GUESTS

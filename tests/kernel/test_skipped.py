@@ -52,9 +52,10 @@ def running(ns: Namespace, code: str) -> Iterator[None]:
             process.terminate()
 
 
-def has_missed(tracer: Tracer) -> bool:
-    """Read as text: there are very many records."""
-    return '"missed"' in (tracer.path / "out").read_text()
+def await_missed(tracer: Tracer) -> None:
+    """Read as text, and what is new of it: there are very many records."""
+    with (tracer.path / "out").open() as file:
+        wait_until(lambda: '"missed"' in file.read(), "one to break into another", SECONDS)
 
 
 @pytest.mark.guest("answer", "tp_btf")  # before 6.10 nothing of the kind breaks in
@@ -63,7 +64,7 @@ def test_what_was_told_and_what_was_skipped_inside_another_run_is_all_there_was(
         ns.run("sh", "-c", "echo 1 > /sys/class/net/lo/queues/rx-0/rps_cpus")
         with Tracer("events", "--kind", "reset", "--netns", ns.name) as tracer:
             with running(ns, RESETS), running(ns, KNOCKS):
-                wait_until(lambda: has_missed(tracer), "one to break into another", SECONDS)
+                await_missed(tracer)
             count = ns.counters()["TcpOutRsts"]
             records = tracer.stop()
     told = sum(r["kind"] == "reset" and r["direction"] == "sent" for r in records)

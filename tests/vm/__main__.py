@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         outcomes = list(workers.map(lambda kernel: try_kernel(kernel, more), wanted))
     print("\n".join(report.lines(outcomes, sys.stdout.isatty())))
     for outcome in outcomes:
-        if not outcome.missing:  # what was found of it before still holds
+        if outcome.rungs:  # else what was found of it before still holds
             report.keep(outcome, whole=not (more or outcome.died))
     missing = [outcome for outcome in outcomes if outcome.missing]
     (BUILD / "table.md").write_text(report.page(report.kept(), missing))

@@ -21,7 +21,7 @@ BUILD = ROOT / "tests/build/vm"
 MIRRORS = {False: "http://deb.debian.org/debian", True: "http://deb.debian.org/debian-security"}
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 FRESH_S = 24 * 3600
-NO_SUITE = "does not have a Release file"  # as apt-get says it
+NO_SUITE = "a Release file"  # which a suite does not have, or no longer, as apt-get says
 # since 7.2 a kernel is several packages of one name's ending
 PARTS = ("image", "binary", "modules", "base")
 
@@ -159,6 +159,7 @@ class Apt:
             "Dir::State::status": self._root / "status",
             "Dir::Cache": self._root / "cache",
             "APT::Sandbox::User": "root",  # the folder may be out of _apt's reach
+            "APT::Update::Error-Mode": "any",  # a network that is down is an error
         }
         self._options = [word for key, value in places.items() for word in ("-o", f"{key}={value}")]
 

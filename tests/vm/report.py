@@ -123,8 +123,8 @@ def surprises(outcome: Outcome) -> list[str]:
             r["rung"] for r in outcome.rungs if r["subject"] == subject and how in (r["rung"], "-")
         ]
         cells = {_cell(outcome, subject, rung) for rung in of} - {"untested", "FAILED"}
-        if cells - {one["status"]}:
-            found.append(f"doctor says {subject} {one['status']}, tests say {', '.join(cells)}")
+        if others := sorted(cells - {one["status"]}):
+            found.append(f"doctor says {subject} {one['status']}, tests say {', '.join(others)}")
     return found
 
 

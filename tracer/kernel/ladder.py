@@ -171,7 +171,7 @@ def climb(settings: Settings) -> Ladder:
         # what accept() grafts is passed by io_uring too; system calls are not
         _add(ladder, _choose(URING, settings.attach))
     if ladder.rungs.get(RESET.name, "off") != "off":
-        _add(ladder, _choose(ANSWER, settings.attach))
+        _add(ladder, choose(ANSWER))
     if ladder.sees_packets and "tt_freed" in ladder.programs:
         ladder.one_for_both()
     for subject in (SYN_DROP, DROP):

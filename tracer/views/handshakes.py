@@ -45,8 +45,11 @@ class HandshakesView(SummaryView):
         """Begin to gather."""
         self._sockets: Records | None = None
         self.whole, self._since = self._empty(), self._empty()
-        counts_synacks = self.head.attached.get("synack", "off") != "off"
-        self._opens = Opens(self.facts.layout, self.head.started_ns, counts_synacks)
+        layout = self.facts.layout
+        sees_synacks = self.head.attached.get("synack", "off") != "off"
+        # recordings of before 0.1.0 have no such counts
+        counts_synacks = sees_synacks and "untold" in layout.dtypes
+        self._opens = Opens(layout, self.head.started_ns, counts_synacks)
         self._witness = Witness(OPENS, BEYOND)
         self._unrecorded: Counters = {}
 
