@@ -18,6 +18,7 @@ import sys
 import sysconfig
 import tarfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ from tests.vm.packages import BUILD, GoneError, Kernel, headers, image, release
 LIMIT_S = 1800
 LOOK_S = 10
 # QEMU's emulation (7.2) may run on with an instruction that the guest's other CPU has replaced, as
-# kernels do at each tracepoint that programs come to and go from: a CPU then stands still for good
+# kernels do at each tracepoint that programs come to and go from: a CPU then stands still for good,
+# or meets the trap that stood there meanwhile
 STUCK = "watchdog: BUG: soft lockup"
 OFTEN = 3  # each is told again after half a minute; one may pass, where this machine is busy
+TRAPPED = "Oops: int3:"
 TRIES = 2
 WORKERS = (0, 1)  # of inside.sh
 VNG = BUILD / "venv/bin/vng"
@@ -92,7 +95,7 @@ def try_kernel(kernel: Kernel, arguments: list[str], limit: float = LIMIT_S) -> 
     for _ in range(TRIES):
         began = time.monotonic()
         died = _boot(vmlinuz, shared, limit)
-        if STUCK not in died:
+        if not _fault(shared):
             break
         print(f"{kernel.line}: {died}", file=sys.stderr)
         shutil.copy(shared / "console", shared.with_suffix(".stuck"))
@@ -155,13 +158,21 @@ def _await_end(guest: subprocess.Popen[bytes], shared: Path, limit: float) -> st
     """Why it did not end by itself; empty if it did."""
     until = time.monotonic() + limit
     while time.monotonic() < until:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             guest.wait(LOOK_S)
-            return ""
-        except subprocess.TimeoutExpired:
-            if (shared / "console").read_text(errors="replace").count(STUCK) >= OFTEN:
-                return f"a CPU stood still ({STUCK}): see {shared}/console"
+            return _fault(shared)
+        if fault := _fault(shared):
+            return fault
     return f"it hung: ended after {limit:.0f} s, see {shared}/console and {shared}/log*"
+
+
+def _fault(shared: Path) -> str:
+    """What the emulation did wrong, empty if nothing; no other guest need suffer from it."""
+    said = (shared / "console").read_text(errors="replace")
+    for what, often, words in ((STUCK, OFTEN, "stood still"), (TRAPPED, 1, "met a trap")):
+        if said.count(what) >= often:
+            return f"a CPU {words} ({what}): see {shared}/console"
+    return ""
 
 
 def _going_in(with_bcc: bool) -> list[str]:
