@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracer.kernel import maps
+from tracer.kernel.counts import await_programs
 from tracer.kernel.libbpf import program_info
 from tracer.kernel.loader import BpfObject
 from tracer.wire.layout import Layout, Records
@@ -56,6 +57,7 @@ class Account:
     def __init__(self, bpf: BpfObject, layout: Layout, programs: list[str]) -> None:
         self._object, self._layout, self._programs = bpf, layout, programs
         self._last: NDArray[np.uint64] | None = None
+        self._not_taken = 0  # skips of tt_state, as far as is known for sure
         # what was skipped while the programs were attached one after the other
         self._before = self._skipped()
 
@@ -88,9 +90,22 @@ class Account:
     def _skipped(self) -> dict[str, int]:
         skipped = {name: self._misses(name) for name in self._programs if name in MAKERS}
         if skipped.get("tt_state"):
-            # read after the skips: one taken up in between makes this smaller, never larger
-            skipped["tt_state"] -= int(self._read_stats()["nested"].sum())
+            skipped["tt_state"] = self._not_taken_up(skipped["tt_state"])
         return skipped
+
+    def _not_taken_up(self, skips: int) -> int:
+        """Of skips that were read before."""
+        # read after them: one taken up in between makes this smaller, never larger
+        left = skips - self._nested()
+        if left > self._not_taken:
+            # a CPU that a hypervisor stops may take its time between the two programs: those of one
+            # event run with preemption off
+            await_programs()
+            left = self._not_taken = max(skips - self._nested(), 0)
+        return left
+
+    def _nested(self) -> int:
+        return int(self._read_stats()["nested"].sum())
 
     def _misses(self, name: str) -> int:
         counted = int(program_info(self._object.program_fd(name)).recursion_misses)
