@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -68,8 +69,14 @@ def test_what_was_told_and_what_was_skipped_inside_another_run_is_all_there_was(
             count = ns.counters()["TcpOutRsts"]
             records = tracer.stop()
     told = sum(r["kind"] == "reset" and r["direction"] == "sent" for r in records)
-    lost = [r for r in records if r["kind"] == "lost"]
-    assert {r["of"] for r in lost} <= {PROGRAM, "reset"}
-    assert told + sum(r["count"] for r in lost) == count
-    assert tracer.counts["lost"] == sum(r["count"] for r in lost if r["why"] != "limited")
-    assert f"skipped by the kernel inside another run of {PROGRAM}" in tracer.stderr
+    lost: Counter[tuple[str, str]] = Counter()
+    for r in records:
+        if r["kind"] == "lost":
+            lost[r["why"], r["of"]] += r["count"]
+    missed, limited = lost["missed", PROGRAM], lost["limited", "reset"]
+    assert missed
+    # what found a buffer full may have been one that was received
+    assert 0 <= count - told - missed - limited <= lost["buffer", "reset"]
+    assert tracer.counts["lost"] == sum(n for (why, _), n in lost.items() if why != "limited")
+    (line,) = (text for text in tracer.stderr.splitlines() if "inside another run of" in text)
+    assert PROGRAM in line
