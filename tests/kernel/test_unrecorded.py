@@ -77,6 +77,10 @@ def has_reset(ns: Namespace, count: int) -> bool:
     return embryonic(ns) == count
 
 
+def has_answered_again(ns: Namespace, count: int) -> bool:
+    return ns.counters()["TcpExtTCPSynRetrans"] >= count
+
+
 def proof(records: list[Record], ns: Namespace) -> Proof:
     """What the kernel counted, what was told of that, what is left over."""
     return {
@@ -361,6 +365,34 @@ def test_namespaces_that_there_is_no_room_for_are_said_with_what_was_counted_the
         (inodes[1], "PassiveOpens"): children[1],
         (inodes[1], "EmbryonicRsts"): resets[1],
     }
+
+
+def test_syn_acks_sent_again_that_there_is_no_room_to_count_are_left_over_and_said(
+    ns: Namespace, host: Host, listening: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first namespace in which one is sent again has the room."""
+    have_room(monkeypatch, tt_untold=1)
+    with namespace() as other:
+        add_silent_host(other)
+        with Host(other) as caller, server_in(other, address=NEAR):
+
+            def act() -> None:
+                for place, sender, count in ((ns, host, 3), (other, caller, 5)):
+                    knock(place, sender, count)
+                    wait_until(partial(has_answered_again, place, count), "second SYN-ACKs")
+
+            settings = Settings(
+                Filters(netns=frozenset({ns.inode, other.inode})),
+                kinds=frozenset({"handshake"}),
+                snapshots=True,
+                reconcile=True,
+            )
+            records = checked(shown(HandshakesView, "json", tmp_path / "out", settings, act))
+        mine, theirs = (proof(records, place)["TCPSynRetrans"] for place in (ns, other))
+    assert mine[0] == mine[1] >= 3
+    assert theirs[0] == theirs[2] >= 5
+    (lost,) = (r for r in records if r["kind"] == "lost")
+    assert (lost["of"], lost["why"], lost["count"]) == ("TCPSynRetrans", "map", theirs[2])
 
 
 @pytest.mark.parametrize("form", ["json", "table"])

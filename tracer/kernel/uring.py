@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracer.kernel import kernel_btf
 
-UNKNOWN, WHOLE, PARTS = 0, 1, 2  # bpf/maps.h: struct tt_config, uring
+UNKNOWN, WHOLE, PARTS = 0, 1, 2  # bpf/compat.h: enum tt_uring_form
 
 
 def form() -> int:
